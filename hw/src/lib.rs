@@ -1,1 +1,5 @@
-//! moevit circuits.
+//! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
+
+pub mod config;
+pub mod control;
+pub mod numerics;

@@ -1,0 +1,3 @@
+//! What the accelerator is told to do: the command encoding and the sequencer.
+
+pub mod command;
