@@ -1,0 +1,4 @@
+//! Cells that synthesis maps to one resource: memories and delay lines.
+
+pub mod delay;
+pub mod ram;
