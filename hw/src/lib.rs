@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod control;
+pub mod memory;
 pub mod numerics;
 pub mod primitives;

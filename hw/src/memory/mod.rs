@@ -1,0 +1,4 @@
+//! On-chip memories with their arbitration.
+
+pub mod activation;
+pub mod residual;
