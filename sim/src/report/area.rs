@@ -6,7 +6,7 @@
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("ultrascale.ys");
@@ -75,7 +75,7 @@ fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, module: &str) -> Result
     Ok(())
 }
 
-fn read_reports(folder: &PathBuf, module: &str) -> Result<Area> {
+fn read_reports(folder: &Path, module: &str) -> Result<Area> {
     let text = std::fs::read_to_string(folder.join("area.json"))?;
     let report: serde_json::Value = serde_json::from_str(&text).context("yosys stat wrote no JSON")?;
     let cells = report["design"]["num_cells_by_type"]
