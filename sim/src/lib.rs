@@ -1,3 +1,4 @@
 //! moevit simulation.
 
+pub mod memory;
 pub mod report;
