@@ -1,3 +1,4 @@
 //! What the accelerator is told to do: the command encoding and the sequencer.
 
 pub mod command;
+pub mod error_code;
