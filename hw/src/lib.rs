@@ -1,1 +1,4 @@
 //! moevit circuits.
+
+pub mod cosim;
+pub mod verilog;
