@@ -5,3 +5,7 @@ pub mod control;
 pub mod memory;
 pub mod numerics;
 pub mod primitives;
+//! moevit circuits.
+
+pub mod cosim;
+pub mod verilog;
