@@ -1,1 +1,3 @@
-//! moevit simulation.
+//! moevit's golden model, compiler, integer reference and engines.
+
+pub mod program;
