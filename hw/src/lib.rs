@@ -1,7 +1,10 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
+pub mod bus;
 pub mod config;
 pub mod control;
 pub mod memory;
 pub mod numerics;
 pub mod primitives;
+#[cfg(test)]
+mod testbench;
