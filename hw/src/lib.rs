@@ -1,5 +1,6 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
+pub mod bus;
 pub mod config;
 pub mod control;
 pub mod memory;
@@ -9,3 +10,5 @@ pub mod primitives;
 
 pub mod cosim;
 pub mod verilog;
+#[cfg(test)]
+mod testbench;
