@@ -1,3 +1,4 @@
 //! moevit simulation.
 
+pub mod golden;
 pub mod model;
