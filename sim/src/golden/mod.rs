@@ -12,6 +12,7 @@
 //! choices, and [`Golden::run_observed`] shows every quantisation site to an observer.
 
 mod attention;
+mod evaluate;
 mod experts;
 pub mod gate;
 pub mod observer;
