@@ -1,6 +1,7 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
 pub mod memory;
+pub mod golden;
 pub mod model;
 pub mod program;
 pub mod report;
