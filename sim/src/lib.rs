@@ -1,3 +1,4 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
 pub mod program;
+pub mod reference;
