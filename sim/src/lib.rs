@@ -5,3 +5,4 @@ pub mod golden;
 pub mod model;
 pub mod program;
 pub mod report;
+pub mod reference;
