@@ -3,12 +3,10 @@
 pub mod bus;
 pub mod config;
 pub mod control;
+pub mod cosim;
 pub mod memory;
 pub mod numerics;
 pub mod primitives;
-//! moevit circuits.
-
-pub mod cosim;
-pub mod verilog;
 #[cfg(test)]
 mod testbench;
+pub mod verilog;

@@ -1,2 +1,9 @@
 //! The accelerator's side of AXI: read masters for the weight stream, write master for results, control registers.
 
+pub mod burst_issuer;
+pub mod fetch;
+#[cfg(test)]
+mod fetch_tests;
+pub mod read_port;
+#[cfg(test)]
+mod test_slave;
