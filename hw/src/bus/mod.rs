@@ -7,3 +7,6 @@ mod fetch_tests;
 pub mod read_port;
 #[cfg(test)]
 mod test_slave;
+pub mod write_port;
+#[cfg(test)]
+mod write_port_tests;

@@ -15,6 +15,7 @@
 //! ```
 
 use crate::config::AccelConfig;
+use crate::memory::lanes::Lanes;
 use crate::memory::queue::Queue;
 use crate::primitives::ram::{Ram, RamStyle};
 use rust_hdl::prelude::*;
@@ -41,7 +42,7 @@ pub struct WeightBuffer {
     pub consumed: Signal<Out, Bit>,
     ram: Ram<32>,
     ready_words: Queue<32>,
-    split: ByteLanes,
+    split: Lanes<32, 8>,
     tail: DFF<Bits<16>>,
     head: DFF<Bits<16>>,
     stored: DFF<Bits<17>>,
@@ -77,7 +78,7 @@ impl WeightBuffer {
             consumed: Signal::default(),
             ram: Ram::new("WeightRam", words, 1, config.weight_words, RamStyle::Ultra),
             ready_words: Queue::new("WeightReadyQueue", words, READY_WORDS),
-            split: ByteLanes::new(words),
+            split: Lanes::new(words),
             tail: DFF::default(),
             head: DFF::default(),
             stored: DFF::default(),
@@ -150,10 +151,10 @@ impl Logic for WeightBuffer {
         for i in 0..self._words {
             self.ram.write_data[i].next = self.write_data[i].val();
             self.ready_words.write_data[i].next = self.ram.read_data[i].val();
-            self.split.words[i].next = self.ready_words.read_data[i].val();
+            self.split.from[i].next = self.ready_words.read_data[i].val();
         }
         for b in 0..self._bytes {
-            self.stream_data[b].next = self.split.bytes[b].val();
+            self.stream_data[b].next = self.split.to[b].val();
         }
 
         // Level: a word counts when it has reached the output.
@@ -183,44 +184,6 @@ impl Logic for WeightBuffer {
                 self.fresh[i].d.next = false;
             }
         }
-    }
-}
-
-/// Wires: little-endian bytes of 32-bit words. No register.
-#[derive(LogicBlock)]
-struct ByteLanes {
-    words: Vec<Signal<In, Bits<32>>>,
-    bytes: Vec<Signal<Out, Bits<8>>>,
-}
-
-impl ByteLanes {
-    fn new(words: usize) -> Self {
-        Self {
-            words: (0..words).map(|_| Signal::default()).collect(),
-            bytes: (0..4 * words).map(|_| Signal::default()).collect(),
-        }
-    }
-}
-
-impl Logic for ByteLanes {
-    fn update(&mut self) {
-        for (bytes, word) in self.bytes.chunks_mut(4).zip(&self.words) {
-            let word: u64 = word.val().into();
-            for (i, byte) in bytes.iter_mut().enumerate() {
-                byte.next = (word >> (8 * i) & 0xff).into();
-            }
-        }
-    }
-
-    fn connect(&mut self) {
-        self.bytes.iter_mut().for_each(|byte| byte.connect());
-    }
-
-    fn hdl(&self) -> Verilog {
-        let wires: String = (0..self.bytes.len())
-            .map(|b| format!("assign bytes_{b} = words_{}[{}:{}];\n", b / 4, 8 * (b % 4) + 7, 8 * (b % 4)))
-            .collect();
-        Verilog::Custom(format!("// module: ByteLanes_n{}\n{wires}", self.words.len()))
     }
 }
 
