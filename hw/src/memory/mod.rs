@@ -1,6 +1,7 @@
 //! On-chip memories with their arbitration.
 
 pub mod activation;
+pub mod lanes;
 pub mod queue;
 pub mod residual;
 pub mod weight_buffer;
