@@ -4,4 +4,5 @@ pub mod config;
 pub mod control;
 pub mod memory;
 pub mod numerics;
+pub mod post;
 pub mod primitives;
