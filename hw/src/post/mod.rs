@@ -1,6 +1,14 @@
 //! The drain unit: accumulated sums to results in their memories.
 
+pub mod command_queue;
+pub mod command_register;
+pub mod drainer;
 mod line;
+pub mod parameter_memory;
+pub mod parameters;
+pub mod pending;
 pub mod post_lane;
+pub mod store_lane;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub mod value_sums;
