@@ -1,1 +1,6 @@
-//! moevit simulation.
+//! moevit's golden model, compiler, integer reference and engines.
+
+pub mod memory;
+pub mod model;
+pub mod program;
+pub mod report;

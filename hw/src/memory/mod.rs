@@ -1,4 +1,6 @@
 //! On-chip memories with their arbitration.
 
 pub mod activation;
+pub mod queue;
 pub mod residual;
+pub mod weight_buffer;

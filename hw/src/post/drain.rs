@@ -46,7 +46,7 @@ pub const DRAINED_CYCLES: usize = RESIDUAL_SLOT_CYCLES + WRITE_SETTLE_CYCLES;
 
 /// The unit; see the module.
 #[derive(LogicBlock)]
-pub struct Drain {
+pub struct DrainUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     // Commands, as the array's feed gets them.
@@ -119,7 +119,7 @@ fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
     (0..count).map(|_| Signal::default()).collect()
 }
 
-impl Drain {
+impl DrainUnit {
     /// The unit of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         let (c, groups, bytes) = (config.columns, config.groups(), config.weight_word_bytes());
@@ -188,7 +188,7 @@ impl Drain {
     }
 }
 
-impl Logic for Drain {
+impl Logic for DrainUnit {
     #[hdl_gen]
     fn update(&mut self) {
         clock!(
