@@ -21,7 +21,6 @@
 //!   commands in between are ordered by `sync` or waits.
 //! * The queue lets the array run ahead by as many commands as the configuration says.
 
-use super::command_queue::CommandQueue;
 use super::command_register::{CommandRegister, LANES};
 use super::destination::{Destination, STORE_CYCLES};
 use super::drainer::Drainer;
@@ -32,6 +31,7 @@ use super::post_lane::PostLane;
 use super::store::{Store, RESIDUAL_WRITE_CYCLES, WRITE_CYCLES};
 use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
+use crate::memory::queue::Queue;
 use crate::primitives::delay::Delay;
 use rust_hdl::prelude::*;
 
@@ -100,7 +100,7 @@ pub struct DrainUnit {
     pub logit_token: Signal<Out, Bits<11>>,
     pub logit_tile: Signal<Out, Bits<4>>,
     pub logit_data: Vec<Signal<Out, Bits<24>>>,
-    queue: CommandQueue,
+    queue: Queue<32>,
     register: CommandRegister,
     drainer: Drainer,
     parameters: Parameters,
@@ -171,7 +171,7 @@ impl DrainUnit {
             logit_token: Signal::default(),
             logit_tile: Signal::default(),
             logit_data: ports(c),
-            queue: CommandQueue::new(LANES, config.queue_commands),
+            queue: Queue::new("DrainCommandQueue", LANES, config.queue_commands),
             register: CommandRegister::default(),
             drainer: Drainer::new(config),
             parameters: Parameters::new(config),
@@ -213,25 +213,25 @@ impl Logic for DrainUnit {
         self.ends.reset.next = self.reset.val();
         self.releases.reset.next = self.reset.val();
         // Commands.
-        self.queue.in_valid.next = self.command_valid.val();
-        self.command_ready.next = self.queue.in_ready.val();
-        self.queue.in_data[0].next = self.command[3].val();
-        self.queue.in_data[1].next = self.command[4].val();
-        self.queue.in_data[2].next = self.command[5].val();
-        self.queue.in_data[3].next = self.command[6].val();
-        self.queue.in_data[4].next = bit_cast::<32, 4>(self.command[0].val().get_bits::<4>(0))
+        self.queue.write_valid.next = self.command_valid.val();
+        self.command_ready.next = self.queue.write_ready.val();
+        self.queue.write_data[0].next = self.command[3].val();
+        self.queue.write_data[1].next = self.command[4].val();
+        self.queue.write_data[2].next = self.command[5].val();
+        self.queue.write_data[3].next = self.command[6].val();
+        self.queue.write_data[4].next = bit_cast::<32, 4>(self.command[0].val().get_bits::<4>(0))
             | (bit_cast::<32, 5>(self.expert.val()) << 5)
             | (bit_cast::<32, 11>(self.queue_length.val()) << 10);
         if self.in_loop.val() {
-            self.queue.in_data[4].next = bit_cast::<32, 4>(self.command[0].val().get_bits::<4>(0))
+            self.queue.write_data[4].next = bit_cast::<32, 4>(self.command[0].val().get_bits::<4>(0))
                 | (bit_cast::<32, 5>(self.expert.val()) << 5)
                 | (bit_cast::<32, 11>(self.queue_length.val()) << 10)
                 | 16;
         }
-        self.register.command_valid.next = self.queue.out_valid.val();
-        self.queue.out_ready.next = self.register.command_ready.val();
+        self.register.command_valid.next = self.queue.read_valid.val();
+        self.queue.read_ready.next = self.register.command_ready.val();
         for i in 0..5 {
-            self.register.command[i].next = self.queue.out_data[i].val();
+            self.register.command[i].next = self.queue.read_data[i].val();
         }
         self.register.finish.next = self.drainer.finish.val();
         // Slots.

@@ -1,6 +1,5 @@
 //! The drain unit: accumulated sums to results in their memories.
 
-pub mod command_queue;
 pub mod command_register;
 pub mod destination;
 pub mod drain;
@@ -15,4 +14,6 @@ pub mod store;
 pub mod store_lane;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod value_sums;
