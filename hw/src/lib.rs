@@ -6,6 +6,7 @@ pub mod control;
 pub mod cosim;
 pub mod memory;
 pub mod numerics;
+pub mod post;
 pub mod primitives;
 #[cfg(test)]
 mod testbench;
