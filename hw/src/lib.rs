@@ -3,5 +3,6 @@
 pub mod config;
 pub mod control;
 pub mod memory;
+pub mod norm;
 pub mod numerics;
 pub mod primitives;

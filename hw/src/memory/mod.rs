@@ -1,4 +1,6 @@
-//! On-chip memories with their arbitration.
+//! On-chip memories with their arbitration, and the streams that read and write them.
 
 pub mod activation;
 pub mod residual;
+pub mod row_buffer;
+pub mod write_stream;

@@ -1,0 +1,349 @@
+//! Writes rows of C-byte chunks into activation memory: a queue, the destination addresses, and the end of a command.
+//!
+//! Chunk `i` of row `t` goes to word `dst_base + t * dst_stride + i / groups`, group `i % groups`. With `planes` every chunk comes
+//! twice, high plane first, and the second one goes `plane_offset` words further.
+//!
+//! The writer in front reserves a place with `reserve` while `room` is high, and delivers the chunk with `push` at any later time;
+//! so its own pipeline never stalls. `write_valid` (one-hot over the groups), address and data are registered and stay until
+//! `write_ready`. One chunk a cycle; 2 cycles from `push` to `write_valid`. `done` pulses in the cycle after the last chunk was
+//! taken, or two cycles after `start` if there are no rows. The settings stay unchanged from `start` to `done`.
+//!
+//! ```text
+//! reserve --> [places] --> room
+//! push, push_data --> [queue] --> [write_data]  --+
+//!                     [address, group, row]  -----+--> write_* --> activation memory
+//! ```
+
+use crate::config::AccelConfig;
+use crate::primitives::leaf::ports;
+use crate::primitives::queue::QueueMemory;
+use rust_hdl::prelude::*;
+
+/// The write stream; see the module.
+#[derive(LogicBlock)]
+pub struct WriteStream {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub start: Signal<In, Bit>,
+    pub dst_base: Signal<In, Bits<16>>,
+    pub dst_stride: Signal<In, Bits<16>>,
+    pub plane_offset: Signal<In, Bits<16>>,
+    pub planes: Signal<In, Bit>,
+    pub rows: Signal<In, Bits<11>>,
+    pub chunks: Signal<In, Bits<10>>,
+    pub reserve: Signal<In, Bit>,
+    pub room: Signal<Out, Bit>,
+    pub push: Signal<In, Bit>,
+    pub push_data: Vec<Signal<In, Bits<8>>>,
+    pub write_valid: Vec<Signal<Out, Bit>>,
+    pub write_ready: Signal<In, Bit>,
+    pub write_address: Signal<Out, Bits<16>>,
+    pub write_data: Vec<Signal<Out, Bits<8>>>,
+    pub done: Signal<Out, Bit>,
+    pop: Signal<Local, Bit>,
+    load: Signal<Local, Bit>,
+    last_chunk: Signal<Local, Bit>,
+    last_group: Constant<Bits<16>>,
+    places: DFF<Bits<6>>,
+    waiting: DFF<Bits<6>>,
+    write_pointer: DFF<Bits<5>>,
+    read_pointer: DFF<Bits<5>>,
+    queue: QueueMemory<8>,
+    busy: DFF<Bit>,
+    finished: DFF<Bit>,
+    valid: DFF<Bit>,
+    valid_group: DFF<Bits<16>>,
+    address: DFF<Bits<16>>,
+    rows_left: DFF<Bits<11>>,
+    row_base: DFF<Bits<16>>,
+    word: DFF<Bits<16>>,
+    group: DFF<Bits<16>>,
+    chunk: DFF<Bits<10>>,
+    low: DFF<Bit>,
+    _groups: usize,
+    _columns: usize,
+}
+
+impl WriteStream {
+    /// The stream of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let (columns, groups) = (config.columns, config.groups());
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            dst_base: Signal::default(),
+            dst_stride: Signal::default(),
+            plane_offset: Signal::default(),
+            planes: Signal::default(),
+            rows: Signal::default(),
+            chunks: Signal::default(),
+            reserve: Signal::default(),
+            room: Signal::default(),
+            push: Signal::default(),
+            push_data: ports(columns),
+            write_valid: ports(groups),
+            write_ready: Signal::default(),
+            write_address: Signal::default(),
+            write_data: ports(columns),
+            done: Signal::default(),
+            pop: Signal::default(),
+            load: Signal::default(),
+            last_chunk: Signal::default(),
+            last_group: Constant::new((1u64 << (groups - 1)).into()),
+            places: DFF::default(),
+            waiting: DFF::default(),
+            write_pointer: DFF::default(),
+            read_pointer: DFF::default(),
+            queue: QueueMemory::new(columns),
+            busy: DFF::default(),
+            finished: DFF::default(),
+            valid: DFF::default(),
+            valid_group: DFF::default(),
+            address: DFF::default(),
+            rows_left: DFF::default(),
+            row_base: DFF::default(),
+            word: DFF::default(),
+            group: DFF::default(),
+            chunk: DFF::default(),
+            low: DFF::default(),
+            _groups: groups,
+            _columns: columns,
+        }
+    }
+}
+
+impl Logic for WriteStream {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            places,
+            waiting,
+            write_pointer,
+            read_pointer,
+            busy,
+            finished,
+            valid
+        );
+        dff_setup!(
+            self,
+            clock,
+            valid_group,
+            address,
+            rows_left,
+            row_base,
+            word,
+            group,
+            chunk,
+            low
+        );
+        self.queue.clock.next = self.clock.val();
+        self.pop.next = self.valid.q.val() & self.write_ready.val();
+        self.load.next = self.waiting.q.val().any() & (!self.valid.q.val() | self.write_ready.val());
+        self.room.next = !self.places.q.val().get_bit(5);
+        self.done.next = self.finished.q.val();
+        // Places: taken by a reservation, free again when the memory has taken the chunk.
+        if self.reserve.val() & !self.pop.val() {
+            self.places.d.next = self.places.q.val() + 1;
+        }
+        if self.pop.val() & !self.reserve.val() {
+            self.places.d.next = self.places.q.val() - 1;
+        }
+        if self.push.val() {
+            self.write_pointer.d.next = self.write_pointer.q.val() + 1;
+        }
+        if self.push.val() & !self.load.val() {
+            self.waiting.d.next = self.waiting.q.val() + 1;
+        }
+        if self.load.val() & !self.push.val() {
+            self.waiting.d.next = self.waiting.q.val() - 1;
+        }
+        // The head and where it goes.
+        self.last_chunk.next = self.chunk.q.val() + 1 == self.chunks.val();
+        if self.pop.val() {
+            self.valid.d.next = false;
+            self.valid_group.d.next = 0.into();
+        }
+        if self.load.val() {
+            self.read_pointer.d.next = self.read_pointer.q.val() + 1;
+            self.valid.d.next = true;
+            self.valid_group.d.next = self.group.q.val();
+            self.address.d.next = self.word.q.val();
+            self.low.d.next = self.planes.val() & !self.low.q.val();
+            if self.low.q.val() {
+                self.address.d.next = self.word.q.val() + self.plane_offset.val();
+            }
+            if !self.planes.val() | self.low.q.val() {
+                self.chunk.d.next = self.chunk.q.val() + 1;
+                self.group.d.next = self.group.q.val() << 1;
+                if self.group.q.val() == self.last_group.val() {
+                    self.group.d.next = 1.into();
+                    self.word.d.next = self.word.q.val() + 1;
+                }
+                if self.last_chunk.val() {
+                    self.chunk.d.next = 0.into();
+                    self.group.d.next = 1.into();
+                    self.word.d.next = self.row_base.q.val() + self.dst_stride.val();
+                    self.row_base.d.next = self.row_base.q.val() + self.dst_stride.val();
+                    self.rows_left.d.next = self.rows_left.q.val() - 1;
+                }
+            }
+        }
+        self.queue.write.next = self.push.val();
+        self.queue.write_address.next = self.write_pointer.q.val();
+        self.queue.read.next = self.load.val();
+        self.queue.read_address.next = self.read_pointer.q.val();
+        self.write_address.next = self.address.q.val();
+        for c in 0..self._columns {
+            self.queue.write_data[c].next = self.push_data[c].val();
+            self.write_data[c].next = self.queue.read_data[c].val();
+        }
+        for g in 0..self._groups {
+            self.write_valid[g].next = self.valid_group.q.val().get_bit(g);
+        }
+        // A command ends when its last row has left.
+        self.finished.d.next = false;
+        if self.busy.q.val() & !self.rows_left.q.val().any() & (!self.valid.q.val() | self.write_ready.val())
+        {
+            self.busy.d.next = false;
+            self.finished.d.next = true;
+        }
+        if self.start.val() {
+            self.busy.d.next = true;
+            self.rows_left.d.next = self.rows.val();
+            self.row_base.d.next = self.dst_base.val();
+            self.word.d.next = self.dst_base.val();
+            self.group.d.next = 1.into();
+            self.chunk.d.next = 0.into();
+            self.low.d.next = false;
+        }
+        if self.reset.val() {
+            self.places.d.next = 0.into();
+            self.waiting.d.next = 0.into();
+            self.write_pointer.d.next = 0.into();
+            self.read_pointer.d.next = 0.into();
+            self.busy.d.next = false;
+            self.finished.d.next = false;
+            self.valid.d.next = false;
+            self.valid_group.d.next = 0.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::primitives::drive::{tick, Random};
+
+    struct Case {
+        rows: u32,
+        chunks: u32,
+        planes: bool,
+        stall: u32,
+    }
+
+    /// Runs one command; returns the written (address, group) pairs and the cycles taken.
+    fn run(uut: &mut WriteStream, case: &Case, random: &mut Random) -> (Vec<(usize, usize)>, usize) {
+        let total = case.rows * case.chunks * (1 + u32::from(case.planes));
+        let (mut written, mut reserved, mut pushed, mut cycles) = (vec![], 0, 0, 0);
+        uut.dst_base.next = 100u64.into();
+        uut.dst_stride.next = 7u64.into();
+        uut.plane_offset.next = 3u64.into();
+        uut.planes.next = case.planes;
+        uut.rows.next = u64::from(case.rows).into();
+        uut.chunks.next = u64::from(case.chunks).into();
+        uut.start.next = true;
+        loop {
+            uut.reserve.next = reserved < total && uut.room.val() && !random.chance(case.stall);
+            uut.push.next = pushed < reserved && !random.chance(case.stall);
+            uut.push_data[0].next = u64::from(pushed & 255).into();
+            reserved += u32::from(uut.reserve.next);
+            pushed += u32::from(uut.push.next);
+            uut.write_ready.next = !random.chance(case.stall);
+            let group = uut.write_valid.iter().position(|v| v.val());
+            if let (Some(group), true) = (group, uut.write_ready.next) {
+                assert_eq!(uut.write_data[0].val().index(), written.len() & 255);
+                written.push((uut.write_address.val().index(), group));
+            }
+            tick(uut, |u| &mut u.clock);
+            uut.start.next = false;
+            cycles += 1;
+            if uut.done.val() {
+                return (written, cycles);
+            }
+            assert!(cycles < 100_000, "no end");
+        }
+    }
+
+    fn expected(case: &Case, groups: u32) -> Vec<(usize, usize)> {
+        let mut all = vec![];
+        for row in 0..case.rows {
+            for chunk in 0..case.chunks {
+                for plane in 0..=u32::from(case.planes) {
+                    let address = 100 + row * 7 + chunk / groups + 3 * plane;
+                    all.push((address as usize, (chunk % groups) as usize));
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_chunk_goes_to_its_place_under_back_pressure() {
+        let mut random = Random(3);
+        let config = AccelConfig::named("nano").unwrap();
+        let mut uut = WriteStream::new(&config);
+        let mut compared = 0;
+        uut.connect_all();
+        for round in 0..60 {
+            let case = Case {
+                rows: random.below(6),
+                chunks: 1 + random.below(9),
+                planes: round % 3 == 0,
+                stall: [0, 30, 70][round % 3],
+            };
+            let (written, _) = run(&mut uut, &case, &mut random);
+            let want = expected(&case, config.groups() as u32);
+            assert_eq!(written, want);
+            compared += want.len();
+        }
+        assert!(compared > 500, "{compared}");
+    }
+
+    #[test]
+    fn a_chunk_a_cycle() {
+        let mut uut = WriteStream::new(&AccelConfig::named("nano").unwrap());
+        let case = Case {
+            rows: 10,
+            chunks: 20,
+            planes: false,
+            stall: 0,
+        };
+        let (written, cycles) = run(&mut uut, &case, &mut Random(5));
+        assert!(
+            written.len() == 200 && cycles < 210,
+            "{} in {cycles}",
+            written.len()
+        );
+    }
+
+    #[test]
+    fn a_stalled_write_does_not_move() {
+        let mut uut = WriteStream::new(&AccelConfig::named("nano").unwrap());
+        uut.chunks.next = 2u64.into();
+        uut.rows.next = 1u64.into();
+        for cycle in 0..20u64 {
+            uut.start.next = cycle == 0;
+            uut.push.next = cycle == 1 || cycle == 2;
+            uut.push_data[0].next = (40 + cycle).into();
+            tick(&mut uut, |u| &mut u.clock);
+            if cycle > 3 {
+                assert!(uut.write_valid[0].val() && !uut.write_valid[1].val());
+                assert_eq!(uut.write_data[0].val().index(), 41);
+            }
+            assert!(!uut.done.val());
+        }
+    }
+}
