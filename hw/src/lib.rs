@@ -1,8 +1,15 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
+pub mod bus;
 pub mod config;
 pub mod control;
 pub mod memory;
 pub mod norm;
 pub mod numerics;
 pub mod primitives;
+//! moevit circuits.
+
+pub mod cosim;
+pub mod verilog;
+#[cfg(test)]
+mod testbench;

@@ -1,6 +1,8 @@
 //! On-chip memories with their arbitration, and the streams that read and write them.
 
 pub mod activation;
+pub mod queue;
 pub mod residual;
 pub mod row_buffer;
 pub mod write_stream;
+pub mod weight_buffer;
