@@ -3,13 +3,11 @@
 pub mod bus;
 pub mod config;
 pub mod control;
+pub mod cosim;
 pub mod memory;
 pub mod norm;
 pub mod numerics;
 pub mod primitives;
-//! moevit circuits.
-
-pub mod cosim;
-pub mod verilog;
 #[cfg(test)]
 mod testbench;
+pub mod verilog;

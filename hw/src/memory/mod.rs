@@ -4,5 +4,5 @@ pub mod activation;
 pub mod queue;
 pub mod residual;
 pub mod row_buffer;
-pub mod write_stream;
 pub mod weight_buffer;
+pub mod write_stream;

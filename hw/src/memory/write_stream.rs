@@ -235,39 +235,39 @@ impl Logic for WriteStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::drive::{tick, Random};
+    use crate::cosim::{tick, Rng};
 
     struct Case {
-        rows: u32,
-        chunks: u32,
+        rows: u64,
+        chunks: u64,
         planes: bool,
-        stall: u32,
+        stall: u64,
     }
 
     /// Runs one command; returns the written (address, group) pairs and the cycles taken.
-    fn run(uut: &mut WriteStream, case: &Case, random: &mut Random) -> (Vec<(usize, usize)>, usize) {
-        let total = case.rows * case.chunks * (1 + u32::from(case.planes));
+    fn run(uut: &mut WriteStream, case: &Case, rng: &mut Rng) -> (Vec<(usize, usize)>, usize) {
+        let total = case.rows * case.chunks * (1 + u64::from(case.planes));
         let (mut written, mut reserved, mut pushed, mut cycles) = (vec![], 0, 0, 0);
         uut.dst_base.next = 100u64.into();
         uut.dst_stride.next = 7u64.into();
         uut.plane_offset.next = 3u64.into();
         uut.planes.next = case.planes;
-        uut.rows.next = u64::from(case.rows).into();
-        uut.chunks.next = u64::from(case.chunks).into();
+        uut.rows.next = case.rows.into();
+        uut.chunks.next = case.chunks.into();
         uut.start.next = true;
         loop {
-            uut.reserve.next = reserved < total && uut.room.val() && !random.chance(case.stall);
-            uut.push.next = pushed < reserved && !random.chance(case.stall);
-            uut.push_data[0].next = u64::from(pushed & 255).into();
-            reserved += u32::from(uut.reserve.next);
-            pushed += u32::from(uut.push.next);
-            uut.write_ready.next = !random.chance(case.stall);
+            uut.reserve.next = reserved < total && uut.room.val() && !rng.chance(case.stall);
+            uut.push.next = pushed < reserved && !rng.chance(case.stall);
+            uut.push_data[0].next = (pushed & 255).into();
+            reserved += u64::from(uut.reserve.next);
+            pushed += u64::from(uut.push.next);
+            uut.write_ready.next = !rng.chance(case.stall);
             let group = uut.write_valid.iter().position(|v| v.val());
             if let (Some(group), true) = (group, uut.write_ready.next) {
                 assert_eq!(uut.write_data[0].val().index(), written.len() & 255);
                 written.push((uut.write_address.val().index(), group));
             }
-            tick(uut, |u| &mut u.clock);
+            tick(uut, |u, level| u.clock.next = level.into()).unwrap();
             uut.start.next = false;
             cycles += 1;
             if uut.done.val() {
@@ -277,11 +277,11 @@ mod tests {
         }
     }
 
-    fn expected(case: &Case, groups: u32) -> Vec<(usize, usize)> {
+    fn expected(case: &Case, groups: u64) -> Vec<(usize, usize)> {
         let mut all = vec![];
         for row in 0..case.rows {
             for chunk in 0..case.chunks {
-                for plane in 0..=u32::from(case.planes) {
+                for plane in 0..=u64::from(case.planes) {
                     let address = 100 + row * 7 + chunk / groups + 3 * plane;
                     all.push((address as usize, (chunk % groups) as usize));
                 }
@@ -292,20 +292,20 @@ mod tests {
 
     #[test]
     fn every_chunk_goes_to_its_place_under_back_pressure() {
-        let mut random = Random(3);
+        let mut rng = Rng::new(3);
         let config = AccelConfig::named("nano").unwrap();
         let mut uut = WriteStream::new(&config);
         let mut compared = 0;
         uut.connect_all();
         for round in 0..60 {
             let case = Case {
-                rows: random.below(6),
-                chunks: 1 + random.below(9),
+                rows: rng.below(6),
+                chunks: 1 + rng.below(9),
                 planes: round % 3 == 0,
                 stall: [0, 30, 70][round % 3],
             };
-            let (written, _) = run(&mut uut, &case, &mut random);
-            let want = expected(&case, config.groups() as u32);
+            let (written, _) = run(&mut uut, &case, &mut rng);
+            let want = expected(&case, config.groups() as u64);
             assert_eq!(written, want);
             compared += want.len();
         }
@@ -321,7 +321,7 @@ mod tests {
             planes: false,
             stall: 0,
         };
-        let (written, cycles) = run(&mut uut, &case, &mut Random(5));
+        let (written, cycles) = run(&mut uut, &case, &mut Rng::new(5));
         assert!(
             written.len() == 200 && cycles < 210,
             "{} in {cycles}",
@@ -338,7 +338,7 @@ mod tests {
             uut.start.next = cycle == 0;
             uut.push.next = cycle == 1 || cycle == 2;
             uut.push_data[0].next = (40 + cycle).into();
-            tick(&mut uut, |u| &mut u.clock);
+            tick(&mut uut, |u, level| u.clock.next = level.into()).unwrap();
             if cycle > 3 {
                 assert!(uut.write_valid[0].val() && !uut.write_valid[1].val());
                 assert_eq!(uut.write_data[0].val().index(), 41);

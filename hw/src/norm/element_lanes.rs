@@ -161,7 +161,7 @@ impl Logic for ElementLanes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::drive::{tick, Random};
+    use crate::cosim::{tick, Rng};
     use std::collections::VecDeque;
 
     fn want(lanes: &[i16], row: &Scale, wide: bool, low: bool) -> Vec<u8> {
@@ -175,17 +175,17 @@ mod tests {
 
     #[test]
     fn bytes_of_a_word_a_cycle_in_every_mode() {
-        let mut random = Random(31);
+        let mut rng = Rng::new(31);
         let mut cell = ElementLanes::new(4);
         let (mut expected, mut compared) = (VecDeque::new(), 0);
         cell.connect_all();
         for _ in 0..8_000 {
-            let lanes: Vec<i16> = (0..4).map(|_| random.word() as i16).collect();
-            let mean = signed(u64::from(random.word()), 26) as i32;
-            let (factor, shift) = (random.below(1 << 17), random.below(64));
+            let lanes: Vec<i16> = (0..4).map(|_| rng.next_u64() as i16).collect();
+            let mean = signed(rng.bits(26), 26) as i32;
+            let (factor, shift) = (rng.bits(17) as u32, rng.bits(6) as u32);
             let row = Scale { mean, factor, shift };
-            (cell.wide.next, cell.low.next) = (random.chance(50), random.chance(50));
-            cell.valid.next = random.chance(80);
+            (cell.wide.next, cell.low.next) = (rng.chance(50), rng.chance(50));
+            cell.valid.next = rng.chance(80);
             for (port, x) in cell.lanes.iter_mut().zip(&lanes) {
                 port.next = unsigned(i64::from(*x), 16).into();
             }
@@ -195,7 +195,7 @@ mod tests {
             if cell.valid.next {
                 expected.push_back(want(&lanes, &row, cell.wide.next, cell.low.next));
             }
-            tick(&mut cell, |c| &mut c.clock);
+            tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
             if cell.done.val() {
                 let got: Vec<u8> = cell.bytes.iter().map(|b| b.val().index() as u8).collect();
                 assert_eq!(Some(got), expected.pop_front());

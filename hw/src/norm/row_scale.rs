@@ -216,7 +216,7 @@ impl Logic for RowScale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::drive::{tick, Random};
+    use crate::cosim::{tick, Rng};
 
     fn present(cell: &mut RowScale, sum: i64, squares: u64, s: &NormSettings) {
         cell.valid.next = true;
@@ -233,7 +233,7 @@ mod tests {
     fn run(cell: &mut RowScale, sum: i64, squares: u64, settings: &NormSettings) -> (Scale, usize) {
         present(cell, sum, squares, settings);
         for cycles in 1..100 {
-            tick(cell, |c| &mut c.clock);
+            tick(cell, |c, level| c.clock.next = level.into()).unwrap();
             cell.valid.next = false;
             if cell.done.val() {
                 let scale = Scale {
@@ -249,21 +249,21 @@ mod tests {
 
     #[test]
     fn gives_the_scale_of_rows_of_any_spread() {
-        let mut random = Random(23);
+        let mut rng = Rng::new(23);
         let mut cell = RowScale::default();
         cell.connect_all();
         for round in 0..400u32 {
             let width = [64, 192, 384, 768][round as usize % 4];
-            let amplitude = 1 << random.below(15);
+            let amplitude = 1 << rng.below(15);
             let row: Vec<i64> = (0..width)
-                .map(|_| i64::from(random.below(2 * amplitude)) - i64::from(amplitude))
+                .map(|_| rng.between(-amplitude, amplitude - 1))
                 .collect();
             let settings = NormSettings {
                 width,
                 inverse_width: ((1u64 << 32) / u64::from(width)) as u32,
-                epsilon: 1 + random.below(1_000_000),
-                mantissa: 32_768 + random.below(32_768) as u16,
-                shift: random.below(32),
+                epsilon: 1 + rng.below(1_000_000) as u32,
+                mantissa: 32_768 + rng.below(32_768) as u16,
+                shift: rng.below(32) as u32,
             };
             let (sum, squares) = (row.iter().sum(), row.iter().map(|x| (x * x) as u64).sum());
             let (scale, cycles) = run(&mut cell, sum, squares, &settings);

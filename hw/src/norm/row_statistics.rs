@@ -161,32 +161,32 @@ impl Logic for RowStatistics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::drive::{tick, Random};
+    use crate::cosim::{tick, Rng};
 
-    fn value(random: &mut Random, round: u32) -> i64 {
+    fn value(rng: &mut Rng, round: u32) -> i64 {
         match round % 4 {
             0 => i64::from(i16::MIN),
             1 => i64::from(i16::MAX),
-            _ => i64::from(random.word() as i16),
+            _ => i64::from(rng.next_u64() as i16),
         }
     }
 
     #[test]
     fn sums_are_exact_for_extreme_and_random_rows_back_to_back() {
-        let mut random = Random(11);
+        let mut rng = Rng::new(11);
         let mut cell = RowStatistics::new(8);
         let (mut want, mut compared, mut round) = (std::collections::VecDeque::new(), 0, 0);
         let (mut left, mut row) = (0u32, (0i64, 0u64));
         cell.connect_all();
         for _ in 0..12_000 {
-            cell.valid.next = random.chance(80);
+            cell.valid.next = rng.chance(80);
             if cell.valid.next {
                 cell.first.next = left == 0;
                 if left == 0 {
-                    (left, row, round) = (1 + random.below(12), (0, 0), round + 1);
+                    (left, row, round) = (1 + rng.below(12) as u32, (0, 0), round + 1);
                 }
                 for lane in cell.lanes.iter_mut() {
-                    let x = value(&mut random, round);
+                    let x = value(&mut rng, round);
                     lane.next = unsigned(x, 16).into();
                     row = (row.0 + x, row.1 + (x * x) as u64);
                 }
@@ -196,7 +196,7 @@ mod tests {
                     want.push_back(row);
                 }
             }
-            tick(&mut cell, |c| &mut c.clock);
+            tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
             if cell.done.val() {
                 let squares =
                     cell.squares_low.val().index() as u64 | (cell.squares_high.val().index() as u64) << 32;
@@ -216,7 +216,7 @@ mod tests {
             cell.connect_all();
             (cell.valid.next, cell.first.next, cell.last.next) = (true, true, true);
             while !cell.done.val() {
-                tick(&mut cell, |c| &mut c.clock);
+                tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
                 cell.valid.next = false;
                 cycles += 1;
                 assert!(cycles < 100);

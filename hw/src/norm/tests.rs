@@ -3,9 +3,9 @@
 use super::layer_norm::{overhead_cycles, NormUnit};
 use crate::config::AccelConfig;
 use crate::control::command::{Command, Norm, Operation, Wait, ALL_TASKS};
+use crate::cosim::{tick, Rng};
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, row_scale, NormSettings};
-use crate::primitives::drive::{tick, Random};
 use rust_hdl::prelude::*;
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ struct Bench {
     uut: NormUnit,
     config: AccelConfig,
     residual: Vec<Vec<i16>>,
-    random: Random,
-    stall: u32,
+    rng: Rng,
+    stall: u64,
 }
 
 /// What a command wrote, in how many cycles.
@@ -27,7 +27,7 @@ struct Outcome {
 }
 
 impl Bench {
-    fn new(seed: u64, stall: u32) -> Self {
+    fn new(seed: u64, stall: u64) -> Self {
         let config = AccelConfig::named("nano").unwrap();
         let mut uut = NormUnit::new(&config);
         uut.connect_all();
@@ -36,15 +36,14 @@ impl Bench {
             uut,
             config,
             residual,
-            random: Random(seed),
+            rng: Rng::new(seed),
             stall,
         }
     }
 
-    fn fill(&mut self, mut value: impl FnMut(&mut Random, usize) -> i16) {
+    fn fill(&mut self, mut value: impl FnMut(&mut Rng, usize) -> i16) {
         for (address, word) in self.residual.iter_mut().enumerate() {
-            word.iter_mut()
-                .for_each(|x| *x = value(&mut self.random, address));
+            word.iter_mut().for_each(|x| *x = value(&mut self.rng, address));
         }
     }
 
@@ -68,8 +67,8 @@ impl Bench {
         self.offer(norm);
         for cycles in 1..200_000 {
             let accepted = self.uut.command_ready.val();
-            self.uut.read_ready.next = !self.random.chance(self.stall);
-            self.uut.write_ready.next = !self.random.chance(self.stall);
+            self.uut.read_ready.next = !self.rng.chance(self.stall);
+            self.uut.write_ready.next = !self.rng.chance(self.stall);
             let granted = self.uut.read_valid.val() && self.uut.read_ready.next;
             let address = self.uut.read_address.val().index();
             let groups: Vec<bool> = self.uut.write_valid.iter().map(|v| v.val()).collect();
@@ -87,7 +86,7 @@ impl Bench {
                 _ => {}
             }
             arriving = [granted.then_some(address), arriving[0]];
-            tick(&mut self.uut, |u| &mut u.clock);
+            tick(&mut self.uut, |u, level| u.clock.next = level.into()).unwrap();
             if accepted {
                 self.uut.command_valid.next = false;
             }
@@ -173,8 +172,8 @@ fn random_rows_match_numerics_under_back_pressure() {
         let mut bench = Bench::new(seed, stall);
         for round in 0..12 {
             let amplitude = 1 << (3 + round);
-            bench.fill(|random, _| (random.below(2 * amplitude) as i32 - amplitude as i32) as i16);
-            let (tokens, words) = (1 + bench.random.below(9), 2 * (1 + bench.random.below(6)));
+            bench.fill(|rng, _| rng.between(-amplitude, amplitude - 1) as i16);
+            let (tokens, words) = (1 + bench.rng.below(9) as u32, 2 + 2 * bench.rng.below(6) as u32);
             let norm = command(tokens, words, round % 2 == 1);
             compared += 8 * bench.check(&norm).writes;
         }
@@ -190,7 +189,7 @@ fn constant_extreme_and_single_word_rows() {
         let outcome = bench.check(&command(tokens, words, false));
         assert!(outcome.writes as u32 == tokens * words);
     }
-    bench.fill(|random, _| if random.chance(50) { i16::MIN } else { i16::MAX });
+    bench.fill(|rng, _| if rng.chance(50) { i16::MIN } else { i16::MAX });
     bench.check(&command(6, 8, true));
 }
 
@@ -210,7 +209,7 @@ fn empty_commands_end_without_a_write() {
 #[test]
 fn writes_a_word_a_cycle() {
     let mut bench = Bench::new(6, 0);
-    bench.fill(|random, _| random.word() as i16);
+    bench.fill(|rng, _| rng.next_u64() as i16);
     for (tokens, words, wide) in [
         (64, 6, false),
         (64, 8, false),

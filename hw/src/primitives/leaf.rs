@@ -93,6 +93,14 @@ pub fn joined(name: &str, count: usize) -> String {
     format!("{{{}}}", lanes.join(", "))
 }
 
+/// Verilog: the outputs `name_0` .. from the `width`-bit slices of `source`, lowest first.
+pub fn split_text(name: &str, count: usize, width: usize, source: &str) -> String {
+    let slice = |lane: usize| format!("{source}[{}:{}]", (lane + 1) * width - 1, lane * width);
+    (0..count)
+        .map(|lane| format!("assign {name}_{lane} = {};\n", slice(lane)))
+        .collect()
+}
+
 /// Verilog: a table of `width` bits as a memory with initial contents.
 pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item = u64>) -> String {
     let last = entries.len() - 1;

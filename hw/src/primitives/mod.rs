@@ -1,8 +1,6 @@
 //! Cells that synthesis maps to one resource: memories and delay lines.
 
 pub mod delay;
-#[cfg(test)]
-pub(crate) mod drive;
 pub mod leaf;
 pub mod queue;
 pub mod ram;

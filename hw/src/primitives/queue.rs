@@ -8,7 +8,7 @@
 //!                                                            ^------- pop
 //! ```
 
-use super::leaf::{joined, ports};
+use super::leaf::{joined, ports, split_text};
 use rust_hdl::prelude::*;
 
 /// Places of a queue, the head not counted.
@@ -151,14 +151,14 @@ impl<const W: usize> Logic for QueueMemory<W> {
         Verilog::Custom(format!(
             "// module: QueueMemory_w{W}_n{lanes}\n\
              (* ram_style = \"distributed\" *) reg [{top}:0] words [0:{last}];\n\
-             reg [{top}:0] head;\nassign {out} = head;\n\
+             reg [{top}:0] head;\n{out}\
              always @(posedge clock) begin\n  if (read) head <= words[read_address];\n  \
              if (write) words[write_address] <= {data};\nend\n\
              integer i;\ninitial begin\n  head = {width}'d0;\n  for (i = 0; i < {count}; i = i + 1) words[i] = {width}'d0;\nend\n",
             top = width - 1,
             last = QUEUE_WORDS - 1,
             count = QUEUE_WORDS,
-            out = joined("read_data", lanes),
+            out = split_text("read_data", lanes, W, "head"),
             data = joined("write_data", lanes),
         ))
     }
@@ -167,33 +167,33 @@ impl<const W: usize> Logic for QueueMemory<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::primitives::drive::{tick, Random};
+    use crate::cosim::{tick, Rng};
     use std::collections::VecDeque;
 
     #[test]
     fn keeps_order_under_random_pushes_and_pops() {
-        let mut random = Random(7);
+        let mut rng = Rng::new(7);
         let mut queue = Queue::<8>::new(2);
         let mut waiting = VecDeque::new();
         let mut compared = 0;
         queue.connect_all();
         for cycle in 0..20_000u32 {
-            let busy = if cycle / 500 % 2 == 0 { 80 } else { 30 };
-            let push = waiting.len() < QUEUE_WORDS && random.chance(busy);
-            let value = random.below(65_536);
+            let busy: u64 = if cycle / 500 % 2 == 0 { 80 } else { 30 };
+            let push = waiting.len() < QUEUE_WORDS && rng.chance(busy);
+            let value = rng.below(65_536);
             queue.push.next = push;
-            queue.push_data[0].next = u64::from(value & 255).into();
-            queue.push_data[1].next = u64::from(value >> 8).into();
-            queue.pop.next = queue.head_valid.val() && random.chance(110 - busy);
+            queue.push_data[0].next = (value & 255).into();
+            queue.push_data[1].next = (value >> 8).into();
+            queue.pop.next = queue.head_valid.val() && rng.chance(110 - busy);
             if queue.pop.next {
                 let got = queue.head_data[0].val().index() | queue.head_data[1].val().index() << 8;
-                assert_eq!(Some(got as u32), waiting.pop_front());
+                assert_eq!(Some(got as u64), waiting.pop_front());
                 compared += 1;
             }
             if push {
                 waiting.push_back(value);
             }
-            tick(&mut queue, |q| &mut q.clock);
+            tick(&mut queue, |q, level| q.clock.next = level.into()).unwrap();
         }
         assert!(compared > 6_000, "{compared}");
     }
@@ -206,7 +206,7 @@ mod tests {
             queue.push.next = true;
             queue.pop.next = queue.head_valid.val();
             popped += usize::from(queue.head_valid.val());
-            tick(&mut queue, |q| &mut q.clock);
+            tick(&mut queue, |q, level| q.clock.next = level.into()).unwrap();
         }
         assert_eq!(popped, 98);
     }
