@@ -5,8 +5,8 @@
 //!
 //! The writer in front reserves a place with `reserve` while `room` is high, and delivers the chunk with `push` at any later time;
 //! so its own pipeline never stalls. `write_valid` (one-hot over the groups), address and data are registered and stay until
-//! `write_ready`. One chunk a cycle; 2 cycles from `push` to `write_valid`. `done` pulses in the cycle after the last chunk was
-//! taken, or two cycles after `start` if there are no rows. The settings stay unchanged from `start` to `done`.
+//! `write_ready`. One chunk a cycle; 2 cycles from `push` to `write_valid`. `done` pulses two cycles after the last chunk was taken,
+//! or two cycles after `start` if there are no rows. The settings stay unchanged from `start` to `done`.
 //!
 //! ```text
 //! reserve --> [places] --> room
@@ -14,10 +14,13 @@
 //!                     [address, group, row]  -----+--> write_* --> activation memory
 //! ```
 
+use super::queue::Queue;
 use crate::config::AccelConfig;
 use crate::primitives::leaf::ports;
-use crate::primitives::queue::QueueMemory;
 use rust_hdl::prelude::*;
+
+/// Chunks that may be reserved at once.
+pub const PLACES: usize = 32;
 
 /// The write stream; see the module.
 #[derive(LogicBlock)]
@@ -41,22 +44,15 @@ pub struct WriteStream {
     pub write_data: Vec<Signal<Out, Bits<8>>>,
     pub done: Signal<Out, Bit>,
     pop: Signal<Local, Bit>,
-    load: Signal<Local, Bit>,
-    last_chunk: Signal<Local, Bit>,
     last_group: Constant<Bits<16>>,
     places: DFF<Bits<6>>,
-    waiting: DFF<Bits<6>>,
-    write_pointer: DFF<Bits<5>>,
-    read_pointer: DFF<Bits<5>>,
-    queue: QueueMemory<8>,
+    queue: Queue<8>,
     busy: DFF<Bit>,
     finished: DFF<Bit>,
-    valid: DFF<Bit>,
-    valid_group: DFF<Bits<16>>,
-    address: DFF<Bits<16>>,
     rows_left: DFF<Bits<11>>,
     row_base: DFF<Bits<16>>,
     word: DFF<Bits<16>>,
+    address: DFF<Bits<16>>,
     group: DFF<Bits<16>>,
     chunk: DFF<Bits<10>>,
     low: DFF<Bit>,
@@ -88,22 +84,15 @@ impl WriteStream {
             write_data: ports(columns),
             done: Signal::default(),
             pop: Signal::default(),
-            load: Signal::default(),
-            last_chunk: Signal::default(),
             last_group: Constant::new((1u64 << (groups - 1)).into()),
             places: DFF::default(),
-            waiting: DFF::default(),
-            write_pointer: DFF::default(),
-            read_pointer: DFF::default(),
-            queue: QueueMemory::new(columns),
+            queue: Queue::new(&format!("WriteQueue_c{columns}"), columns, PLACES),
             busy: DFF::default(),
             finished: DFF::default(),
-            valid: DFF::default(),
-            valid_group: DFF::default(),
-            address: DFF::default(),
             rows_left: DFF::default(),
             row_base: DFF::default(),
             word: DFF::default(),
+            address: DFF::default(),
             group: DFF::default(),
             chunk: DFF::default(),
             low: DFF::default(),
@@ -116,97 +105,56 @@ impl WriteStream {
 impl Logic for WriteStream {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self,
-            clock,
-            places,
-            waiting,
-            write_pointer,
-            read_pointer,
-            busy,
-            finished,
-            valid
-        );
-        dff_setup!(
-            self,
-            clock,
-            valid_group,
-            address,
-            rows_left,
-            row_base,
-            word,
-            group,
-            chunk,
-            low
-        );
+        dff_setup!(self, clock, places, busy, finished, rows_left, row_base, word, address);
+        dff_setup!(self, clock, group, chunk, low);
         self.queue.clock.next = self.clock.val();
-        self.pop.next = self.valid.q.val() & self.write_ready.val();
-        self.load.next = self.waiting.q.val().any() & (!self.valid.q.val() | self.write_ready.val());
-        self.room.next = !self.places.q.val().get_bit(5);
+        self.queue.reset.next = self.reset.val();
+        self.queue.write_valid.next = self.push.val();
+        self.queue.read_ready.next = self.write_ready.val();
+        self.pop.next = self.queue.read_valid.val() & self.write_ready.val();
         self.done.next = self.finished.q.val();
         // Places: taken by a reservation, free again when the memory has taken the chunk.
+        self.room.next = !self.places.q.val().get_bit(5);
         if self.reserve.val() & !self.pop.val() {
             self.places.d.next = self.places.q.val() + 1;
         }
         if self.pop.val() & !self.reserve.val() {
             self.places.d.next = self.places.q.val() - 1;
         }
-        if self.push.val() {
-            self.write_pointer.d.next = self.write_pointer.q.val() + 1;
-        }
-        if self.push.val() & !self.load.val() {
-            self.waiting.d.next = self.waiting.q.val() + 1;
-        }
-        if self.load.val() & !self.push.val() {
-            self.waiting.d.next = self.waiting.q.val() - 1;
-        }
-        // The head and where it goes.
-        self.last_chunk.next = self.chunk.q.val() + 1 == self.chunks.val();
+        // Where the next chunk goes: the low plane of this one, the next group, the next word, or the next row.
         if self.pop.val() {
-            self.valid.d.next = false;
-            self.valid_group.d.next = 0.into();
-        }
-        if self.load.val() {
-            self.read_pointer.d.next = self.read_pointer.q.val() + 1;
-            self.valid.d.next = true;
-            self.valid_group.d.next = self.group.q.val();
-            self.address.d.next = self.word.q.val();
             self.low.d.next = self.planes.val() & !self.low.q.val();
-            if self.low.q.val() {
+            self.address.d.next = self.word.q.val();
+            if self.planes.val() & !self.low.q.val() {
                 self.address.d.next = self.word.q.val() + self.plane_offset.val();
-            }
-            if !self.planes.val() | self.low.q.val() {
+            } else {
                 self.chunk.d.next = self.chunk.q.val() + 1;
                 self.group.d.next = self.group.q.val() << 1;
                 if self.group.q.val() == self.last_group.val() {
                     self.group.d.next = 1.into();
                     self.word.d.next = self.word.q.val() + 1;
+                    self.address.d.next = self.word.q.val() + 1;
                 }
-                if self.last_chunk.val() {
+                if self.chunk.q.val() + 1 == self.chunks.val() {
                     self.chunk.d.next = 0.into();
                     self.group.d.next = 1.into();
-                    self.word.d.next = self.row_base.q.val() + self.dst_stride.val();
                     self.row_base.d.next = self.row_base.q.val() + self.dst_stride.val();
+                    self.word.d.next = self.row_base.q.val() + self.dst_stride.val();
+                    self.address.d.next = self.row_base.q.val() + self.dst_stride.val();
                     self.rows_left.d.next = self.rows_left.q.val() - 1;
                 }
             }
         }
-        self.queue.write.next = self.push.val();
-        self.queue.write_address.next = self.write_pointer.q.val();
-        self.queue.read.next = self.load.val();
-        self.queue.read_address.next = self.read_pointer.q.val();
         self.write_address.next = self.address.q.val();
         for c in 0..self._columns {
             self.queue.write_data[c].next = self.push_data[c].val();
             self.write_data[c].next = self.queue.read_data[c].val();
         }
         for g in 0..self._groups {
-            self.write_valid[g].next = self.valid_group.q.val().get_bit(g);
+            self.write_valid[g].next = self.queue.read_valid.val() & self.group.q.val().get_bit(g);
         }
-        // A command ends when its last row has left.
         self.finished.d.next = false;
-        if self.busy.q.val() & !self.rows_left.q.val().any() & (!self.valid.q.val() | self.write_ready.val())
-        {
+        if self.busy.q.val() & !self.rows_left.q.val().any() {
             self.busy.d.next = false;
             self.finished.d.next = true;
         }
@@ -215,19 +163,15 @@ impl Logic for WriteStream {
             self.rows_left.d.next = self.rows.val();
             self.row_base.d.next = self.dst_base.val();
             self.word.d.next = self.dst_base.val();
+            self.address.d.next = self.dst_base.val();
             self.group.d.next = 1.into();
             self.chunk.d.next = 0.into();
             self.low.d.next = false;
         }
         if self.reset.val() {
             self.places.d.next = 0.into();
-            self.waiting.d.next = 0.into();
-            self.write_pointer.d.next = 0.into();
-            self.read_pointer.d.next = 0.into();
             self.busy.d.next = false;
             self.finished.d.next = false;
-            self.valid.d.next = false;
-            self.valid_group.d.next = 0.into();
         }
     }
 }

@@ -25,10 +25,10 @@ use super::row_statistics::RowStatistics;
 use super::{element_lanes, row_scale, row_statistics};
 use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
-use crate::memory::row_buffer::{RowBuffer, ISSUE_CYCLES, READ_CYCLES};
+use crate::memory::queue::Queue;
+use crate::memory::row_buffer::{RowBuffer, ISSUE_CYCLES, OPEN_ROWS, READ_CYCLES};
 use crate::memory::write_stream::WriteStream;
 use crate::primitives::leaf::ports;
-use crate::primitives::queue::Queue;
 use rust_hdl::prelude::*;
 
 /// Cycles of a command beside one for each written word, with nothing stalled and rows of equal length: fill and drain.
@@ -112,7 +112,7 @@ impl NormUnit {
             buffer: RowBuffer::new(columns),
             statistics: RowStatistics::new(columns),
             scale: RowScale::default(),
-            scales: Queue::new(2),
+            scales: Queue::new("ScaleQueue", 2, OPEN_ROWS),
             issue: Signal::default(),
             again: Signal::default(),
             low: DFF::default(),
@@ -191,26 +191,26 @@ impl Logic for NormUnit {
         self.scale.inverse_width.next = self.settings[5].q.val();
         self.scale.epsilon.next = self.settings[6].q.val();
         self.scale.mantissa.next = self.settings[7].q.val().get_bits::<16>(0);
-        self.scales.push.next = self.scale.done.val();
-        self.scales.push_data[0].next = bit_cast::<32, 27>(self.scale.mean.val());
-        self.scales.push_data[1].next =
+        self.scales.write_valid.next = self.scale.done.val();
+        self.scales.write_data[0].next = bit_cast::<32, 27>(self.scale.mean.val());
+        self.scales.write_data[1].next =
             (bit_cast::<32, 17>(self.scale.factor.val()) << 6) | bit_cast::<32, 6>(self.scale.shift.val());
         // Elements: the first row with a known scale, while the write stream has a place. Wide words pass twice.
-        self.issue.next = self.scales.head_valid.val() & self.stream.room.val();
+        self.issue.next = self.scales.read_valid.val() & self.stream.room.val();
         self.again.next = self.wide.val() & !self.low.q.val();
         self.buffer.issue.next = self.issue.val();
         self.buffer.hold.next = self.again.val();
-        self.scales.pop.next = self.issue.val() & !self.again.val() & self.buffer.issue_last.val();
+        self.scales.read_ready.next = self.issue.val() & !self.again.val() & self.buffer.issue_last.val();
         if self.issue.val() {
             self.low.d.next = self.again.val();
         }
         self.low_1.d.next = self.low.q.val();
         self.low_2.d.next = self.low_1.q.val();
-        self.mean_1.d.next = self.scales.head_data[0].val().get_bits::<27>(0);
+        self.mean_1.d.next = self.scales.read_data[0].val().get_bits::<27>(0);
         self.mean_2.d.next = self.mean_1.q.val();
-        self.factor_1.d.next = self.scales.head_data[1].val().get_bits::<17>(6);
+        self.factor_1.d.next = self.scales.read_data[1].val().get_bits::<17>(6);
         self.factor_2.d.next = self.factor_1.q.val();
-        self.shift_1.d.next = self.scales.head_data[1].val().get_bits::<6>(0);
+        self.shift_1.d.next = self.scales.read_data[1].val().get_bits::<6>(0);
         self.shift_2.d.next = self.shift_1.q.val();
         self.elements.valid.next = self.buffer.word_valid.val();
         self.elements.mean.next = self.mean_2.q.val();

@@ -2,5 +2,4 @@
 
 pub mod delay;
 pub mod leaf;
-pub mod queue;
 pub mod ram;
