@@ -1,7 +1,7 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
-pub mod bus;
 pub mod array;
+pub mod bus;
 pub mod config;
 pub mod control;
 pub mod cosim;
