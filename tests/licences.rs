@@ -35,7 +35,12 @@ fn every_dependency_is_permissive() {
     let mut checked = 0;
     for package in &metadata.packages {
         let licence = package.license.as_deref().unwrap_or("none");
-        assert!(is_permissive(licence), "{} {} has the licence '{licence}'", package.name, package.version);
+        assert!(
+            is_permissive(licence),
+            "{} {} has the licence '{licence}'",
+            package.name,
+            package.version
+        );
         checked += 1;
     }
     assert!(checked > 50, "only {checked} packages were looked at");

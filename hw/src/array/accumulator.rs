@@ -54,7 +54,9 @@ impl Accumulator {
             drain_0: lanes(columns),
             drain_1: lanes(columns),
             bank_delay: registers(DRAIN_CYCLES),
-            columns: (0..columns).map(|_| AccumulatorColumn::new(config.accumulator_pairs)).collect(),
+            columns: (0..columns)
+                .map(|_| AccumulatorColumn::new(config.accumulator_pairs))
+                .collect(),
             _columns: columns,
             ..Self::default()
         }

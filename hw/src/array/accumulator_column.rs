@@ -73,7 +73,11 @@ impl AccumulatorColumn {
 
     fn accumulate(&self) -> Entry {
         let bank = usize::from(self.write_bank.val());
-        let old = if self.first.val() { [0; 2] } else { self._data[bank] };
+        let old = if self.first.val() {
+            [0; 2]
+        } else {
+            self._data[bank]
+        };
         let shift = PLANE_SHIFTS.get(self.shift.val().index()).copied().unwrap_or(0);
         let sums = [from_bits(self.sum_0.val()), from_bits(self.sum_1.val())];
         Entry {
@@ -108,7 +112,9 @@ impl Logic for AccumulatorColumn {
         let address_bits = pairs.ilog2() as usize;
         let unused = match address_bits {
             10 => String::new(),
-            n => format!("wire unused = &{{1'b0, read_pair_0[9:{n}], read_pair_1[9:{n}], write_pair[9:{n}]}};\n"),
+            n => format!(
+                "wire unused = &{{1'b0, read_pair_0[9:{n}], read_pair_1[9:{n}], write_pair[9:{n}]}};\n"
+            ),
         };
         let body = VERILOG
             .replace("ADDRESS_TOP", &(address_bits - 1).to_string())

@@ -39,7 +39,10 @@ pub struct ColumnSum {
 impl ColumnSum {
     /// For a power of two of cascades.
     pub fn new(cascades: usize) -> Self {
-        assert!(cascades.is_power_of_two(), "{cascades} cascades are no power of two");
+        assert!(
+            cascades.is_power_of_two(),
+            "{cascades} cascades are no power of two"
+        );
         let levels = (0..latency_cycles(cascades)).map(|level| vec![[0; 2]; cascades >> level]);
         Self {
             low: lanes(cascades),
@@ -130,7 +133,10 @@ mod tests {
         for cycle in 0..2_000 {
             let mut want = [0i64; 2];
             for i in 0..cascades {
-                let sums = [draw(&mut random).clamp(-limit, limit), draw(&mut random).clamp(-limit, limit)];
+                let sums = [
+                    draw(&mut random).clamp(-limit, limit),
+                    draw(&mut random).clamp(-limit, limit),
+                ];
                 let p = (sums[1] << PACKING_BITS) + sums[0];
                 adder.low[i].next = to_bits(p);
                 adder.high[i].next = to_bits(p >> CASCADE_WORD_BITS);
@@ -140,7 +146,11 @@ mod tests {
             tick!(adder);
             if cycle + 1 >= latency {
                 let got = [from_bits(adder.sum_0.val()), from_bits(adder.sum_1.val())];
-                assert_eq!(got, wanted[cycle + 1 - latency], "{cascades} cascades, cycle {cycle}");
+                assert_eq!(
+                    got,
+                    wanted[cycle + 1 - latency],
+                    "{cascades} cascades, cycle {cycle}"
+                );
                 compared += 1;
             }
         }

@@ -16,12 +16,12 @@
 //! ```
 
 use super::accumulator::Accumulator;
+use super::load_bus::SEGMENT_LANES;
 use super::loader::Loader;
 use super::step_delay::StepDelay;
 use super::streamer::Streamer;
 use super::systolic_array::SystolicArray;
 use super::{lanes, timing};
-use super::load_bus::SEGMENT_LANES;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
 use rust_hdl::prelude::*;

@@ -184,7 +184,8 @@ mod tests {
             let mut rows = KvRows::new(&config);
             for _ in 0..40 {
                 let keys = random.chance(50);
-                let (base, stride, tokens) = (random.next() & 0xfff, random.next() & 0xff, random.next() & 0x7f);
+                let (base, stride, tokens) =
+                    (random.next() & 0xfff, random.next() & 0xff, random.next() & 0x7f);
                 let (tile, lane_base) = (random.below(4) as u64, r * random.below(4) as u64);
                 rows.by_keys.next = keys;
                 rows.base.next = base.into();
@@ -206,7 +207,11 @@ mod tests {
                     }
                     if i >= row_address::LATENCY_CYCLES as u64 {
                         let index = lane_base + (i - row_address::LATENCY_CYCLES as u64 ^ 3);
-                        let want = if keys { base + index / c + tile * c * stride } else { base + tile + index * stride };
+                        let want = if keys {
+                            base + index / c + tile * c * stride
+                        } else {
+                            base + tile + index * stride
+                        };
                         assert_eq!(rows.kv_base.val(), want & 0xffff);
                         assert_eq!(rows.kv_rotate.val(), index % c);
                         assert_eq!(rows.kv_by_keys.val(), keys);

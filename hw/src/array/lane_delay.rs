@@ -26,7 +26,10 @@ pub struct LaneDelay<const W: usize> {
 impl<const W: usize> LaneDelay<W> {
     /// Lane `i` is delayed by `cycles[i]`, at least one.
     pub fn new(module: &str, cycles: Vec<usize>) -> Self {
-        assert!(cycles.iter().all(|&n| n > 0), "{module}: a lane needs at least one register");
+        assert!(
+            cycles.iter().all(|&n| n > 0),
+            "{module}: a lane needs at least one register"
+        );
         let first = cycles.iter().scan(0, |sum, &n| {
             *sum += n;
             Some(*sum - n)
@@ -103,7 +106,11 @@ mod tests {
             sent.push(row);
             tick!(delay);
             for (lane, &n) in cycles.iter().enumerate() {
-                let want = if cycle + 1 >= n { sent[cycle + 1 - n][lane] } else { 0 };
+                let want = if cycle + 1 >= n {
+                    sent[cycle + 1 - n][lane]
+                } else {
+                    0
+                };
                 assert_eq!(delay.q[lane].val(), want, "lane {lane}, cycle {cycle}");
                 compared += 1;
             }

@@ -45,7 +45,9 @@ impl LoadBus {
         Self {
             word: lanes(bytes),
             kv_data: lanes(config.columns),
-            data: (0..bytes / config.columns).map(|_| lanes(config.columns)).collect(),
+            data: (0..bytes / config.columns)
+                .map(|_| lanes(config.columns))
+                .collect(),
             enable: lanes(config.rows / SEGMENT_LANES),
             _rows: vec![(false, 0, false); timing::KV_ROW_CYCLES].into(),
             ..Self::default()
@@ -58,7 +60,8 @@ impl LoadBus {
             self._rows.iter_mut().for_each(|row| row.0 = false);
         }
         let live = self.row.val() && !self.reset.val();
-        self._rows.push_back((live, self.segment.val().index(), self.zero.val()));
+        self._rows
+            .push_back((live, self.segment.val().index(), self.zero.val()));
         self._rows.pop_front().unwrap_or_default()
     }
 }
@@ -91,12 +94,17 @@ impl Logic for LoadBus {
 
     fn hdl(&self) -> Verilog {
         let (bytes, columns, segments) = (self.word.len(), self.kv_data.len(), self.enable.len());
-        let data: Vec<String> = (0..bytes).rev().map(|i| format!("data_{}_{}", i / columns, i % columns)).collect();
+        let data: Vec<String> = (0..bytes)
+            .rev()
+            .map(|i| format!("data_{}_{}", i / columns, i % columns))
+            .collect();
         let stages = self._rows.len();
         let enables: String = (0..segments)
             .map(|i| {
                 let half = if i % 2 == 1 { "half" } else { "!half" };
-                format!("  enables[{i}] <= !reset && (tile && {half} || row_there && segment_there == 4'd{i});\n")
+                format!(
+                    "  enables[{i}] <= !reset && (tile && {half} || row_there && segment_there == 4'd{i});\n"
+                )
             })
             .collect();
         Verilog::Custom(format!(
@@ -144,7 +152,9 @@ mod tests {
         let mut announced = VecDeque::from(vec![None; timing::KV_ROW_CYCLES]);
         let mut compared = 0;
         for _ in 0..2_000 {
-            let row = random.chance(50).then(|| (random.below(segments), random.chance(25)));
+            let row = random
+                .chance(50)
+                .then(|| (random.below(segments), random.chance(25)));
             announced.push_back(row);
             let there = announced.pop_front().unwrap();
             let tile = there.is_none() && random.chance(60);
@@ -155,11 +165,14 @@ mod tests {
             bus.segment.next = (row.map_or(0, |r| r.0) as u64).into();
             bus.zero.next = row.is_some_and(|r| r.1);
             let fill = |ports: &mut Vec<Signal<In, Bits<8>>>, random: &mut Random| -> Vec<u64> {
-                ports.iter_mut().map(|p| {
-                    let byte = random.next() & 255;
-                    p.next = byte.into();
-                    byte
-                }).collect()
+                ports
+                    .iter_mut()
+                    .map(|p| {
+                        let byte = random.next() & 255;
+                        p.next = byte.into();
+                        byte
+                    })
+                    .collect()
             };
             let word = fill(&mut bus.word, &mut random);
             let kv = fill(&mut bus.kv_data, &mut random);

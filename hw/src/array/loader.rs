@@ -252,9 +252,41 @@ impl Logic for Loader {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, state, left, chunk, last_chunk, word_full, residual, address, command_tag, k_last, n_last,
-            plane_last, from_kv, by_keys, sync, hold, base, stride, tokens, k, plane, n, lane_base, column_base,
-            tile_pop, pops_left, tile_word, tile_half, slot_taken, loaded, age, done_copy, done_program, was_starved
+            self,
+            clock,
+            state,
+            left,
+            chunk,
+            last_chunk,
+            word_full,
+            residual,
+            address,
+            command_tag,
+            k_last,
+            n_last,
+            plane_last,
+            from_kv,
+            by_keys,
+            sync,
+            hold,
+            base,
+            stride,
+            tokens,
+            k,
+            plane,
+            n,
+            lane_base,
+            column_base,
+            tile_pop,
+            pops_left,
+            tile_word,
+            tile_half,
+            slot_taken,
+            loaded,
+            age,
+            done_copy,
+            done_program,
+            was_starved
         );
         clock!(self, clock, rows, stream_word, load_bus);
         self.all_drained.next = self.drained.val() == self.command_tag.q.val();
@@ -317,8 +349,8 @@ impl Logic for Loader {
             & !self.slot_taken.q.val()
             & (self.age.q.val() == self.age_enough.val())
             & (self.pops_left.q.val() == 0);
-        self.level_enough.next = (self.stream_level.val() > 8)
-            | ((self.stream_level.val() == 8) & !self.tile_pop.q.val());
+        self.level_enough.next =
+            (self.stream_level.val() > 8) | ((self.stream_level.val() == 8) & !self.tile_pop.q.val());
         self.stream_tile.next = self.stream_turn.val() & self.level_enough.val();
         self.kv_tile.next = (self.state.q.val() == LoaderState::Tile)
             & self.from_kv.q.val()

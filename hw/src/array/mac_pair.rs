@@ -213,9 +213,19 @@ mod tests {
         let mut compared = 0;
         for cycle in 0..4_000 {
             let corner = cycle % 3 == 0;
-            let token = |random: &mut Random| if corner { *random.pick(&[-128, 127, 0]) } else { random.signed(8) };
+            let token = |random: &mut Random| {
+                if corner {
+                    *random.pick(&[-128, 127, 0])
+                } else {
+                    random.signed(8)
+                }
+            };
             let (t0, t1) = (token(&mut random), token(&mut random));
-            let weight = if corner { *random.pick(&[-127, 127]) } else { random.signed(8).max(-127) };
+            let weight = if corner {
+                *random.pick(&[-127, 127])
+            } else {
+                random.signed(8).max(-127)
+            };
             let (load, swap) = (random.chance(40), random.chance(30));
             let cascade = random.signed(40);
             cell.token_0.next = to_bits(t0);
@@ -232,7 +242,11 @@ mod tests {
             b2 = if swap { b1 } else { b2 };
             b1 = if load { weight } else { b1 };
             let low: u64 = cell.cascade_out_low.val().into();
-            assert_eq!(from_bits(cell.cascade_out_high.val()) << 24 | low as i64, p, "cycle {cycle}");
+            assert_eq!(
+                from_bits(cell.cascade_out_high.val()) << 24 | low as i64,
+                p,
+                "cycle {cycle}"
+            );
             assert_eq!(from_bits(cell.weight_out.val()), b1, "cycle {cycle}");
             compared += 1;
         }

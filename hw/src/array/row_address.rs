@@ -72,7 +72,11 @@ mod tests {
         let mut random = Random::new(5);
         let (mut wanted, mut compared) = (vec![], 0);
         for cycle in 0..1_000 {
-            let (row, stride, word) = (random.next() & 0x7ff, random.next() & 0xff, random.next() & 0xffff);
+            let (row, stride, word) = (
+                random.next() & 0x7ff,
+                random.next() & 0xff,
+                random.next() & 0xffff,
+            );
             cell.row.next = row.into();
             cell.stride.next = stride.into();
             cell.word.next = word.into();

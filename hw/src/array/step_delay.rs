@@ -68,7 +68,10 @@ struct Step {
 impl StepDelay {
     /// Taps at the array's token port and at the columns' sums, in cycles.
     pub fn new(token: usize, sum: usize) -> Self {
-        assert!(0 < token && token + READ_AHEAD_CYCLES < sum, "taps at {token} and {sum} are out of order");
+        assert!(
+            0 < token && token + READ_AHEAD_CYCLES < sum,
+            "taps at {token} and {sum} are out of order"
+        );
         Self {
             _token: token,
             _sum: sum,
@@ -103,7 +106,10 @@ impl Logic for StepDelay {
             return;
         }
         self.shift_in_step();
-        let (read, write) = (self._steps[self._sum - READ_AHEAD_CYCLES - 1], self._steps[self._sum - 1]);
+        let (read, write) = (
+            self._steps[self._sum - READ_AHEAD_CYCLES - 1],
+            self._steps[self._sum - 1],
+        );
         self.swap.next = self._steps[self._token - 1].swap;
         self.read_valid.next = read.valid;
         self.read_pair.next = read.pair;
@@ -182,7 +188,12 @@ mod tests {
         let mut sent: Vec<(bool, bool, bool, u64)> = vec![];
         let mut compared = 0;
         for cycle in 0..600usize {
-            let step = (random.chance(30), random.chance(70), random.chance(20), random.next() & 0x3ff);
+            let step = (
+                random.chance(30),
+                random.chance(70),
+                random.chance(20),
+                random.next() & 0x3ff,
+            );
             let reset = cycle == 300;
             line.reset.next = reset;
             line.swap_in.next = step.0;
@@ -192,9 +203,16 @@ mod tests {
             tick!(line);
             sent.push(step);
             if reset {
-                sent.iter_mut().for_each(|s| (s.0, s.1, s.2) = (false, false, false));
+                sent.iter_mut()
+                    .for_each(|s| (s.0, s.1, s.2) = (false, false, false));
             }
-            let at = |n: usize| if cycle + 1 >= n { sent[cycle + 1 - n] } else { Default::default() };
+            let at = |n: usize| {
+                if cycle + 1 >= n {
+                    sent[cycle + 1 - n]
+                } else {
+                    Default::default()
+                }
+            };
             assert_eq!(line.swap.val(), at(token).0);
             assert_eq!(line.read_valid.val(), at(sum - READ_AHEAD_CYCLES).1);
             assert_eq!(line.write_valid.val(), at(sum).1);

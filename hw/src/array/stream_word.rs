@@ -51,7 +51,11 @@ impl Logic for StreamWord {
                 *byte = d.val();
             }
         } else {
-            let chunk = if self.wide.val() { self._residual_bytes } else { self._activation_bytes };
+            let chunk = if self.wide.val() {
+                self._residual_bytes
+            } else {
+                self._activation_bytes
+            };
             self._bytes.rotate_left(chunk);
             let kept = self._bytes.len() - chunk;
             self._bytes[kept..].fill(Bits::default());
@@ -118,7 +122,13 @@ mod tests {
                 if take {
                     model = bytes;
                 } else if shift {
-                    model.drain(..if wide { config.residual_word_bytes() } else { config.rows });
+                    model.drain(
+                        ..if wide {
+                            config.residual_word_bytes()
+                        } else {
+                            config.rows
+                        },
+                    );
                     model.resize(config.weight_word_bytes(), 0);
                 }
                 let got: Vec<u64> = word.q.iter().map(|q| q.val().into()).collect();

@@ -143,11 +143,49 @@ impl Logic for Streamer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, pending, pending_source, pending_low_source, pending_stride, pending_k_last,
-            pending_n_last, pending_plane_last, pending_pairs, pending_gather, pending_sync, pending_tag,
-            pending_expert, active, source, low_source, stride, k_last, n_last, plane_last, pairs, last_step,
-            gather, sync, command_tag, command_expert, step, k, plane, n, word, bank, filling, issue_swap,
-            issue_valid, issue_pair, issue_bank, issue_first, issue_shift, issue_last, row_pair, bank_stalled,
+            self,
+            clock,
+            pending,
+            pending_source,
+            pending_low_source,
+            pending_stride,
+            pending_k_last,
+            pending_n_last,
+            pending_plane_last,
+            pending_pairs,
+            pending_gather,
+            pending_sync,
+            pending_tag,
+            pending_expert,
+            active,
+            source,
+            low_source,
+            stride,
+            k_last,
+            n_last,
+            plane_last,
+            pairs,
+            last_step,
+            gather,
+            sync,
+            command_tag,
+            command_expert,
+            step,
+            k,
+            plane,
+            n,
+            word,
+            bank,
+            filling,
+            issue_swap,
+            issue_valid,
+            issue_pair,
+            issue_bank,
+            issue_first,
+            issue_shift,
+            issue_last,
+            row_pair,
+            bank_stalled,
             sync_stalled
         );
         clock!(self, clock, address_0, address_1);
@@ -280,7 +318,8 @@ impl Logic for Streamer {
         self.row_gather[1].d.next = self.row_gather[0].q.val();
         self.row_stride[1].d.next = self.row_stride[0].q.val();
         self.row_word[1].d.next = self.row_word[0].q.val();
-        self.row_pair.d.next = bit_cast::<11, 10>(self.issue_pair.q.val()) + bit_cast::<11, 10>(self.issue_pair.q.val());
+        self.row_pair.d.next =
+            bit_cast::<11, 10>(self.issue_pair.q.val()) + bit_cast::<11, 10>(self.issue_pair.q.val());
         self.row_0.next = self.row_pair.q.val();
         self.row_1.next = self.row_pair.q.val() + 1;
         if self.row_gather[1].q.val() {

@@ -159,8 +159,10 @@ impl Logic for SystolicArray {
                 for b in 0..self._cascades {
                     self.columns[4 * g + c].weight[b].next = self.load_stages[b].q[4 * g + c].val();
                     for i in 0..8 {
-                        self.columns[4 * g + c].token_0[8 * b + i].next = self.broadcast[g].q[16 * b + i].val();
-                        self.columns[4 * g + c].token_1[8 * b + i].next = self.broadcast[g].q[16 * b + i + 8].val();
+                        self.columns[4 * g + c].token_0[8 * b + i].next =
+                            self.broadcast[g].q[16 * b + i].val();
+                        self.columns[4 * g + c].token_1[8 * b + i].next =
+                            self.broadcast[g].q[16 * b + i + 8].val();
                     }
                 }
                 self.sum_0[4 * g + c].next = self.columns[4 * g + c].sum_0.val();
