@@ -1,7 +1,7 @@
 //! Everything around the feed unit, behaviourally: stream, activation memory, queues, key/value memory, drain.
 
 use super::bench::{settle, Random};
-use super::feed::Feed;
+use super::feed::FeedUnit;
 use super::{from_bits, timing, to_bits};
 use crate::config::AccelConfig;
 use crate::primitives::ram;
@@ -45,7 +45,7 @@ pub(crate) struct CopyWrite {
 pub(crate) type PairSums = Vec<[i32; 2]>;
 
 pub(crate) struct Bench {
-    pub feed: Feed,
+    pub feed: FeedUnit,
     pub config: AccelConfig,
     pub random: Random,
     pub pace: Pace,
@@ -103,7 +103,7 @@ impl Bench {
         let activation = bytes(config.activation_words, config.rows, -128);
         let kv = bytes(config.columns, config.stationary_words, -127);
         Self {
-            feed: Feed::new(config),
+            feed: FeedUnit::new(config),
             config: config.clone(),
             activation,
             kv,
