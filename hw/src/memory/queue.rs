@@ -51,7 +51,10 @@ impl<const W: usize> Queue<W> {
     /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts.
     pub fn resizing(module: &str, lanes: usize, gather: usize, spread: usize, depth: usize) -> Self {
         let word = lanes * gather;
-        assert!(depth >= 2, "{module}: a queue needs at least two words, not {depth}");
+        assert!(
+            depth >= 2,
+            "{module}: a queue needs at least two words, not {depth}"
+        );
         assert!(
             gather > 0 && spread > 0 && word % spread == 0,
             "{module}: {word} lanes of a word do not come apart in {spread}"
@@ -176,7 +179,9 @@ impl Part {
         Self {
             declare: format!("reg [{}:0] {name};\n", bits - 1),
             is_last: format!("{name} == {bits}'d{last}"),
-            step: format!("    if ({event}) {name} <= {name} == {bits}'d{last} ? {bits}'d0 : {name} + {bits}'d1;\n"),
+            step: format!(
+                "    if ({event}) {name} <= {name} == {bits}'d{last} ? {bits}'d0 : {name} + {bits}'d1;\n"
+            ),
             clear: format!("    {name} <= {bits}'d0;\n"),
         }
     }
@@ -313,7 +318,10 @@ mod tests {
             queue.write_valid.next = random.percent(duty);
             queue.read_ready.next = random.percent(110 - duty);
             queue.reset.next = random.below(800) == 0;
-            queue.write_data.iter_mut().for_each(|lane| lane.next = random.below(256).into());
+            queue
+                .write_data
+                .iter_mut()
+                .for_each(|lane| lane.next = random.below(256).into());
             queue.update_all();
             if queue.reset.val() {
                 expected.clear();
@@ -334,7 +342,10 @@ mod tests {
             }
             cycle(&mut queue, |q| &mut q.clock);
             let words = expected.len() / (lanes * gather);
-            assert!(words < depth || !queue.write_ready.val() || queue.read_valid.val(), "full at cycle {step}");
+            assert!(
+                words < depth || !queue.write_ready.val() || queue.read_valid.val(),
+                "full at cycle {step}"
+            );
         }
         compared
     }
@@ -358,7 +369,10 @@ mod tests {
             let due = step + 1 >= LATENCY_CYCLES as u64;
             assert_eq!(queue.read_valid.val(), due, "cycle {step}");
             if due {
-                assert_eq!(queue.read_data[0].val(), Bits::<8>::from(step + 1 - LATENCY_CYCLES as u64));
+                assert_eq!(
+                    queue.read_data[0].val(),
+                    Bits::<8>::from(step + 1 - LATENCY_CYCLES as u64)
+                );
             }
         }
     }

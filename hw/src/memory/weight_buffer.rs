@@ -103,9 +103,7 @@ impl WeightBuffer {
 impl Logic for WeightBuffer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(
-            self, clock, tail, head, stored, places, requested, arriving, level, taken
-        );
+        dff_setup!(self, clock, tail, head, stored, places, requested, arriving, level, taken);
         clock!(self, clock, ram, ready_words);
         self.ready_words.reset.next = self.reset.val();
 
@@ -237,7 +235,10 @@ mod tests {
             }
             buffer.stream_ready.next = promised > 0;
             if promised > 0 {
-                assert!(buffer.stream_valid.val(), "level {level} was optimistic in cycle {step}");
+                assert!(
+                    buffer.stream_valid.val(),
+                    "level {level} was optimistic in cycle {step}"
+                );
                 check(&buffer, words.pop_front().unwrap());
                 promised -= 1;
                 compared += 1;
@@ -257,7 +258,11 @@ mod tests {
             buffer.write_valid.next = true;
             write(&mut buffer, &mut words, &mut random);
             cycle(&mut buffer, |b| &mut b.clock);
-            assert_eq!(buffer.stream_valid.val(), step + 1 >= LATENCY_CYCLES, "cycle {step}");
+            assert_eq!(
+                buffer.stream_valid.val(),
+                step + 1 >= LATENCY_CYCLES,
+                "cycle {step}"
+            );
             if buffer.stream_valid.val() {
                 check(&buffer, words.pop_front().unwrap());
             }
