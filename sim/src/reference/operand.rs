@@ -107,7 +107,7 @@ impl Columns {
 #[inline]
 pub fn dot(a: &[i16], b: &[i16]) -> i32 {
     // Wrapping adds vectorise in every build profile.
-    a.iter()
-        .zip(b)
-        .fold(0i32, |sum, (&a, &b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
+    a.iter().zip(b).fold(0i32, |sum, (&a, &b)| {
+        sum.wrapping_add(i32::from(a) * i32::from(b))
+    })
 }
