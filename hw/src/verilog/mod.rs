@@ -1,0 +1,43 @@
+//! Exports circuits to Verilog-2005 that means exactly what they mean in Rust.
+//!
+//! ```text
+//! circuit -- probe --> elaborate --> Scope tree
+//!                                      | for each block
+//!            symbols, kernel, lower: kernel syntax tree --> ir (every width and sign known)
+//!            flow: no latch, no old value, independent groups
+//!            module, print: text --> design: one module for each distinct text
+//! ```
+//!
+//! rust-hdl's own generator is not used: its text differs from its simulation wherever Verilog's
+//! widening rules meet literals, casts and signs. Here every number is sized, every operator works at
+//! its own width, every sign is explicit, and what cannot be expressed exactly is refused with an
+//! [`ExportError`] that names the block and the expression.
+//!
+//! Conventions that circuits follow:
+//! - a [`ModuleName`] field names the module (see there);
+//! - hand-written cells follow [`leaf`](self::leaf);
+//! - paths `rows$3$out` become names `rows_3_out`; two paths that become one name are an error.
+
+mod body;
+mod connect;
+mod describe;
+mod design;
+mod elaborate;
+mod error;
+mod flow;
+mod ir;
+mod kernel;
+pub mod leaf;
+mod lower;
+mod module;
+mod names;
+mod path;
+mod print;
+mod symbols;
+
+pub use design::{export, Design, Module, Port};
+pub use error::ExportError;
+pub use names::ModuleName;
+
+#[cfg(test)]
+mod tests;

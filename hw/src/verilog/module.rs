@@ -1,0 +1,93 @@
+//! The text of one Verilog module behind its name.
+
+use super::body::Body;
+use super::elaborate::{AtomInfo, Scope, Ty};
+use super::error::{block_error, ExportError};
+use super::flow;
+use super::kernel::lower_kernel;
+use super::leaf;
+use super::names::{verilog_name, NameTable};
+use super::print::dimension;
+use super::symbols::Symbols;
+use num_bigint::BigUint;
+use rust_hdl::core::ast::VerilogBlock;
+use rust_hdl::prelude::*;
+use std::collections::HashSet;
+
+/// What a child block becomes in its parent.
+pub enum Child {
+    /// A register of the parent, with its initial value.
+    Register(BigUint),
+    /// An instance of this module.
+    Instance(String),
+    /// Nothing: it has neither Verilog nor outputs.
+    Absent,
+}
+
+/// The text of a block that is described by a kernel.
+pub fn kernel_text(scope: &Scope, code: &VerilogBlock, children: &[Child]) -> Result<String, ExportError> {
+    let symbols = Symbols::of(scope);
+    let build = || {
+        let stmts = lower_kernel(&symbols, code)?;
+        flow::check(&symbols, &stmts)?;
+        Body::new(&symbols, scope, children).build(stmts)
+    };
+    build().map_err(|refusal| refusal.at(&scope.path))
+}
+
+/// The text of a cell whose Verilog was written by hand. Its outputs may be wires throughout.
+pub fn leaf_text(scope: &Scope, code: &str, wires_only: bool) -> Result<String, ExportError> {
+    let refuse = |reason: String| block_error(&scope.path, reason);
+    if !scope.children.is_empty() {
+        return Err(refuse(
+            "a block with hand-written Verilog cannot have child blocks".into(),
+        ));
+    }
+    let mut names = NameTable::default();
+    let mut registers = HashSet::new();
+    let ports = || scope.atoms.iter().filter(|a| a.kind.is_parameter());
+    for atom in ports() {
+        names
+            .take(&verilog_name(&atom.path), &atom.path)
+            .map_err(refuse)?;
+        let written = atom.kind == AtomKind::OutputParameter && !wires_only;
+        if written && leaf::is_procedural(code, atom).map_err(refuse)? {
+            registers.insert(atom.path.clone());
+        }
+    }
+    let lines: Vec<_> = leaf::tidy(code)
+        .lines()
+        .map(|l| format!("    {l}").trim_end().to_owned())
+        .collect();
+    let header = header(ports(), |atom| registers.contains(&atom.path));
+    Ok(format!("{header}{}\nendmodule\n", lines.join("\n")))
+}
+
+/// The ANSI port list.
+pub fn header<'a>(
+    ports: impl Iterator<Item = &'a AtomInfo>,
+    is_register: impl Fn(&AtomInfo) -> bool,
+) -> String {
+    let line = |atom: &AtomInfo| {
+        let kind = match (atom.kind, is_register(atom)) {
+            (AtomKind::InputParameter, _) => "input  wire",
+            (_, true) => "output reg ",
+            (_, false) => "output wire",
+        };
+        format!("    {kind} {}{}", shape(atom.ty), verilog_name(&atom.path))
+    };
+    let lines: Vec<_> = ports.map(line).collect();
+    match lines.is_empty() {
+        true => " ();\n".to_owned(),
+        false => format!(" (\n{}\n);\n", lines.join(",\n")),
+    }
+}
+
+/// Sign and dimension of a declaration.
+pub fn shape(ty: Ty) -> String {
+    format!(
+        "{}{}",
+        if ty.signed { "signed " } else { "" },
+        dimension(ty.width)
+    )
+}

@@ -1,0 +1,407 @@
+//! Expressions and statements as Verilog text.
+//!
+//! Every operand already has the operator's width, so text can follow the tree. What Verilog-2005
+//! has no operator for (a part of an expression, the sign extension of one) becomes a call of a
+//! small function that the module defines.
+
+use super::elaborate::Ty;
+use super::ir::{Arm, Expr, Kind, SignalId, Stmt};
+use super::symbols::Symbols;
+use num_bigint::BigUint;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+pub struct Printer<'a> {
+    pub symbols: &'a Symbols,
+    /// Child inputs that are just another name of a signal or constant.
+    pub aliases: HashMap<SignalId, Expr>,
+    uses: RefCell<Uses>,
+}
+
+/// What the printed text refers to.
+#[derive(Default)]
+pub struct Uses {
+    /// The bits of each signal that are read.
+    pub bits: HashMap<SignalId, Vec<bool>>,
+    /// Helper functions by name.
+    pub functions: BTreeMap<String, String>,
+    /// Named constants: name, width and value.
+    pub constants: BTreeSet<(String, usize, BigUint)>,
+}
+
+/// A piece of text and how tightly it binds.
+struct Text {
+    text: String,
+    binding: Binding,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Binding {
+    /// A name, number, call or concatenation.
+    Atom,
+    /// A unary operator.
+    Prefix,
+    /// The chain of one associative operator, or a lone binary one.
+    Operator(&'static str),
+}
+
+fn atom(text: String) -> Text {
+    Text {
+        text,
+        binding: Binding::Atom,
+    }
+}
+
+impl<'a> Printer<'a> {
+    pub fn new(symbols: &'a Symbols) -> Self {
+        Printer {
+            symbols,
+            aliases: HashMap::new(),
+            uses: RefCell::default(),
+        }
+    }
+
+    pub fn into_uses(self) -> Uses {
+        self.uses.into_inner()
+    }
+
+    pub fn is_read(&self, id: SignalId) -> bool {
+        self.uses.borrow().bits.contains_key(&id)
+    }
+
+    /// The parts of a signal that no text reads: offset and width of each.
+    pub fn unread(&self, id: SignalId) -> Vec<(usize, usize)> {
+        let width = self.symbols.get(id).ty.width;
+        let uses = self.uses.borrow();
+        let Some(bits) = uses.bits.get(&id) else {
+            return vec![(0, width)];
+        };
+        let mut runs: Vec<(usize, usize)> = vec![];
+        for at in (0..width).filter(|at| !bits[*at]) {
+            match runs.last_mut() {
+                Some((start, length)) if *start + *length == at => *length += 1,
+                _ => runs.push((at, 1)),
+            }
+        }
+        runs
+    }
+
+    /// The text of an expression that stands alone.
+    pub fn expr(&self, e: &Expr) -> String {
+        self.text(e).text
+    }
+
+    /// What a signal is called, following aliases, and that all of it is read.
+    pub fn signal(&self, id: SignalId) -> String {
+        self.expr(&Expr::new(Kind::Signal(id), self.symbols.get(id).ty))
+    }
+
+    fn text(&self, e: &Expr) -> Text {
+        match &e.kind {
+            Kind::Const(value) => atom(number(value, e.ty.width)),
+            Kind::Named(name, value) => {
+                self.uses
+                    .borrow_mut()
+                    .constants
+                    .insert((name.clone(), e.ty.width, value.clone()));
+                atom(name.clone())
+            }
+            Kind::Signal(id) => match self.aliases.get(id) {
+                Some(alias) => self.text(alias),
+                None => {
+                    self.mark(*id, 0, e.ty.width);
+                    atom(self.symbols.get(*id).ident.clone())
+                }
+            },
+            Kind::Not(a) if e.ty == Ty::BOOL => self.prefix("!", a),
+            Kind::Not(a) => self.prefix("~", a),
+            Kind::Neg(a) => self.prefix("-", a),
+            Kind::Reduce(op, a) => self.prefix(op, a),
+            Kind::Binary(op, a, b) | Kind::Logic(op, a, b) => self.operator(op, a, b),
+            Kind::Shift(op, a, b) => self.operator(op, a, b),
+            Kind::Compare(op, a, b) => self.compare(op, a, b),
+            Kind::Slice(a, offset) => self.slice(a, *offset, e.ty.width),
+            Kind::ZeroExtend(a) => {
+                let zeros = number(&BigUint::default(), e.ty.width - a.ty.width);
+                atom(format!("{{{zeros}, {}}}", self.expr(a)))
+            }
+            Kind::SignExtend(a) => self.sign_extend(a, e.ty.width),
+            Kind::Retype(a) if !e.ty.signed => atom(format!("$unsigned({})", self.expr(a))),
+            Kind::Retype(a) => self.text(a),
+            Kind::Concat(parts) => {
+                let parts: Vec<_> = parts.iter().map(|p| self.expr(p)).collect();
+                atom(format!("{{{}}}", parts.join(", ")))
+            }
+        }
+    }
+
+    fn mark(&self, id: SignalId, from: usize, width: usize) {
+        let total = self.symbols.get(id).ty.width;
+        let mut uses = self.uses.borrow_mut();
+        let bits = uses.bits.entry(id).or_insert_with(|| vec![false; total]);
+        bits[from..from + width].fill(true);
+    }
+
+    fn prefix(&self, op: &str, a: &Expr) -> Text {
+        Text {
+            text: format!("{op}{}", self.bare_or_parens(a)),
+            binding: Binding::Prefix,
+        }
+    }
+
+    fn operator(&self, op: &'static str, a: &Expr, b: &Expr) -> Text {
+        // Sums and chains of one operator need no parentheses; nothing else goes without them.
+        let chain: &[&str] = match op {
+            "+" | "-" => &["+", "-"],
+            "&" | "|" | "^" | "&&" | "||" => &[op],
+            _ => &[],
+        };
+        let text = format!("{} {op} {}", self.operand(a, chain), self.operand(b, &[]));
+        Text {
+            text,
+            binding: Binding::Operator(op),
+        }
+    }
+
+    /// The operand of a prefix: two operators side by side could read as one (`^~`).
+    fn bare_or_parens(&self, e: &Expr) -> String {
+        match self.text(e) {
+            Text {
+                text,
+                binding: Binding::Atom,
+            } => text,
+            Text { text, .. } => format!("({text})"),
+        }
+    }
+
+    /// An operand of an operator that may stand bare next to those in `chain`.
+    fn operand(&self, e: &Expr, chain: &[&str]) -> String {
+        let text = self.text(e);
+        match text.binding {
+            Binding::Atom => text.text,
+            Binding::Operator(op) if chain.contains(&op) => text.text,
+            Binding::Prefix if text.text.starts_with(['!', '~']) => text.text,
+            _ => format!("({})", text.text),
+        }
+    }
+
+    fn compare(&self, op: &'static str, a: &Expr, b: &Expr) -> Text {
+        let signed = a.ty.signed && !matches!(op, "==" | "!=");
+        let side = |e| {
+            if signed {
+                self.signed_operand(e)
+            } else {
+                self.operand(e, &[])
+            }
+        };
+        let text = format!("{} {op} {}", side(a), side(b));
+        Text {
+            text,
+            binding: Binding::Operator(op),
+        }
+    }
+
+    /// Text that Verilog takes for signed: a signed signal by its name, all else by `$signed`.
+    fn signed_operand(&self, e: &Expr) -> String {
+        match &e.kind {
+            Kind::Signal(id) if !self.aliases.contains_key(id) && self.symbols.get(*id).ty.signed => {
+                self.expr(e)
+            }
+            Kind::Const(value) if value.bit(e.ty.width as u64 - 1) => {
+                let magnitude = (super::ir::mask(e.ty.width) + 1u8) - value;
+                format!("-{}", number(&magnitude, e.ty.width).replace('\'', "'s"))
+            }
+            Kind::Const(value) => number(value, e.ty.width).replace('\'', "'s"),
+            _ => format!("$signed({})", self.expr(e)),
+        }
+    }
+
+    /// A signal that can be indexed by its name; a one-bit signal can not.
+    fn plain<'e>(&'e self, e: &'e Expr) -> Option<SignalId> {
+        match &e.kind {
+            Kind::Signal(id) => match self.aliases.get(id) {
+                Some(alias) => self.plain(alias),
+                None => Some(*id).filter(|_| e.ty.width > 1),
+            },
+            Kind::Retype(inner) => self.plain(inner),
+            _ => None,
+        }
+    }
+
+    fn slice(&self, a: &Expr, offset: usize, width: usize) -> Text {
+        if width == a.ty.width {
+            return self.text(a);
+        }
+        if let Some(value) = a.value() {
+            return atom(number(&((value >> offset) & super::ir::mask(width)), width));
+        }
+        match self.plain(a) {
+            Some(id) => {
+                self.mark(id, offset, width);
+                atom(format!("{}{}", self.symbols.get(id).ident, range(offset, width)))
+            }
+            None => {
+                let name = format!("bits_{}_{offset}_of_{}", offset + width - 1, a.ty.width);
+                let body = slice_function(&name, offset, width, a.ty.width);
+                self.call(name, body, a)
+            }
+        }
+    }
+
+    fn sign_extend(&self, a: &Expr, width: usize) -> Text {
+        let (from, extra) = (a.ty.width, width - a.ty.width);
+        if let Some(value) = Expr::new(Kind::SignExtend(Box::new(a.clone())), Ty::signed(width)).value() {
+            return atom(number(&value, width));
+        }
+        if let Some(id) = self.plain(a) {
+            self.mark(id, 0, from);
+            let name = &self.symbols.get(id).ident;
+            return atom(format!("{{{{{extra}{{{name}[{}]}}}}, {name}}}", from - 1));
+        }
+        let name = format!("sign_extend_{from}_{width}");
+        let body = format!(
+            "    function [{}:0] {name}(input {}value);\n        {name} = {{{{{extra}{{value{}}}}}, value}};\n    endfunction\n",
+            width - 1,
+            dimension(from),
+            if from == 1 { String::new() } else { format!("[{}]", from - 1) },
+        );
+        self.call(name, body, a)
+    }
+
+    fn call(&self, name: String, body: String, argument: &Expr) -> Text {
+        let text = format!("{name}({})", self.expr(argument));
+        self.uses.borrow_mut().functions.insert(name, body);
+        atom(text)
+    }
+
+    /// An assignment outside of any block.
+    pub fn continuous(&self, stmt: &Stmt, out: &mut String) {
+        match stmt {
+            Stmt::Assign(id, value) => {
+                *out += &format!(
+                    "    assign {} = {};\n",
+                    self.symbols.get(*id).ident,
+                    self.expr(value)
+                );
+            }
+            other => self.stmt(other, 1, out),
+        }
+    }
+
+    /// The names of functions and constants that the text uses.
+    pub fn globals(&self) -> Vec<String> {
+        let uses = self.uses.borrow();
+        uses.constants
+            .iter()
+            .map(|(name, ..)| name)
+            .chain(uses.functions.keys())
+            .cloned()
+            .collect()
+    }
+
+    /// A statement inside an `always` block.
+    pub fn stmt(&self, stmt: &Stmt, indent: usize, out: &mut String) {
+        let pad = "    ".repeat(indent);
+        match stmt {
+            Stmt::Assign(id, value) => {
+                *out += &format!("{pad}{} = {};\n", self.symbols.get(*id).ident, self.expr(value));
+            }
+            Stmt::Slice(id, at, value) => {
+                let symbol = self.symbols.get(*id);
+                let part = if symbol.ty.width == value.ty.width {
+                    String::new()
+                } else {
+                    range(*at, value.ty.width)
+                };
+                *out += &format!("{pad}{}{part} = {};\n", symbol.ident, self.expr(value));
+            }
+            Stmt::If(test, then, otherwise) => {
+                *out += &pad;
+                self.conditional(test, then, otherwise, indent, out);
+            }
+            Stmt::Case(test, arms) => self.case(test, arms, indent, out),
+            Stmt::Comment(text) => *out += &format!("{pad}// {text}\n"),
+        }
+    }
+
+    fn block(&self, stmts: &[Stmt], indent: usize, out: &mut String) {
+        stmts.iter().for_each(|s| self.stmt(s, indent, out));
+    }
+
+    fn conditional(&self, test: &Expr, then: &[Stmt], otherwise: &[Stmt], indent: usize, out: &mut String) {
+        let pad = "    ".repeat(indent);
+        *out += &format!("if ({}) begin\n", self.expr(test));
+        self.block(then, indent + 1, out);
+        match otherwise {
+            [] => *out += &format!("{pad}end\n"),
+            [Stmt::If(test, then, otherwise)] => {
+                *out += &format!("{pad}end else ");
+                self.conditional(test, then, otherwise, indent, out);
+            }
+            _ => {
+                *out += &format!("{pad}end else begin\n");
+                self.block(otherwise, indent + 1, out);
+                *out += &format!("{pad}end\n");
+            }
+        }
+    }
+
+    fn case(&self, test: &Expr, arms: &[Arm], indent: usize, out: &mut String) {
+        let pad = "    ".repeat(indent);
+        *out += &format!("{pad}case ({})\n", self.expr(test));
+        for arm in arms {
+            let label = arm.label.as_ref().map_or("default".to_owned(), |l| self.expr(l));
+            let note = arm.note.as_ref().map_or(String::new(), |n| format!(" // {n}"));
+            *out += &format!("{pad}    {label}: begin{note}\n");
+            self.block(&arm.body, indent + 2, out);
+            *out += &format!("{pad}    end\n");
+        }
+        *out += &format!("{pad}endcase\n");
+    }
+}
+
+/// A sized number: decimal while that is easy to read.
+pub fn number(value: &BigUint, width: usize) -> String {
+    match (width, value.bits() <= 10) {
+        (1, _) => format!("1'b{value}"),
+        (_, true) => format!("{width}'d{value}"),
+        (_, false) => format!("{width}'h{value:x}"),
+    }
+}
+
+pub fn range(offset: usize, width: usize) -> String {
+    match width {
+        1 => format!("[{offset}]"),
+        _ => format!("[{}:{offset}]", offset + width - 1),
+    }
+}
+
+/// The dimension of a declaration with a blank behind it; none for a single bit.
+pub fn dimension(width: usize) -> String {
+    match width {
+        1 => String::new(),
+        _ => format!("[{}:0] ", width - 1),
+    }
+}
+
+/// A function that cuts a part out of an expression. The rest gets a name that tells lint tools
+/// that it is unused on purpose.
+fn slice_function(name: &str, offset: usize, width: usize, from: usize) -> String {
+    let above = from - offset - width;
+    let mut parts = vec![name];
+    let mut regs = String::new();
+    if above > 0 {
+        parts.insert(0, "unused_high");
+        regs += &format!("        reg {}unused_high;\n", dimension(above));
+    }
+    if offset > 0 {
+        parts.push("unused_low");
+        regs += &format!("        reg {}unused_low;\n", dimension(offset));
+    }
+    format!(
+        "    function {}{name}(input {}value);\n{regs}        {{{}}} = value;\n    endfunction\n",
+        dimension(width),
+        dimension(from),
+        parts.join(", ")
+    )
+}
