@@ -1,1 +1,3 @@
 //! moevit simulation.
+
+pub mod model;
