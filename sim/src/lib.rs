@@ -1,3 +1,4 @@
-//! moevit simulation.
+//! moevit's golden model, compiler, integer reference and engines.
 
 pub mod model;
+pub mod program;
