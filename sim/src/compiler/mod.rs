@@ -1,0 +1,10 @@
+//! The compiler: a trained network and calibration images become a program for a configuration.
+
+mod error;
+pub mod linear;
+pub mod multiplier;
+pub mod place;
+pub mod quantise;
+pub mod tile;
+
+pub use error::CompileError;
