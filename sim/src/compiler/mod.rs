@@ -5,6 +5,7 @@ pub mod linear;
 pub mod multiplier;
 pub mod place;
 pub mod quantise;
+pub mod schedule;
 pub mod tile;
 
 pub use error::CompileError;
