@@ -1,10 +1,12 @@
 //! The compiler: a trained network and calibration images become a program for a configuration.
 
 mod error;
-pub mod linear;
+pub mod fold;
 pub mod multiplier;
 pub mod place;
 pub mod quantise;
+pub mod samples;
+pub mod scale;
 pub mod schedule;
 pub mod tile;
 

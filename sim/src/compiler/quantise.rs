@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! acc  = sum w_int * (x_int + zero_point)                     i32
-//! y    = (acc + bias) * mantissa / 2^(pre_shift + shift)       in units of `Output::units`
+//! y    = (acc + bias) * mantissa / 2^(pre_shift + shift)       in units of `Part::units`
 //! w    ~= w_int * s,  s = units * mantissa / 2^(pre_shift + shift)
 //! bias = (b + W E[x] - s * W_int E[x_int]) / s - zero_point * sum w_int
 //! ```
@@ -15,7 +15,7 @@
 
 use moevit_hw::numerics::{byte_planes, post::PostSettings, WIDE_MAX};
 
-use super::linear::Linear;
+use super::fold::Affine;
 use super::multiplier::Multipliers;
 use super::tile::{Parameter, Plane};
 
@@ -93,36 +93,54 @@ impl InputStatistics {
     }
 }
 
-/// What a layer reads.
-#[derive(Clone, Debug)]
-pub struct Input<'a> {
+/// What all layers of one command share: they run with the same settings, each with its own parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
     pub precision: Precision,
     /// The operand is the integer input plus this.
     pub zero_point: i32,
     /// Of the operand, zero point included.
     pub bound: Bound,
-    pub statistics: &'a InputStatistics,
-}
-
-/// What a layer's sums become.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Output {
-    /// Real value of one unit after the first multiplier, for each channel.
-    pub units: Vec<f64>,
-    /// Second multiplier; its mantissas are ignored by commands that take the factor from elsewhere.
-    pub factors: Multipliers,
     pub gelu: bool,
+    pub factor_shift: u32,
+    /// Zero point of the result.
     pub offset: i8,
 }
 
-impl Output {
-    /// Integers of the given real values, nothing else.
-    pub fn direct(units: Vec<f64>) -> Self {
+impl Pass {
+    /// Bytes to integers of given units: no GELU, no second factor, no zero points.
+    pub fn plain() -> Self {
         Self {
-            factors: Multipliers::identity(units.len()),
-            units,
+            precision: Precision::Narrow,
+            zero_point: 0,
+            bound: Bound::BYTES,
             gelu: false,
+            factor_shift: 15,
             offset: 0,
+        }
+    }
+}
+
+/// A layer whose input scales are folded into its weights.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub layer: Affine,
+    pub statistics: InputStatistics,
+    /// Real value of one unit after the first multiplier, for each output.
+    pub units: Vec<f64>,
+    /// Mantissas of the second multiplier; commands that take their factor from elsewhere ignore them.
+    pub factors: Vec<u16>,
+}
+
+impl Part {
+    /// No second factor.
+    pub fn plain(layer: Affine, statistics: InputStatistics, units: Vec<f64>) -> Self {
+        let factors = Multipliers::identity(units.len()).mantissas;
+        Self {
+            layer,
+            statistics,
+            units,
+            factors,
         }
     }
 }
@@ -133,8 +151,6 @@ pub struct Matrix {
     /// High plane, and low plane of wide weights.
     pub planes: Vec<Plane>,
     pub parameters: Vec<Parameter>,
-    pub settings: PostSettings,
-    pub precision: Precision,
 }
 
 impl Matrix {
@@ -147,11 +163,20 @@ impl Matrix {
     }
 
     /// Planes in the order of the stream's passes.
-    pub fn passes(&self) -> Vec<&Plane> {
-        (0..self.precision.passes())
+    pub fn passes(&self, precision: Precision) -> Vec<&Plane> {
+        (0..precision.passes())
             .map(|p| &self.planes[p % self.planes.len()])
             .collect()
     }
+}
+
+/// Layers of one command, and the command's settings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantised {
+    pub matrices: Vec<Matrix>,
+    pub settings: PostSettings,
+    pub precision: Precision,
+    pub zero_point: i32,
 }
 
 /// `acc + bias` of every channel must fit this many bits' magnitude after the pre-shift.
@@ -162,45 +187,63 @@ const PRE_SHIFT_MAX: u32 = 15;
 const SUM_LIMIT: f64 = 0.98 * 2_147_483_648.0;
 /// Biases stay below this, so that they leave the accumulator's bits to the sum.
 const BIAS_LIMIT: f64 = 16_777_216.0;
+/// Largest to smallest weight scale of a layer, so that the smallest mantissa keeps some bits.
+const SCALE_RANGE: f64 = 4_096.0;
 
-/// Quantises a layer whose input scales are folded into its weights; the layer's real outputs stay as they are.
-pub fn quantise(layer: &Linear, input: &Input, output: &Output) -> Result<Matrix, String> {
-    let scales = weight_scales(layer, input);
-    let ratios: Vec<f64> = scales.iter().zip(&output.units).map(|(s, u)| s / u).collect();
+/// Quantises the layers of a command; the layers' real outputs stay as they are.
+pub fn quantise(parts: &[Part], pass: &Pass) -> Result<Quantised, String> {
+    let ratio = |part: &Part| {
+        let scales = weight_scales(part, pass);
+        scales.into_iter().zip(&part.units).map(|(s, u)| s / u).collect::<Vec<_>>()
+    };
+    let ratios: Vec<f64> = parts.iter().flat_map(ratio).collect();
     let multipliers = Multipliers::fit(&ratios)?;
-    let (mut weights, mut biases) = (Vec::with_capacity(layer.weights.len()), Vec::new());
-    let mut most = 0f64;
-    for (channel, units) in output.units.iter().enumerate() {
-        let scale = multipliers.ratio(channel) * units;
-        let row = round_row(layer.row(channel), scale, input.precision);
-        let bias = rounded_bias(layer, channel, &row, scale, input);
-        let sum = input.bound.of(row.iter().map(|&w| w.into()));
-        most = most.max(sum + bias.abs());
-        if sum > 2_147_483_647.0 || bias.abs() > 2_147_483_647.0 {
-            return Err(format!("the sums of channel {channel} do not fit 32 bits"));
-        }
-        biases.push(bias as i32);
-        weights.extend(row);
+    let (mut matrices, mut most, mut first) = (Vec::new(), 0f64, 0);
+    for part in parts {
+        let (matrix, sum) = round_part(part, pass, &multipliers, first)?;
+        first += matrix.outputs();
+        most = most.max(sum);
+        matrices.push(matrix);
     }
     let pre_shift = pre_shift(most, &multipliers)?;
     let settings = PostSettings {
         pre_shift,
         shift: multipliers.shift - pre_shift,
-        gelu: output.gelu,
-        factor_shift: output.factors.shift,
-        offset: output.offset,
+        gelu: pass.gelu,
+        factor_shift: pass.factor_shift,
+        offset: pass.offset,
     };
-    let parameters = (0..biases.len()).map(|c| Parameter {
-        bias: biases[c],
-        mantissa: multipliers.mantissas[c],
-        factor: output.factors.mantissas[c],
-    });
-    Ok(Matrix {
-        parameters: parameters.collect(),
-        planes: split_planes(weights, layer.inputs, input.precision),
+    Ok(Quantised {
+        matrices,
         settings,
-        precision: input.precision,
+        precision: pass.precision,
+        zero_point: pass.zero_point,
     })
+}
+
+/// One layer, whose multipliers begin at `first`, and the largest sum that it can give.
+fn round_part(part: &Part, pass: &Pass, multipliers: &Multipliers, first: usize) -> Result<(Matrix, f64), String> {
+    let inputs = part.layer.inputs;
+    let mut weights = Vec::with_capacity(part.layer.weights.len());
+    let (mut parameters, mut most) = (Vec::new(), 0f64);
+    for (channel, units) in part.units.iter().enumerate() {
+        let scale = multipliers.ratio(first + channel) * units;
+        let row = round_row(part.layer.row(channel), scale, pass.precision);
+        let bias = rounded_bias(part, channel, &row, scale, pass.zero_point);
+        let sum = pass.bound.of(row.iter().map(|&w| w.into()));
+        if sum > i32::MAX.into() || bias.abs() > i32::MAX.into() {
+            return Err(format!("the sums of channel {channel} do not fit 32 bits"));
+        }
+        most = most.max(sum + bias.abs());
+        parameters.push(Parameter {
+            bias: bias as i32,
+            mantissa: multipliers.mantissas[first + channel],
+            factor: part.factors[channel],
+        });
+        weights.extend(row);
+    }
+    let planes = split_planes(weights, inputs, pass.precision);
+    Ok((Matrix { planes, parameters }, most))
 }
 
 /// Smallest shift that brings the largest biased sum into 27 bits.
@@ -215,18 +258,15 @@ fn pre_shift(most: f64, multipliers: &Multipliers) -> Result<u32, String> {
 }
 
 /// Scale of each output channel's weights.
-fn weight_scales(layer: &Linear, input: &Input) -> Vec<f64> {
-    let limit = input.precision.weight_limit();
-    let best = |channel: usize| best_scale(layer.row(channel), &input.statistics.square, limit);
+fn weight_scales(part: &Part, pass: &Pass) -> Vec<f64> {
+    let layer = &part.layer;
+    let limit = pass.precision.weight_limit();
+    let best = |channel: usize| best_scale(layer.row(channel), &part.statistics.square, limit);
     let scales: Vec<f64> = (0..layer.outputs()).map(best).collect();
     let largest = scales.iter().copied().fold(0.0, f64::max);
-    let floor = if largest > 0.0 {
-        largest / 16_384.0
-    } else {
-        1.0 / 127.0
-    };
+    let floor = if largest > 0.0 { largest / SCALE_RANGE } else { 1.0 / 127.0 };
     let legal = |(channel, scale): (usize, f64)| {
-        let sum = input.bound.of(layer.row(channel).iter().copied()) / SUM_LIMIT;
+        let sum = pass.bound.of(layer.row(channel).iter().copied()) / SUM_LIMIT;
         let bias = layer.bias[channel].abs() / BIAS_LIMIT;
         scale.max(floor).max(sum).max(bias)
     };
@@ -270,15 +310,14 @@ fn round_row(row: &[f64], scale: f64, precision: Precision) -> Vec<i32> {
 }
 
 /// Bias in accumulator units: the layer's own, the mean of the rounding errors, the zero point.
-fn rounded_bias(layer: &Linear, channel: usize, row: &[i32], scale: f64, input: &Input) -> f64 {
-    let mut real = layer.bias[channel];
-    let mut sum = 0.0;
-    for (i, (&rounded, exact)) in row.iter().zip(layer.row(channel)).enumerate() {
-        real += exact * input.statistics.mean[i]
-            - scale * f64::from(rounded) * input.statistics.rounded_mean[i];
-        sum += f64::from(rounded);
+fn rounded_bias(part: &Part, channel: usize, row: &[i32], scale: f64, zero_point: i32) -> f64 {
+    let (mut real, mut sum) = (part.layer.bias[channel], 0.0);
+    for (i, (&rounded, exact)) in row.iter().zip(part.layer.row(channel)).enumerate() {
+        let rounded = f64::from(rounded);
+        real += exact * part.statistics.mean[i] - scale * rounded * part.statistics.rounded_mean[i];
+        sum += rounded;
     }
-    (real / scale - f64::from(input.zero_point) * sum).round()
+    (real / scale - f64::from(zero_point) * sum).round()
 }
 
 fn split_planes(weights: Vec<i32>, inputs: usize, precision: Precision) -> Vec<Plane> {
@@ -307,20 +346,26 @@ mod tests {
         }
     }
 
-    fn layer(random: &mut Random, inputs: usize, outputs: usize, size: f64) -> Linear {
+    fn layer(random: &mut Random, inputs: usize, outputs: usize, size: f64) -> Affine {
         let weights = (0..inputs * outputs).map(|_| random.unit() * size).collect();
         let bias = (0..outputs).map(|_| random.unit() * size * 40.0).collect();
-        Linear {
+        Affine {
             inputs,
             weights,
             bias,
         }
     }
 
+    fn part(layer: &Affine, units: f64) -> Part {
+        let statistics = InputStatistics::unknown(layer.inputs);
+        Part::plain(layer.clone(), statistics, vec![units; layer.outputs()])
+    }
+
     /// The accelerator's sum and post-processing of one channel.
-    fn run(matrix: &Matrix, channel: usize, operand: &[i32]) -> i32 {
+    fn run(layer: &Quantised, channel: usize, operand: &[i32]) -> i32 {
+        let matrix = &layer.matrices[0];
         let at = |p: usize, i: usize| i64::from(matrix.planes[p].weights[channel * matrix.inputs() + i]);
-        let weight = |i: usize| match matrix.precision {
+        let weight = |i: usize| match layer.precision {
             Precision::Narrow => at(0, i),
             _ => 128 * at(0, i) + at(1, i),
         };
@@ -331,7 +376,7 @@ mod tests {
             .sum();
         let acc = i32::try_from(acc).expect("the sum fits the accumulator");
         let p = matrix.parameters[channel];
-        post(acc, p.bias.into(), p.mantissa, p.factor, &matrix.settings)
+        post(acc, p.bias.into(), p.mantissa, p.factor, &layer.settings)
     }
 
     /// Largest and mean square error in output units over random inputs.
@@ -343,18 +388,17 @@ mod tests {
         } else {
             100.0
         };
-        let statistics = InputStatistics::unknown(96);
         let bound = match precision {
             Precision::Wide => Bound::Element(16_319.0),
             _ => Bound::BYTES,
         };
-        let input = Input {
+        let pass = Pass {
             precision,
             zero_point,
             bound,
-            statistics: &statistics,
+            ..Pass::plain()
         };
-        let matrix = quantise(&layer, &input, &Output::direct(vec![units; 24])).unwrap();
+        let matrix = quantise(&[part(&layer, units)], &pass).unwrap();
         let (mut worst, mut square, mut count) = (0f64, 0f64, 0f64);
         for _ in 0..50 {
             let x: Vec<i32> = (0..96).map(|_| (random.unit() * reach) as i32).collect();
@@ -397,56 +441,53 @@ mod tests {
     #[test]
     fn sums_that_could_overflow_get_a_larger_scale() {
         let weights = vec![1.0; 192];
-        let layer = Linear {
+        let layer = Affine {
             inputs: 192,
             weights,
             bias: vec![0.0],
         };
-        let statistics = InputStatistics::unknown(192);
-        let input = Input {
+        let pass = Pass {
             precision: Precision::Wide,
-            zero_point: 0,
             bound: Bound::Element(16_319.0),
-            statistics: &statistics,
+            ..Pass::plain()
         };
-        let matrix = quantise(&layer, &input, &Output::direct(vec![8.0])).unwrap();
+        let matrix = quantise(&[part(&layer, 8.0)], &pass).unwrap();
         let z = run(&matrix, 0, &vec![16_319; 192]);
         assert!((f64::from(z) - 16_319.0 * 24.0).abs() < 400.0, "{z}");
-        let euclidean = Input {
+        let euclidean = Pass {
             bound: Bound::Euclidean(16_400.0),
-            ..input
+            ..pass
         };
-        let finer = quantise(&layer, &euclidean, &Output::direct(vec![8.0])).unwrap();
-        assert!(finer.planes[0].weights[0] > 4 * matrix.planes[0].weights[0]);
+        let finer = quantise(&[part(&layer, 8.0)], &euclidean).unwrap();
+        let high = |q: &Quantised| q.matrices[0].planes[0].weights[0];
+        assert!(high(&finer) > 4 * high(&matrix));
     }
 
     #[test]
     fn gelu_and_zero_point_follow_the_second_scale() {
         let mut random = Random(3);
         let layer = layer(&mut random, 64, 16, 0.002);
-        let statistics = InputStatistics::unknown(64);
-        let input = Input {
-            precision: Precision::WideWeights,
-            zero_point: 0,
-            bound: Bound::BYTES,
-            statistics: &statistics,
-        };
         let steps: Vec<f64> = (0..16).map(|c| 0.004 + 0.001 * f64::from(c)).collect();
         let factors =
             Multipliers::fit(&steps.iter().map(|s| 2f64.powi(-15) / s).collect::<Vec<_>>()).unwrap();
-        let output = Output {
-            units: vec![2f64.powi(-11); 16],
-            factors,
+        let pass = Pass {
+            precision: Precision::WideWeights,
             gelu: true,
+            factor_shift: factors.shift,
             offset: -100,
+            ..Pass::plain()
         };
-        let matrix = quantise(&layer, &input, &output).unwrap();
+        let gelu = Part {
+            factors: factors.mantissas,
+            ..part(&layer, 2f64.powi(-11))
+        };
+        let matrix = quantise(&[gelu], &pass).unwrap();
         let mut compared = 0;
         for _ in 0..20 {
             let x: Vec<i32> = (0..64).map(|_| (random.unit() * 127.0) as i32).collect();
             let exact = layer.apply(&x.iter().map(|&v| f64::from(v)).collect::<Vec<_>>());
             for (channel, &e) in exact.iter().enumerate() {
-                let gelu = e * 0.5 * erfc(-e / std::f64::consts::SQRT_2);
+                let gelu = e * 0.5 * libm::erfc(-e / std::f64::consts::SQRT_2);
                 let want = gelu / steps[channel] - 100.0;
                 let got = f64::from(run(&matrix, channel, &x));
                 assert!((got - want).abs() < 0.9, "{channel}: {got} against {want}");
@@ -456,13 +497,24 @@ mod tests {
         assert_eq!(compared, 320);
     }
 
-    /// Complementary error function by the trapezoidal rule.
-    fn erfc(x: f64) -> f64 {
-        let steps = 4_000;
-        let (from, to) = (x.min(8.0), 8.0);
-        let h = (to - from) / f64::from(steps);
-        let f = |t: f64| (-t * t).exp();
-        let inner: f64 = (1..steps).map(|i| f(from + h * f64::from(i))).sum();
-        (inner + 0.5 * (f(from) + f(to))) * h * 2.0 / std::f64::consts::PI.sqrt()
+    #[test]
+    fn layers_of_a_command_share_their_shifts() {
+        let mut random = Random(11);
+        let (a, b) = (layer(&mut random, 32, 8, 1.0), layer(&mut random, 32, 8, 0.05));
+        let both = quantise(&[part(&a, 0.5), part(&b, 0.5)], &Pass::plain()).unwrap();
+        let alone = quantise(&[part(&b, 0.5)], &Pass::plain()).unwrap();
+        assert!(both.settings.shift < alone.settings.shift);
+        let x: Vec<f64> = (0..32).map(|_| (random.unit() * 100.0).round()).collect();
+        let operand: Vec<i32> = x.iter().map(|&v| v as i32).collect();
+        for (matrix, layer) in both.matrices.iter().zip([&a, &b]) {
+            let one = Quantised {
+                matrices: vec![matrix.clone()],
+                ..both.clone()
+            };
+            for (channel, exact) in layer.apply(&x).iter().enumerate() {
+                let got = f64::from(run(&one, channel, &operand));
+                assert!((got - exact / 0.5).abs() < 0.7 + 0.01 * 600.0 * layer.weights[0].abs().max(0.1), "{got} {exact}");
+            }
+        }
     }
 }

@@ -5,8 +5,6 @@
 
 pub mod access;
 pub mod fetches;
-#[cfg(test)]
-mod simulation;
 pub mod waits;
 
 use moevit_hw::control::command::{Command, Operation, Unit, Wait, ALL_TASKS};

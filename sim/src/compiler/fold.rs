@@ -4,20 +4,20 @@
 //!
 //! | rewriting | because |
 //! |---|---|
-//! | [`Linear::absorb_affine`] | `W (gamma x + beta) + b = (W gamma) x + (b + W beta)`: LayerNorm, input normalisation |
-//! | [`Linear::scale_inputs`] | `W (s x_int) = (W s) x_int`: an activation's scale, one a channel if wanted |
-//! | [`Linear::scale_outputs`] | `g (W x + b)`: LayerScale, LayerNorm's gamma of an identity |
-//! | [`Linear::shift_outputs`] | an offset that the next layer takes back or that softmax ignores |
+//! | [`Affine::absorb_affine`] | `W (gamma x + beta) + b = (W gamma) x + (b + W beta)`: LayerNorm, input normalisation |
+//! | [`Affine::scale_inputs`] | `W (s x_int) = (W s) x_int`: an activation's scale, one a channel if wanted |
+//! | [`Affine::scale_outputs`] | `g (W x + b)`: LayerScale, LayerNorm's gamma of an identity |
+//! | [`Affine::shift_outputs`] | an offset that the next layer takes back or that softmax ignores |
 
 /// `y = W x + b` with `W` row-major, a row an output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
+pub struct Affine {
     pub inputs: usize,
     pub weights: Vec<f64>,
     pub bias: Vec<f64>,
 }
 
-impl Linear {
+impl Affine {
     /// From a row-major `[outputs, inputs]` array; an empty bias is zero.
     pub fn new(inputs: usize, weights: &[f32], bias: &[f32]) -> Self {
         let outputs = weights.len() / inputs;
@@ -140,8 +140,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn layer() -> Linear {
-        Linear::new(3, &[1.0, -2.0, 0.5, 0.25, 3.0, -1.0], &[0.5, -4.0])
+    fn layer() -> Affine {
+        Affine::new(3, &[1.0, -2.0, 0.5, 0.25, 3.0, -1.0], &[0.5, -4.0])
     }
 
     fn close(a: &[f64], b: &[f64]) {
@@ -187,12 +187,12 @@ mod tests {
 
     #[test]
     fn gates_are_stored_transposed() {
-        let gate = Linear::transposed(2, &[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+        let gate = Affine::transposed(2, &[1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
         assert_eq!(
             (gate.row(0), gate.row(1)),
             (&[1.0, 2.0, 3.0][..], &[10.0, 20.0, 30.0][..])
         );
-        close(&Linear::identity(3).apply(&[1.0, 2.0, 3.0]), &[1.0, 2.0, 3.0]);
+        close(&Affine::identity(3).apply(&[1.0, 2.0, 3.0]), &[1.0, 2.0, 3.0]);
         close(&layer().importance(), &[1.0625, 13.0, 1.25]);
     }
 }
