@@ -1,5 +1,6 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
 pub mod compiler;
+pub mod golden;
 pub mod model;
 pub mod program;

@@ -27,12 +27,19 @@ pub enum ImageError {
 }
 
 /// An image of 8 bits a channel, rows of pixels of channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
     pub pixels: Vec<u8>,
+}
+
+/// The size only: thousands of pixels would bury the message that they stand in.
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({} x {} x {})", self.height, self.width, self.channels)
+    }
 }
 
 impl Image {
@@ -123,14 +130,15 @@ impl LabelMap {
             labels: raw.bytes,
         })
     }
+}
 
-    /// The labels as a grey image, to share its operations.
-    pub fn as_image(&self) -> Image {
-        Image {
-            height: self.height,
-            width: self.width,
+impl From<LabelMap> for Image {
+    fn from(map: LabelMap) -> Self {
+        Self {
+            height: map.height,
+            width: map.width,
             channels: 1,
-            pixels: self.labels.clone(),
+            pixels: map.labels,
         }
     }
 }
