@@ -4,3 +4,4 @@ pub mod compiler;
 pub mod golden;
 pub mod model;
 pub mod program;
+pub mod reference;
