@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Transformations};
 
+/// A picture with more pixels is refused before memory is taken for it.
+pub const MAX_PIXELS: usize = 1 << 26;
+
 /// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -206,13 +209,18 @@ impl Raw {
         let mut decoder = png::Decoder::new(source);
         decoder.set_transformations(how);
         let mut reader = decoder.read_info().map_err(|e| failed(e.to_string()))?;
+        let (height, width) = (reader.info().height as usize, reader.info().width as usize);
+        if height.saturating_mul(width) > MAX_PIXELS {
+            return Err(failed(format!(
+                "its {height} x {width} pixels are more than {MAX_PIXELS}"
+            )));
+        }
         let size = reader
             .output_buffer_size()
             .ok_or_else(|| failed("it is too large".to_string()))?;
         let mut bytes = vec![0; size];
         let info = reader.next_frame(&mut bytes).map_err(|e| failed(e.to_string()))?;
         bytes.truncate(info.buffer_size());
-        let (height, width) = (info.height as usize, info.width as usize);
         Ok(Self {
             height,
             width,
