@@ -35,6 +35,8 @@ pub enum CompileError {
     Model(String),
     #[error(transparent)]
     Program(#[from] crate::program::ProgramError),
+    #[error(transparent)]
+    Config(#[from] moevit_hw::config::ConfigError),
 }
 
 impl CompileError {

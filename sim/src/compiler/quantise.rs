@@ -231,7 +231,7 @@ fn round_part(part: &Part, pass: &Pass, multipliers: &Multipliers, first: usize)
         let row = round_row(part.layer.row(channel), scale, pass.precision);
         let bias = rounded_bias(part, channel, &row, scale, pass.zero_point);
         let sum = pass.bound.of(row.iter().map(|&w| w.into()));
-        if sum > i32::MAX.into() || bias.abs() > i32::MAX.into() {
+        if sum.max(bias.abs()) > f64::from(i32::MAX) {
             return Err(format!("the sums of channel {channel} do not fit 32 bits"));
         }
         most = most.max(sum + bias.abs());

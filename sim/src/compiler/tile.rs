@@ -28,6 +28,15 @@ pub struct Plane {
 }
 
 impl Plane {
+    /// The outputs of a range.
+    pub fn rows(&self, range: std::ops::Range<usize>) -> Self {
+        let weights = self.weights[range.start * self.inputs..range.end * self.inputs].to_vec();
+        Self {
+            inputs: self.inputs,
+            weights,
+        }
+    }
+
     /// Weight of an output and input; zero beyond the matrix.
     fn at(&self, output: usize, input: usize) -> i8 {
         if input >= self.inputs {

@@ -109,6 +109,27 @@ fn mlp_layout<'a>(golden: &Golden, layout: &'a Layout, block: usize) -> Result<&
     found.ok_or_else(|| CompileError::Model(format!("block {block} has no layout")))
 }
 
+impl Network {
+    /// The scales that were found, for reports and comparisons.
+    pub fn summary(&self, calibration: &Calibration) -> serde_json::Value {
+        let block = |block: &Block| {
+            let (attention, mlp) = (&block.attention, &block.feed_forward);
+            serde_json::json!({
+                "norm1_step": attention.norm.step,
+                "norm2_step": mlp.norm.step,
+                "gate_step": mlp.gate.as_ref().map(|gate| gate.norm.step),
+                "hidden_zero_point": mlp.up.settings.offset,
+            })
+        };
+        serde_json::json!({
+            "images": calibration.images(),
+            "residual_most": calibration.residual_most(),
+            "residual_fraction_bits": self.residual_bits,
+            "blocks": self.blocks.iter().map(block).collect::<Vec<_>>(),
+        })
+    }
+}
+
 /// Fraction bits that hold the stream with headroom in 16 bits.
 fn residual_bits(most: f64) -> i32 {
     (32_767.0 / (RESIDUAL_HEADROOM * most.max(1e-3))).log2().floor() as i32
