@@ -7,10 +7,12 @@ pub mod config;
 pub mod control;
 pub mod cosim;
 pub mod memory;
+pub mod moe;
 pub mod norm;
 pub mod numerics;
 pub mod post;
 pub mod primitives;
 #[cfg(test)]
 mod testbench;
+pub mod top;
 pub mod verilog;

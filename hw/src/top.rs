@@ -5,9 +5,9 @@
 use crate::array::feed::FeedUnit;
 use crate::attention::softmax::SoftmaxUnit;
 use crate::attention::stationary_memory::StationaryMemory;
-use crate::bus::fetch::FetchUnit;
+use crate::bus::fetch::Fetch;
 use crate::bus::registers::Registers;
-use crate::bus::write_port::WriteUnit;
+use crate::bus::write_port::WritePort;
 use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
 use crate::control::sequencer::{Sequencer, QUEUE_LANES};
@@ -31,7 +31,7 @@ pub struct Accelerator {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub interrupt: Signal<Out, Bit>,
-    pub s_axi_control_awaddr: Signal<In, Bits<8>>,
+    pub s_axi_control_awaddr: Signal<In, Bits<12>>,
     pub s_axi_control_awvalid: Signal<In, Bit>,
     pub s_axi_control_awready: Signal<Out, Bit>,
     pub s_axi_control_wdata: Signal<In, Bits<32>>,
@@ -41,7 +41,7 @@ pub struct Accelerator {
     pub s_axi_control_bresp: Signal<Out, Bits<2>>,
     pub s_axi_control_bvalid: Signal<Out, Bit>,
     pub s_axi_control_bready: Signal<In, Bit>,
-    pub s_axi_control_araddr: Signal<In, Bits<8>>,
+    pub s_axi_control_araddr: Signal<In, Bits<12>>,
     pub s_axi_control_arvalid: Signal<In, Bit>,
     pub s_axi_control_arready: Signal<Out, Bit>,
     pub s_axi_control_rdata: Signal<Out, Bits<32>>,
@@ -75,13 +75,13 @@ pub struct Accelerator {
     registers: Registers,
     sequencer: Sequencer,
     watchdog: Watchdog,
-    fetch: FetchUnit,
+    fetch: Fetch,
     feed: FeedUnit,
     drain: DrainUnit,
     norm: NormUnit,
     softmax: SoftmaxUnit,
     router: RouterUnit,
-    write: WriteUnit,
+    write: WritePort,
     activation: ActivationMemory,
     stationary: StationaryMemory,
     residual: ResidualMemory,
@@ -96,8 +96,13 @@ pub struct Accelerator {
     unit_reset: DFF<Bit>,
     progress: DFF<Bit>,
     quiet: DFF<Bit>,
-    bus_error: Signal<Local, Bit>,
     moved: Signal<Local, Bit>,
+    busy_0: Signal<Local, Bits<6>>,
+    busy_1: Signal<Local, Bits<6>>,
+    busy_2: Signal<Local, Bits<6>>,
+    busy_3: Signal<Local, Bits<6>>,
+    busy_4: Signal<Local, Bits<6>>,
+    busy_5: Signal<Local, Bits<6>>,
     _ports: usize,
     _rows: usize,
     _columns: usize,
@@ -158,13 +163,13 @@ impl Accelerator {
             registers: Registers::new(config),
             sequencer: Sequencer::new(config),
             watchdog: Watchdog::default(),
-            fetch: FetchUnit::new(config),
+            fetch: Fetch::new(config),
             feed: FeedUnit::new(config),
             drain: DrainUnit::new(config),
             norm: NormUnit::new(config),
             softmax: SoftmaxUnit::new(config),
             router: RouterUnit::new(config),
-            write: WriteUnit::new(config),
+            write: WritePort::new(config),
             activation: ActivationMemory::new(config),
             stationary: StationaryMemory::new(config),
             residual: ResidualMemory::new(config),
@@ -179,8 +184,13 @@ impl Accelerator {
             unit_reset: DFF::default(),
             progress: DFF::default(),
             quiet: DFF::default(),
-            bus_error: Signal::default(),
             moved: Signal::default(),
+            busy_0: Signal::default(),
+            busy_1: Signal::default(),
+            busy_2: Signal::default(),
+            busy_3: Signal::default(),
+            busy_4: Signal::default(),
+            busy_5: Signal::default(),
             _ports: ports,
             _rows: config.rows,
             _columns: config.columns,
@@ -245,8 +255,10 @@ impl Logic for Accelerator {
         self.registers.done.next = self.sequencer.done.val();
         self.registers.error_code.next = self.sequencer.error_code.val();
         self.registers.error_command.next = self.sequencer.error_command.val();
-        self.sequencer.task.next = self.registers.task.val();
-        self.fetch.task.next = self.registers.task.val();
+        self.sequencer.task_number.next = self.registers.task_number.val();
+        self.fetch.task_number.next = self.registers.task_number.val();
+        self.sequencer.drop_frame.next = self.registers.soft_reset.val();
+        self.registers.skipped.next = self.fetch.skipped.val();
         self.fetch.program_lo.next = self.registers.program_lo.val();
         self.fetch.program_hi.next = self.registers.program_hi.val();
         self.fetch.image_lo.next = self.registers.image_lo.val();
@@ -272,8 +284,6 @@ impl Logic for Accelerator {
         self.sequencer.read_error.next = self.fetch.error.val();
         self.sequencer.write_error.next = self.write.error.val();
         self.sequencer.watchdog.next = self.watchdog.expired.val();
-        self.fetch.hold.next = self.sequencer.abort.val();
-        self.write.hold.next = self.sequencer.abort.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
         self.router.count_expert.next = self.sequencer.count_expert.val();
         self.sequencer.count.next = self.router.count.val();
@@ -287,11 +297,17 @@ impl Logic for Accelerator {
         self.sequencer.unit_done[3].next = self.softmax.done.val();
         self.sequencer.unit_done[4].next = self.router.done.val();
         self.sequencer.unit_done[5].next = self.write.done.val();
+        self.fetch.hold.next = self.sequencer.abort.val() | self.registers.quiesce.val();
+        self.write.hold.next = self.sequencer.abort.val() | self.registers.quiesce.val();
         self.quiet.d.next = !self.fetch.outstanding_any.val() & !self.write.busy.val();
         self.sequencer.bus_quiet.next = self.quiet.q.val();
-        for i in 0..6 {
-            self.registers.busy[i].next = self.sequencer.busy[i].val();
-        }
+        self.busy_0.next = bit_cast::<6, 1>(self.sequencer.busy[0].val().into()) << 0;
+        self.busy_1.next = bit_cast::<6, 1>(self.sequencer.busy[1].val().into()) << 1;
+        self.busy_2.next = bit_cast::<6, 1>(self.sequencer.busy[2].val().into()) << 2;
+        self.busy_3.next = bit_cast::<6, 1>(self.sequencer.busy[3].val().into()) << 3;
+        self.busy_4.next = bit_cast::<6, 1>(self.sequencer.busy[4].val().into()) << 4;
+        self.busy_5.next = bit_cast::<6, 1>(self.sequencer.busy[5].val().into()) << 5;
+        self.registers.busy.next = self.busy_0.val() | self.busy_1.val() | self.busy_2.val() | self.busy_3.val() | self.busy_4.val() | self.busy_5.val();
         self.sequencer.room[0].next = self.fetch_queue.write_ready.val();
         self.fetch_queue.write_valid.next = self.sequencer.push[0].val();
         self.fetch.command_valid.next = self.fetch_queue.read_valid.val();
@@ -415,10 +431,10 @@ impl Logic for Accelerator {
         // Feed: operands, queues, key/value rows, accumulators.
         self.activation.read_address_0.next = self.feed.read_address_0.val();
         self.activation.read_address_1.next = self.feed.read_address_1.val();
-        self.router.feed_expert.next = self.feed.lookup_expert.val();
-        self.router.feed_pair.next = self.feed.lookup_pair.val();
-        self.feed.lookup_token_0.next = self.router.feed_token_0.val();
-        self.feed.lookup_token_1.next = self.router.feed_token_1.val();
+        self.router.feed_lookup_expert.next = self.feed.lookup_expert.val();
+        self.router.feed_lookup_pair.next = self.feed.lookup_pair.val();
+        self.feed.lookup_token_0.next = self.router.feed_lookup_token_0.val();
+        self.feed.lookup_token_1.next = self.router.feed_lookup_token_1.val();
         self.stationary.read_base.next = self.feed.kv_base.val();
         self.stationary.read_stride.next = self.feed.kv_stride.val();
         self.stationary.read_rotate.next = self.feed.kv_rotate.val();
@@ -434,16 +450,16 @@ impl Logic for Accelerator {
         }
         
         // Drain: lookups, factors and destinations.
-        self.router.drain_expert.next = self.drain.lookup_expert.val();
-        self.router.drain_position.next = self.drain.lookup_position.val();
-        self.drain.lookup_token.next = self.router.drain_token.val();
-        self.drain.lookup_score.next = self.router.drain_score.val();
+        self.router.drain_lookup_expert.next = self.drain.lookup_expert.val();
+        self.router.drain_lookup_position.next = self.drain.lookup_position.val();
+        self.drain.lookup_token.next = self.router.drain_lookup_token.val();
+        self.drain.lookup_score.next = self.router.drain_lookup_score.val();
         self.softmax.factor_bank.next = self.drain.factor_bank.val();
         self.softmax.factor_row.next = self.drain.factor_row.val();
         self.drain.factor_mantissa.next = self.softmax.factor_mantissa.val();
         self.drain.factor_exponent.next = self.softmax.factor_exponent.val();
         self.activation.drain_address.next = self.drain.activation_address.val();
-        self.stationary.write_valid.next = self.drain.kv_write.val();
+        self.stationary.write_enable.next = self.drain.kv_write.val();
         self.stationary.write_address.next = self.drain.kv_address.val();
         self.stationary.write_rotate.next = self.drain.kv_rotate.val();
         self.residual.drain_read.next = self.drain.residual_read.val();

@@ -1,12 +1,10 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
-pub mod memory;
-pub mod golden;
-pub mod model;
-pub mod program;
-pub mod report;
 pub mod compiler;
+pub mod engine;
 pub mod golden;
+pub mod memory;
 pub mod model;
 pub mod program;
 pub mod reference;
+pub mod report;

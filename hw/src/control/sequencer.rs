@@ -68,6 +68,8 @@ pub struct Sequencer {
     pub done: Signal<Out, Bit>,
     pub error_code: Signal<Out, Bits<4>>,
     pub error_command: Signal<Out, Bits<16>>,
+    /// Drop the frame without `done`.
+    pub drop_frame: Signal<In, Bit>,
     pub read_error: Signal<In, Bit>,
     pub write_error: Signal<In, Bit>,
     pub watchdog: Signal<In, Bit>,
@@ -149,6 +151,7 @@ impl Sequencer {
             done: Signal::default(),
             error_code: Signal::default(),
             error_command: Signal::default(),
+            drop_frame: Signal::default(),
             read_error: Signal::default(),
             write_error: Signal::default(),
             watchdog: Signal::default(),
@@ -516,6 +519,10 @@ impl Logic for Sequencer {
             } else if self.write_error.val() {
                 self.fault.d.next = 3.into();
             }
+        }
+        if self.running.val() & self.drop_frame.val() {
+            self.done_sent.d.next = true;
+            self.state.d.next = State::Abort;
         }
         if self.state.q.val() == State::Abort {
             self.aborting.d.next = true;
