@@ -41,7 +41,7 @@ pub struct BurstIssuer {
     pub command_valid: Signal<In, Bit>,
     pub command_ready: Signal<Out, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
-    pub task: Signal<In, Bits<3>>,
+    pub task_number: Signal<In, Bits<3>>,
     /// Bit e: expert e has a token.
     pub nonempty: Signal<In, Bits<32>>,
     pub program_lo: Signal<In, Bits<32>>,
@@ -113,7 +113,7 @@ impl BurstIssuer {
             command_valid: Signal::default(),
             command_ready: Signal::default(),
             command: (0..8).map(|_| Signal::default()).collect(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             nonempty: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
@@ -259,7 +259,7 @@ impl Logic for BurstIssuer {
                 self.beats.d.next = self.command[4].val();
                 self.task_stride.d.next = self.command[5].val();
                 self.expert_stride.d.next = self.command[6].val();
-                self.task_left.d.next = self.task.val();
+                self.task_left.d.next = self.task_number.val();
                 self.issued_any.d.next = false;
                 if self.command_valid.val() & !self.hold.val() {
                     self.state.d.next = IssueState::Task;

@@ -44,7 +44,7 @@ pub struct FetchUnit {
     pub command: Vec<Signal<In, Bits<32>>>,
     /// Pulse: every byte of a command is in the weight buffer.
     pub done: Signal<Out, Bit>,
-    pub task: Signal<In, Bits<3>>,
+    pub task_number: Signal<In, Bits<3>>,
     pub nonempty: Signal<In, Bits<32>>,
     pub program_lo: Signal<In, Bits<32>>,
     pub program_hi: Signal<In, Bits<32>>,
@@ -107,7 +107,7 @@ impl FetchUnit {
             command_ready: Signal::default(),
             command: signals(8),
             done: Signal::default(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             nonempty: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
@@ -168,7 +168,7 @@ impl Logic for FetchUnit {
         for i in 0..8 {
             self.issuer.command[i].next = self.command[i].val();
         }
-        self.issuer.task.next = self.task.val();
+        self.issuer.task_number.next = self.task_number.val();
         self.issuer.nonempty.next = self.nonempty.val();
         self.issuer.program_lo.next = self.program_lo.val();
         self.issuer.program_hi.next = self.program_hi.val();

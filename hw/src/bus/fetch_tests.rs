@@ -145,7 +145,7 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
     };
     let mut bench = Bench::new(&config, behaviour, seed);
     bench.appetite = appetite;
-    bench.unit.task.next = 3u64.into();
+    bench.unit.task_number.next = 3u64.into();
     bench.unit.nonempty.next = 0x8000_4a52u64.into();
     let (mut random, mut expected, word_beats) =
         (Random::new(seed), vec![], config.weight_word_bytes() as u64 / 16);

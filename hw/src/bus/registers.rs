@@ -60,7 +60,7 @@ pub struct Registers {
     pub result_lo: Signal<Out, Bits<32>>,
     pub result_hi: Signal<Out, Bits<32>>,
     pub commands: Signal<Out, Bits<16>>,
-    pub task: Signal<Out, Bits<3>>,
+    pub task_number: Signal<Out, Bits<3>>,
     pub watchdog: Signal<Out, Bits<32>>,
     /// Nothing new may go to the bus.
     pub quiesce: Signal<Out, Bit>,
@@ -170,7 +170,7 @@ impl Registers {
             result_lo: Signal::default(),
             result_hi: Signal::default(),
             commands: Signal::default(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             watchdog: Signal::default(),
             quiesce: Signal::default(),
             soft_reset: Signal::default(),
@@ -366,7 +366,7 @@ impl Logic for Registers {
         self.result_lo.next = self.latched[4].q.val();
         self.result_hi.next = self.latched[5].q.val();
         self.commands.next = bit_cast::<16, 32>(self.latched[6].q.val());
-        self.task.next = bit_cast::<3, 32>(self.latched[7].q.val());
+        self.task_number.next = bit_cast::<3, 32>(self.latched[7].q.val());
         self.watchdog.next = self.latched[8].q.val();
         if self.done.val() & self.running.q.val() {
             self.running.d.next = false;

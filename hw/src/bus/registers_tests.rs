@@ -221,7 +221,7 @@ fn pointers_are_latched_by_the_start() {
             u.result_lo.val().index(),
             u.result_hi.val().index(),
             u.commands.val().index(),
-            u.task.val().index(),
+            u.task_number.val().index(),
             u.watchdog.val().index(),
         ]
     };
