@@ -3,7 +3,7 @@
 //! Address of the bytes of expert e: `base + 16 * (offset + task * task_stride + e * expert_stride)`; without `experts` there
 //! is one pass with e = 0. With `experts`, e runs over the experts that somebody chose, in increasing order.
 //!
-//! * Burst i of the stream goes to port i mod P. Words longer than a burst (only 64 x 64 arrays) take two bursts on one port.
+//! * Burst i of the stream goes to port i mod P. A word never spans two bursts.
 //! * A burst is issued only when its words have room in the weight buffer (`space`, credits) and its port is ready.
 //! * Rate: a burst every three cycles (one state each for the address, its carry, and the issue); P ports of 16-beat bursts
 //!   need one every 16 / P. One cycle for each task stride and each expert passed over.
@@ -18,7 +18,7 @@
 //!   +--- all experts walked ---+
 //! ```
 
-use crate::bus::read_port::{beats_per_word, bursts_per_word};
+use crate::bus::read_port::beats_per_word;
 use crate::config::{AccelConfig, BURST_BEATS};
 use rust_hdl::prelude::*;
 
@@ -41,7 +41,7 @@ pub struct BurstIssuer {
     pub command_valid: Signal<In, Bit>,
     pub command_ready: Signal<Out, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
-    pub task: Signal<In, Bits<3>>,
+    pub task_number: Signal<In, Bits<3>>,
     /// Bit e: expert e has a token.
     pub nonempty: Signal<In, Bits<32>>,
     pub program_lo: Signal<In, Bits<32>>,
@@ -79,9 +79,8 @@ pub struct BurstIssuer {
     address_lo: DFF<Bits<32>>,
     address_hi: DFF<Bits<32>>,
     turn: Vec<DFF<Bit>>,
-    inside_stripe: DFF<Bit>,
     issued_any: DFF<Bit>,
-    stripe_words: DFF<Bits<17>>,
+    burst_words: DFF<Bits<17>>,
     space: DFF<Bits<17>>,
     pending: DFF<Bits<8>>,
     finished: DFF<Bit>,
@@ -90,7 +89,6 @@ pub struct BurstIssuer {
     last_expert: Signal<Local, Bit>,
     next_expert: Signal<Local, Bit>,
     final_burst: Signal<Local, Bit>,
-    stripe_end: Signal<Local, Bit>,
     port_free: Signal<Local, Bit>,
     has_room: Signal<Local, Bit>,
     issue: Signal<Local, Bit>,
@@ -100,9 +98,7 @@ pub struct BurstIssuer {
     layer_experts: Signal<Local, Bits<32>>,
     last_turn: Signal<Local, Bit>,
     every_expert: Constant<Bits<32>>,
-    stripe_beats: Constant<Bits<32>>,
     word_shift: Constant<Bits<3>>,
-    two_bursts: Constant<Bit>,
     buffer_words: Constant<Bits<17>>,
     _ports: usize,
 }
@@ -111,14 +107,13 @@ impl BurstIssuer {
     /// The issuer of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         let ports = config.read_ports;
-        let stripe_beats = BURST_BEATS * bursts_per_word(config);
         Self {
             clock: Signal::default(),
             reset: Signal::default(),
             command_valid: Signal::default(),
             command_ready: Signal::default(),
             command: (0..8).map(|_| Signal::default()).collect(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             nonempty: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
@@ -151,9 +146,8 @@ impl BurstIssuer {
             address_lo: DFF::default(),
             address_hi: DFF::default(),
             turn: (0..ports).map(|_| DFF::default()).collect(),
-            inside_stripe: DFF::default(),
             issued_any: DFF::default(),
-            stripe_words: DFF::default(),
+            burst_words: DFF::default(),
             space: DFF::default(),
             pending: DFF::default(),
             finished: DFF::default(),
@@ -162,7 +156,6 @@ impl BurstIssuer {
             last_expert: Signal::default(),
             next_expert: Signal::default(),
             final_burst: Signal::default(),
-            stripe_end: Signal::default(),
             port_free: Signal::default(),
             has_room: Signal::default(),
             issue: Signal::default(),
@@ -172,9 +165,7 @@ impl BurstIssuer {
             layer_experts: Signal::default(),
             last_turn: Signal::default(),
             every_expert: Constant::new(u64::from(u32::MAX).into()),
-            stripe_beats: Constant::new((stripe_beats as u64).into()),
             word_shift: Constant::new(u64::from(beats_per_word(config).trailing_zeros()).into()),
-            two_bursts: Constant::new(bursts_per_word(config) == 2),
             buffer_words: Constant::new((config.weight_words as u64).into()),
             _ports: ports,
         }
@@ -201,9 +192,8 @@ impl Logic for BurstIssuer {
             left,
             address_lo,
             address_hi,
-            inside_stripe,
             issued_any,
-            stripe_words,
+            burst_words,
             space,
             pending,
             finished,
@@ -216,8 +206,7 @@ impl Logic for BurstIssuer {
         if self.short.val() {
             self.burst_beats.next = bit_cast::<5, 32>(self.left.q.val());
         }
-        self.stripe_end.next = !self.two_bursts.val() | self.inside_stripe.q.val();
-        self.has_room.next = self.inside_stripe.q.val() | (self.space.q.val() >= self.stripe_words.q.val());
+        self.has_room.next = self.space.q.val() >= self.burst_words.q.val();
         self.port_free.next = false;
         for p in 0..self._ports {
             self.port_free.next = self.port_free.val() | (self.turn[p].q.val() & self.port_ready[p].val());
@@ -270,7 +259,7 @@ impl Logic for BurstIssuer {
                 self.beats.d.next = self.command[4].val();
                 self.task_stride.d.next = self.command[5].val();
                 self.expert_stride.d.next = self.command[6].val();
-                self.task_left.d.next = self.task.val();
+                self.task_left.d.next = self.task_number.val();
                 self.issued_any.d.next = false;
                 if self.command_valid.val() & !self.hold.val() {
                     self.state.d.next = IssueState::Task;
@@ -301,11 +290,7 @@ impl Logic for BurstIssuer {
             }
             IssueState::Low => {
                 self.address_lo.d.next = self.base_lo.q.val() + (self.position.q.val() << 4);
-                self.stripe_words.d.next =
-                    bit_cast::<17, 32>(self.stripe_beats.val() >> self.word_shift.val());
-                if self.left.q.val() < self.stripe_beats.val() {
-                    self.stripe_words.d.next = bit_cast::<17, 32>(self.left.q.val() >> self.word_shift.val());
-                }
+                self.burst_words.d.next = bit_cast::<17, 5>(self.burst_beats.val() >> self.word_shift.val());
                 self.state.d.next = IssueState::High;
             }
             IssueState::High => {
@@ -321,7 +306,6 @@ impl Logic for BurstIssuer {
                     self.issued_any.d.next = true;
                     self.position.d.next = self.position.q.val() + 16;
                     self.left.d.next = self.left.q.val() - 16;
-                    self.inside_stripe.d.next = !self.stripe_end.val();
                     self.state.d.next = IssueState::Low;
                     if self.short.val() {
                         self.next_expert.next = true;
@@ -344,7 +328,7 @@ impl Logic for BurstIssuer {
             self.experts_left.d.next = self.experts_left.q.val() - 1;
             self.expert_base.d.next = self.expert_base.q.val() + self.expert_stride.q.val();
         }
-        if self.issue.val() & self.stripe_end.val() {
+        if self.issue.val() {
             for p in 0..self._ports {
                 self.turn[p].d.next = self.last_turn.val();
                 self.last_turn.next = self.turn[p].q.val();
@@ -357,8 +341,8 @@ impl Logic for BurstIssuer {
             self.freed.next = 1.into();
         }
         self.space.d.next = self.space.q.val() + self.freed.val();
-        if self.issue.val() & !self.inside_stripe.q.val() {
-            self.space.d.next = (self.space.q.val() + self.freed.val()) - self.stripe_words.q.val();
+        if self.issue.val() {
+            self.space.d.next = (self.space.q.val() + self.freed.val()) - self.burst_words.q.val();
         }
         if self.issue.val() & self.final_burst.val() & !self.collected_final.val() {
             self.pending.d.next = self.pending.q.val() + 1;
@@ -371,7 +355,6 @@ impl Logic for BurstIssuer {
 
         if self.reset.val() {
             self.state.d.next = IssueState::Idle;
-            self.inside_stripe.d.next = false;
             self.space.d.next = self.buffer_words.val();
             self.pending.d.next = 0.into();
             self.finished.d.next = false;

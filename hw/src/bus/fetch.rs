@@ -9,7 +9,7 @@
 //!                                +--> stream_valid, stream_data, stream_level
 //! ```
 //!
-//! * The collector takes words of the port whose turn it is until one ends a stripe, then turns to the next port, so words
+//! * The collector takes words of the port whose turn it is until one ends a burst, then turns to the next port, so words
 //!   enter the weight buffer in the order of the stream whatever the order in which the ports answer.
 //! * Rate: one beat a port and cycle as long as P * 16 <= W; one word a cycle otherwise.
 //! * Latency from a word's last beat to `stream_valid`: [`LATENCY_CYCLES`].
@@ -32,7 +32,7 @@ fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
 
 /// The fetch unit; see the module.
 #[derive(LogicBlock)]
-pub struct Fetch {
+pub struct FetchUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     /// Drops everything; only while `outstanding_any` is low.
@@ -44,7 +44,7 @@ pub struct Fetch {
     pub command: Vec<Signal<In, Bits<32>>>,
     /// Pulse: every byte of a command is in the weight buffer.
     pub done: Signal<Out, Bit>,
-    pub task: Signal<In, Bits<3>>,
+    pub task_number: Signal<In, Bits<3>>,
     pub nonempty: Signal<In, Bits<32>>,
     pub program_lo: Signal<In, Bits<32>>,
     pub program_hi: Signal<In, Bits<32>>,
@@ -87,14 +87,14 @@ pub struct Fetch {
     any_busy: Signal<Local, Bit>,
     clear: Signal<Local, Bit>,
     collect: Signal<Local, Bit>,
-    stripe_end: Signal<Local, Bit>,
+    burst_end: Signal<Local, Bit>,
     command_end: Signal<Local, Bit>,
     last_turn: Signal<Local, Bit>,
     _ports: usize,
     _words: usize,
 }
 
-impl Fetch {
+impl FetchUnit {
     /// The unit of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         let (ports, words) = (config.read_ports, config.weight_word_bytes() / 4);
@@ -107,7 +107,7 @@ impl Fetch {
             command_ready: Signal::default(),
             command: signals(8),
             done: Signal::default(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             nonempty: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
@@ -145,7 +145,7 @@ impl Fetch {
             any_busy: Signal::default(),
             clear: Signal::default(),
             collect: Signal::default(),
-            stripe_end: Signal::default(),
+            burst_end: Signal::default(),
             command_end: Signal::default(),
             last_turn: Signal::default(),
             _ports: ports,
@@ -154,7 +154,7 @@ impl Fetch {
     }
 }
 
-impl Logic for Fetch {
+impl Logic for FetchUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, word_valid, word_final);
@@ -168,7 +168,7 @@ impl Logic for Fetch {
         for i in 0..8 {
             self.issuer.command[i].next = self.command[i].val();
         }
-        self.issuer.task.next = self.task.val();
+        self.issuer.task_number.next = self.task_number.val();
         self.issuer.nonempty.next = self.nonempty.val();
         self.issuer.program_lo.next = self.program_lo.val();
         self.issuer.program_hi.next = self.program_hi.val();
@@ -221,7 +221,7 @@ impl Logic for Fetch {
 
         // Collector.
         self.collect.next = false;
-        self.stripe_end.next = false;
+        self.burst_end.next = false;
         self.command_end.next = false;
         self.last_turn.next = false;
         for i in 0..self._words {
@@ -235,14 +235,14 @@ impl Logic for Fetch {
             self.ports[p].word_ready.next = self.turn[p].q.val();
             if self.turn[p].q.val() {
                 self.collect.next = self.ports[p].word_valid.val();
-                self.stripe_end.next = self.ports[p].word_valid.val() & self.ports[p].word_last.val();
+                self.burst_end.next = self.ports[p].word_valid.val() & self.ports[p].word_last.val();
                 self.command_end.next = self.ports[p].word_valid.val() & self.ports[p].word_final.val();
                 for i in 0..self._words {
                     self.word[i].d.next = self.ports[p].word_data[i].val();
                 }
             }
         }
-        if self.stripe_end.val() {
+        if self.burst_end.val() {
             for p in 0..self._ports {
                 self.turn[p].d.next = self.last_turn.val();
                 self.last_turn.next = self.turn[p].q.val();

@@ -1,6 +1,6 @@
 //! Tests of the fetch unit against test slaves: order, striping, credits, rate, faults.
 
-use super::fetch::{Fetch, LATENCY_CYCLES};
+use super::fetch::{FetchUnit, LATENCY_CYCLES};
 use super::test_slave::{byte_at, Behaviour, ReadSlave};
 use crate::config::AccelConfig;
 use crate::control::command::{self, Command, Operation, Wait, ALL_TASKS};
@@ -18,7 +18,7 @@ fn config(base: &str, ports: usize) -> AccelConfig {
 }
 
 struct Bench {
-    unit: Fetch,
+    unit: FetchUnit,
     slaves: Vec<ReadSlave>,
     random: Random,
     /// Percent of cycles in which the reader takes a word.
@@ -31,7 +31,7 @@ struct Bench {
 
 impl Bench {
     fn new(config: &AccelConfig, behaviour: Behaviour, seed: u64) -> Self {
-        let mut unit = Fetch::new(config);
+        let mut unit = FetchUnit::new(config);
         unit.connect_all();
         let slaves = (0..config.read_ports as u64)
             .map(|p| ReadSlave::new(behaviour, seed + p))
@@ -145,7 +145,7 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
     };
     let mut bench = Bench::new(&config, behaviour, seed);
     bench.appetite = appetite;
-    bench.unit.task.next = 3u64.into();
+    bench.unit.task_number.next = 3u64.into();
     bench.unit.nonempty.next = 0x8000_4a52u64.into();
     let (mut random, mut expected, word_beats) =
         (Random::new(seed), vec![], config.weight_word_bytes() as u64 / 16);
@@ -204,32 +204,6 @@ fn the_stream_is_in_order_for_every_port_count_and_stall_pattern() {
         }
     }
     assert!(compared > 500_000, "{compared}");
-}
-
-#[test]
-fn words_longer_than_a_burst_stay_on_one_port() {
-    let mut config = config("zcu104", 2);
-    (config.rows, config.columns) = (64, 64);
-    config.validate().unwrap();
-    let mut bench = Bench::new(
-        &config,
-        Behaviour {
-            stall: 30,
-            ..Behaviour::IDEAL
-        },
-        5,
-    );
-    let fetch = command::Fetch {
-        beats: 32 * 9,
-        offset: 32,
-        ..Default::default()
-    };
-    bench.send(fetch);
-    let expected: Vec<u8> = bytes(PROGRAM + 512, 32 * 9).collect();
-    bench.run_until("the stream", |b| b.received.len() >= expected.len());
-    assert!(bench.received == expected);
-    let bursts: Vec<usize> = bench.slaves.iter().map(|s| s.accepted.len()).collect();
-    assert_eq!(bursts, [10, 8]);
 }
 
 #[test]

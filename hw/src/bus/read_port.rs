@@ -26,12 +26,7 @@ const BEAT_LANES: usize = BEAT_WORDS + 1;
 
 /// Bursts that a port's word queue holds: those on the bus and as many that wait for another port's turn.
 pub fn queued_bursts(config: &AccelConfig) -> usize {
-    2 * config.outstanding_bursts.max(bursts_per_word(config))
-}
-
-/// Bursts that make one word of the stream; a stripe on one port.
-pub fn bursts_per_word(config: &AccelConfig) -> usize {
-    config.weight_word_bytes().div_ceil(BURST_BYTES)
+    2 * config.outstanding_bursts
 }
 
 /// Beats that make one word of the stream.
@@ -66,7 +61,7 @@ pub struct ReadPort {
     pub word_valid: Signal<Out, Bit>,
     pub word_ready: Signal<In, Bit>,
     pub word_data: Vec<Signal<Out, Bits<32>>>,
-    /// The word ends a stripe; the next word of the stream comes from the next port.
+    /// The word ends a burst; the next word of the stream comes from the next port.
     pub word_last: Signal<Out, Bit>,
     /// The word ends a command.
     pub word_final: Signal<Out, Bit>,
@@ -93,11 +88,10 @@ pub struct ReadPort {
     issue: Signal<Local, Bit>,
     accepted: Signal<Local, Bit>,
     burst_end: Signal<Local, Bit>,
-    stripe_out: Signal<Local, Bit>,
+    burst_out: Signal<Local, Bit>,
     flags: Signal<Local, Bits<32>>,
     most_outstanding: Constant<Bits<5>>,
     most_queued: Constant<Bits<6>>,
-    stripe_bursts: Constant<Bits<6>>,
     _words: usize,
     _beats: usize,
 }
@@ -153,11 +147,10 @@ impl ReadPort {
             issue: Signal::default(),
             accepted: Signal::default(),
             burst_end: Signal::default(),
-            stripe_out: Signal::default(),
+            burst_out: Signal::default(),
             flags: Signal::default(),
             most_outstanding: Constant::new((config.outstanding_bursts as u64).into()),
             most_queued: Constant::new((queued as u64).into()),
-            stripe_bursts: Constant::new((bursts_per_word(config) as u64).into()),
             _words: words,
             _beats: beats,
         }
@@ -264,7 +257,7 @@ impl Logic for ReadPort {
         }
         self.word_last.next = self.flags.val().get_bit(0);
         self.word_final.next = self.flags.val().get_bit(1);
-        self.stripe_out.next =
+        self.burst_out.next =
             self.words.read_valid.val() & self.word_ready.val() & self.flags.val().get_bit(0);
 
         // Counts.
@@ -274,12 +267,10 @@ impl Logic for ReadPort {
             self.outstanding.d.next = self.outstanding.q.val() - 1;
         }
         self.busy.next = self.outstanding.q.val().any();
-        if self.issue.val() & self.stripe_out.val() {
-            self.queued.d.next = (self.queued.q.val() + 1) - self.stripe_bursts.val();
-        } else if self.issue.val() {
+        if self.issue.val() & !self.burst_out.val() {
             self.queued.d.next = self.queued.q.val() + 1;
-        } else if self.stripe_out.val() {
-            self.queued.d.next = self.queued.q.val() - self.stripe_bursts.val();
+        } else if self.burst_out.val() & !self.issue.val() {
+            self.queued.d.next = self.queued.q.val() - 1;
         }
 
         if self.reset.val() {

@@ -3,7 +3,7 @@
 //! Combinational. Bits 1 and 0 of the address are ignored; an address without a register selects nothing.
 //!
 //! ```text
-//! address[11:2] == offset / 4 --> select
+//! address[7:2] == offset / 4 --> select
 //! ```
 
 use super::register_table::{offset, COUNTERS, FRAME_REGISTERS};
@@ -11,14 +11,25 @@ use rust_hdl::prelude::*;
 
 /// Registers that the circuit treats one by one, in the order of [`RegisterDecoder::special`].
 pub const SPECIAL_REGISTERS: [&str; 13] = [
-    "CTRL", "GIER", "IP_IER", "IP_ISR", "STATUS", "ERROR_COMMAND", "ERROR_ADDRESS_LO", "ERROR_ADDRESS_HI", "CONTROL2",
-    "ID", "VERSION", "CONFIG_HASH", "CAPS",
+    "CTRL",
+    "GIER",
+    "IP_IER",
+    "IP_ISR",
+    "STATUS",
+    "ERROR_COMMAND",
+    "ERROR_ADDRESS_LO",
+    "ERROR_ADDRESS_HI",
+    "CONTROL2",
+    "ID",
+    "VERSION",
+    "CONFIG_HASH",
+    "CAPS",
 ];
 
 /// The decoder; see the module.
 #[derive(LogicBlock)]
 pub struct RegisterDecoder {
-    pub address: Signal<In, Bits<12>>,
+    pub address: Signal<In, Bits<8>>,
     /// One of [`SPECIAL_REGISTERS`].
     pub special: Vec<Signal<Out, Bit>>,
     /// One of [`FRAME_REGISTERS`].
@@ -51,7 +62,10 @@ fn drive(selects: &mut [Signal<Out, Bit>], names: &[&str], word: u32) {
 
 fn text(port: &str, names: &[&str]) -> String {
     let line = |(i, name): (usize, &&str)| {
-        format!("assign {port}_{i} = address[11:2] == 10'd{}; // {name}\n", word_of(name))
+        format!(
+            "assign {port}_{i} = address[7:2] == 6'd{}; // {name}\n",
+            word_of(name)
+        )
     };
     names.iter().enumerate().map(line).collect()
 }
@@ -65,7 +79,11 @@ impl Logic for RegisterDecoder {
     }
 
     fn connect(&mut self) {
-        let selects = self.special.iter_mut().chain(&mut self.frame).chain(&mut self.counter);
+        let selects = self
+            .special
+            .iter_mut()
+            .chain(&mut self.frame)
+            .chain(&mut self.counter);
         selects.for_each(|select| select.connect());
     }
 
@@ -82,20 +100,31 @@ impl Logic for RegisterDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::register_table::REGISTERS;
+    use crate::bus::register_table::{REGISTERS, WINDOW_BYTES};
 
     #[test]
     fn every_register_is_selected_by_its_offset_alone() {
         let names: Vec<&str> = [&SPECIAL_REGISTERS[..], &FRAME_REGISTERS, &COUNTERS].concat();
         assert_eq!(names.len(), REGISTERS.len());
         let mut decoder = RegisterDecoder::default();
-        for address in 0..4_096u32 {
+        for address in 0..WINDOW_BYTES {
             decoder.address.next = u64::from(address).into();
             crate::testbench::settle(&mut decoder);
-            let all = decoder.special.iter().chain(&decoder.frame).chain(&decoder.counter);
-            let selected: Vec<&str> = all.zip(&names).filter(|(s, _)| s.val()).map(|(_, n)| *n).collect();
-            let want: Vec<&str> =
-                REGISTERS.iter().filter(|r| r.offset == address & !3).map(|r| r.name).collect();
+            let all = decoder
+                .special
+                .iter()
+                .chain(&decoder.frame)
+                .chain(&decoder.counter);
+            let selected: Vec<&str> = all
+                .zip(&names)
+                .filter(|(s, _)| s.val())
+                .map(|(_, n)| *n)
+                .collect();
+            let want: Vec<&str> = REGISTERS
+                .iter()
+                .filter(|r| r.offset == address & !3)
+                .map(|r| r.name)
+                .collect();
             assert_eq!(selected, want, "address {address:#x}");
         }
     }

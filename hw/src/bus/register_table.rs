@@ -8,7 +8,7 @@ use crate::control::error_code::ErrorCode;
 use std::fmt::Write;
 
 /// Bytes of the register window.
-pub const WINDOW_BYTES: u32 = 4_096;
+pub const WINDOW_BYTES: u32 = 256;
 /// What ID reads: "MOEV".
 pub const ID_MAGIC: u32 = u32::from_be_bytes(*b"MOEV");
 /// Most read ports that have a counter.
@@ -60,7 +60,7 @@ pub struct BitField {
 impl BitField {
     /// The field's bits in the register.
     pub fn mask(&self) -> u32 {
-        ((1u64 << self.width) - 1 << self.lsb) as u32
+        (((1u64 << self.width) - 1) << self.lsb) as u32
     }
 }
 
@@ -196,14 +196,37 @@ registers! {
 
 /// Registers that only store a number for the next frame, in the order in which the circuit keeps them.
 pub const FRAME_REGISTERS: [&str; 9] = [
-    "PROGRAM_LO", "PROGRAM_HI", "IMAGE_LO", "IMAGE_HI", "RESULT_LO", "RESULT_HI", "COMMANDS", "TASK", "WATCHDOG",
+    "PROGRAM_LO",
+    "PROGRAM_HI",
+    "IMAGE_LO",
+    "IMAGE_HI",
+    "RESULT_LO",
+    "RESULT_HI",
+    "COMMANDS",
+    "TASK",
+    "WATCHDOG",
 ];
 
 /// Counters, in the order in which the circuit keeps them.
 pub const COUNTERS: [&str; 18] = [
-    "CYCLES", "STREAMING", "STALL_STREAM", "STALL_BANK", "STALL_SYNC", "STALL_FULL", "SKIPPED_EXPERTS", "BEATS_OUT",
-    "BEATS_IN_0", "BEATS_IN_1", "BEATS_IN_2", "BEATS_IN_3", "BUSY_FETCH", "BUSY_ARRAY", "BUSY_NORM", "BUSY_SOFTMAX",
-    "BUSY_ROUTER", "BUSY_WRITE",
+    "CYCLES",
+    "STREAMING",
+    "STALL_STREAM",
+    "STALL_BANK",
+    "STALL_SYNC",
+    "STALL_FULL",
+    "SKIPPED_EXPERTS",
+    "BEATS_OUT",
+    "BEATS_IN_0",
+    "BEATS_IN_1",
+    "BEATS_IN_2",
+    "BEATS_IN_3",
+    "BUSY_FETCH",
+    "BUSY_ARRAY",
+    "BUSY_NORM",
+    "BUSY_SOFTMAX",
+    "BUSY_ROUTER",
+    "BUSY_WRITE",
 ];
 
 /// The register of this name.
@@ -243,12 +266,27 @@ fn reset_text(reset: Reset) -> String {
 
 /// The table for people.
 pub fn markdown() -> String {
-    let mut text = String::from("| offset | register | access | after reset | meaning |\n|---|---|---|---|---|\n");
+    let mut text =
+        String::from("| offset | register | access | after reset | meaning |\n|---|---|---|---|---|\n");
     for r in REGISTERS {
         let reset = reset_text(r.reset);
-        let _ = writeln!(text, "| 0x{:02x} | {} | {} | {reset} | {} |", r.offset, r.name, r.access.name(), r.description);
+        let _ = writeln!(
+            text,
+            "| 0x{:02x} | {} | {} | {reset} | {} |",
+            r.offset,
+            r.name,
+            r.access.name(),
+            r.description
+        );
         for f in r.fields {
-            let _ = writeln!(text, "| | {}.{} | | | {}: {} |", r.name, f.name, bit_range(f), f.description);
+            let _ = writeln!(
+                text,
+                "| | {}.{} | | | {}: {} |",
+                r.name,
+                f.name,
+                bit_range(f),
+                f.description
+            );
         }
     }
     text += "\n| code | the frame stopped because |\n|---|---|\n";
@@ -271,18 +309,38 @@ pub fn c_header() -> String {
         "/* moevit control registers, generated. Offsets in bytes from the base of s_axi_control. */\n\
          #ifndef MOEVIT_REGISTERS_H\n#define MOEVIT_REGISTERS_H\n",
     );
-    let _ = writeln!(text, "\n#define MOEVIT_WINDOW_BYTES {WINDOW_BYTES}u\n#define MOEVIT_ID_MAGIC 0x{ID_MAGIC:08x}u");
+    let _ = writeln!(
+        text,
+        "\n#define MOEVIT_WINDOW_BYTES {WINDOW_BYTES}u\n#define MOEVIT_ID_MAGIC 0x{ID_MAGIC:08x}u"
+    );
     for r in REGISTERS {
-        let _ = writeln!(text, "\n/* {} ({}) */\n#define MOEVIT_{} 0x{:02x}u", r.description, r.access.name(), r.name, r.offset);
+        let _ = writeln!(
+            text,
+            "\n/* {} ({}) */\n#define MOEVIT_{} 0x{:02x}u",
+            r.description,
+            r.access.name(),
+            r.name,
+            r.offset
+        );
         for f in r.fields {
             let name = format!("MOEVIT_{}_{}", r.name, f.name);
-            let _ = writeln!(text, "#define {name}_LSB {}u\n#define {name}_MASK 0x{:08x}u", f.lsb, f.mask());
+            let _ = writeln!(
+                text,
+                "#define {name}_LSB {}u\n#define {name}_MASK 0x{:08x}u",
+                f.lsb,
+                f.mask()
+            );
         }
     }
     text += "\n/* STATUS.CODE */\n";
     for code in ErrorCode::ALL {
         let name = constant_name(&format!("{code:?}"));
-        let _ = writeln!(text, "#define MOEVIT_ERROR_{name} {}u /* {} */", code as u32, code.sentence());
+        let _ = writeln!(
+            text,
+            "#define MOEVIT_ERROR_{name} {}u /* {} */",
+            code as u32,
+            code.sentence()
+        );
     }
     text + "\n#endif\n"
 }
@@ -307,13 +365,26 @@ mod tests {
     #[test]
     fn registers_are_in_order_aligned_and_their_fields_apart() {
         for pair in REGISTERS.windows(2) {
-            assert!(pair[0].offset < pair[1].offset, "{} and {}", pair[0].name, pair[1].name);
+            assert!(
+                pair[0].offset < pair[1].offset,
+                "{} and {}",
+                pair[0].name,
+                pair[1].name
+            );
         }
         for r in REGISTERS {
             assert!(r.offset % 4 == 0 && r.offset < WINDOW_BYTES, "{}", r.name);
             let bits: u32 = r.fields.iter().map(|f| f.mask().count_ones()).sum();
-            assert!(r.fields.is_empty() || bits == r.mask().count_ones(), "fields of {} overlap", r.name);
-            assert!(r.description.ends_with('.') && r.fields.iter().all(|f| f.description.ends_with('.')), "{}", r.name);
+            assert!(
+                r.fields.is_empty() || bits == r.mask().count_ones(),
+                "fields of {} overlap",
+                r.name
+            );
+            assert!(
+                r.description.ends_with('.') && r.fields.iter().all(|f| f.description.ends_with('.')),
+                "{}",
+                r.name
+            );
         }
     }
 
@@ -338,7 +409,11 @@ mod tests {
     fn the_table_names_every_register() {
         let table = markdown();
         for r in REGISTERS {
-            assert!(table.contains(&format!("| 0x{:02x} | {} |", r.offset, r.name)), "{}", r.name);
+            assert!(
+                table.contains(&format!("| 0x{:02x} | {} |", r.offset, r.name)),
+                "{}",
+                r.name
+            );
         }
         assert!(table.contains("bits 7:4") && table.contains("bit 8"), "{table}");
     }
@@ -348,12 +423,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let checks: String = REGISTERS
             .iter()
-            .map(|r| format!("_Static_assert(MOEVIT_{} == {}, \"{}\");\n", r.name, r.offset, r.name))
+            .map(|r| {
+                format!(
+                    "_Static_assert(MOEVIT_{} == {}, \"{}\");\n",
+                    r.name, r.offset, r.name
+                )
+            })
             .collect();
         let source = folder.path().join("check.c");
         std::fs::write(folder.path().join("registers.h"), c_header()).unwrap();
         std::fs::write(&source, format!("#include \"registers.h\"\n{checks}")).unwrap();
-        let output = Command::new("cc").args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only"]).arg(&source).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("cc")
+            .args(["-std=c11", "-Wall", "-Werror", "-fsyntax-only"])
+            .arg(&source)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -17,6 +17,7 @@ use super::counters::Counters;
 use super::register_decoder::RegisterDecoder;
 use super::register_table::{register, version, COUNTED_PORTS, COUNTERS, FRAME_REGISTERS, ID_MAGIC};
 use crate::config::AccelConfig;
+use crate::control::command::Unit;
 use rust_hdl::prelude::*;
 
 /// The register block; see the module.
@@ -26,7 +27,7 @@ pub struct Registers {
     pub reset: Signal<In, Bit>,
     pub awvalid: Signal<In, Bit>,
     pub awready: Signal<Out, Bit>,
-    pub awaddr: Signal<In, Bits<12>>,
+    pub awaddr: Signal<In, Bits<8>>,
     pub wvalid: Signal<In, Bit>,
     pub wready: Signal<Out, Bit>,
     pub wdata: Signal<In, Bits<32>>,
@@ -36,7 +37,7 @@ pub struct Registers {
     pub bresp: Signal<Out, Bits<2>>,
     pub arvalid: Signal<In, Bit>,
     pub arready: Signal<Out, Bit>,
-    pub araddr: Signal<In, Bits<12>>,
+    pub araddr: Signal<In, Bits<8>>,
     pub rvalid: Signal<Out, Bit>,
     pub rready: Signal<In, Bit>,
     pub rdata: Signal<Out, Bits<32>>,
@@ -59,14 +60,14 @@ pub struct Registers {
     pub result_lo: Signal<Out, Bits<32>>,
     pub result_hi: Signal<Out, Bits<32>>,
     pub commands: Signal<Out, Bits<16>>,
-    pub task: Signal<Out, Bits<3>>,
+    pub task_number: Signal<Out, Bits<3>>,
     pub watchdog: Signal<Out, Bits<32>>,
     /// Nothing new may go to the bus.
     pub quiesce: Signal<Out, Bit>,
     /// Pulse: drop the frame.
     pub soft_reset: Signal<Out, Bit>,
     /// Units with a command, in the order of `Unit::ALL`.
-    pub busy: Signal<In, Bits<6>>,
+    pub busy: Vec<Signal<In, Bit>>,
     pub streaming: Signal<In, Bit>,
     pub stall_stream: Signal<In, Bit>,
     pub stall_bank: Signal<In, Bit>,
@@ -79,13 +80,13 @@ pub struct Registers {
     read_decoder: RegisterDecoder,
     counters: Counters,
     aw_held: DFF<Bit>,
-    aw_address: DFF<Bits<12>>,
+    aw_address: DFF<Bits<8>>,
     w_held: DFF<Bit>,
     w_data: DFF<Bits<32>>,
     w_strobe: DFF<Bits<4>>,
     b_valid: DFF<Bit>,
     ar_held: DFF<Bit>,
-    ar_address: DFF<Bits<12>>,
+    ar_address: DFF<Bits<8>>,
     r_valid: DFF<Bit>,
     r_data: DFF<Bits<32>>,
     asked: DFF<Bit>,
@@ -125,6 +126,7 @@ pub struct Registers {
     _frames: usize,
     _counters: usize,
     _ports: usize,
+    _units: usize,
 }
 
 impl Registers {
@@ -168,11 +170,11 @@ impl Registers {
             result_lo: Signal::default(),
             result_hi: Signal::default(),
             commands: Signal::default(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             watchdog: Signal::default(),
             quiesce: Signal::default(),
             soft_reset: Signal::default(),
-            busy: Signal::default(),
+            busy: Unit::ALL.iter().map(|_| Signal::default()).collect(),
             streaming: Signal::default(),
             stall_stream: Signal::default(),
             stall_bank: Signal::default(),
@@ -231,6 +233,7 @@ impl Registers {
             _frames: FRAME_REGISTERS.len(),
             _counters: COUNTERS.len(),
             _ports: config.read_ports.min(COUNTED_PORTS),
+            _units: Unit::ALL.len(),
         }
     }
 }
@@ -239,9 +242,33 @@ impl Logic for Registers {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, aw_held, aw_address, w_held, w_data, w_strobe, b_valid, ar_held, ar_address, r_valid, r_data,
-            asked, running, ended, started, enabled, sources, recorded, interrupting, failed, code, failed_command,
-            failed_lo, failed_hi, quiet, dropping
+            self,
+            clock,
+            aw_held,
+            aw_address,
+            w_held,
+            w_data,
+            w_strobe,
+            b_valid,
+            ar_held,
+            ar_address,
+            r_valid,
+            r_data,
+            asked,
+            running,
+            ended,
+            started,
+            enabled,
+            sources,
+            recorded,
+            interrupting,
+            failed,
+            code,
+            failed_command,
+            failed_lo,
+            failed_hi,
+            quiet,
+            dropping
         );
         clock!(self, clock, counters);
 
@@ -313,11 +340,14 @@ impl Logic for Registers {
 
         // Start and end of a frame.
         self.frame_end.next = self.done.val() & self.running.q.val();
-        if self.low_byte.val() & self.write_decoder.special[0].val() & self.w_data.q.val().get_bit(0) {
-            if !self.asked.q.val() & !self.running.q.val() {
-                self.asked.d.next = !self.failed.q.val();
-                self.frame_end.next = self.frame_end.val() | self.failed.q.val();
-            }
+        if self.low_byte.val()
+            & self.write_decoder.special[0].val()
+            & self.w_data.q.val().get_bit(0)
+            & !self.asked.q.val()
+            & !self.running.q.val()
+        {
+            self.asked.d.next = !self.failed.q.val();
+            self.frame_end.next = self.frame_end.val() | self.failed.q.val();
         }
         self.launch.next = self.asked.q.val() & self.idle.val() & !self.dropping.q.val();
         self.started.d.next = self.launch.val();
@@ -336,7 +366,7 @@ impl Logic for Registers {
         self.result_lo.next = self.latched[4].q.val();
         self.result_hi.next = self.latched[5].q.val();
         self.commands.next = bit_cast::<16, 32>(self.latched[6].q.val());
-        self.task.next = bit_cast::<3, 32>(self.latched[7].q.val());
+        self.task_number.next = bit_cast::<3, 32>(self.latched[7].q.val());
         self.watchdog.next = self.latched[8].q.val();
         if self.done.val() & self.running.q.val() {
             self.running.d.next = false;
@@ -482,12 +512,9 @@ impl Logic for Registers {
         for p in 0..self._ports {
             self.counters.event[8 + p].next = self.beats_in[p].val();
         }
-        self.counters.event[12].next = self.busy.val().get_bit(0);
-        self.counters.event[13].next = self.busy.val().get_bit(1);
-        self.counters.event[14].next = self.busy.val().get_bit(2);
-        self.counters.event[15].next = self.busy.val().get_bit(3);
-        self.counters.event[16].next = self.busy.val().get_bit(4);
-        self.counters.event[17].next = self.busy.val().get_bit(5);
+        for u in 0..self._units {
+            self.counters.event[12 + u].next = self.busy[u].val();
+        }
 
         if self.reset.val() {
             self.aw_held.d.next = false;

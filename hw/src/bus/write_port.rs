@@ -46,7 +46,7 @@ enum WriteState {
 
 /// The write unit; see the module.
 #[derive(LogicBlock)]
-pub struct WritePort {
+pub struct WriteUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     /// Issues nothing new while high.
@@ -125,7 +125,7 @@ pub struct WritePort {
     _delay: usize,
 }
 
-impl WritePort {
+impl WriteUnit {
     /// The unit of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         let columns = config.columns;
@@ -205,7 +205,7 @@ impl WritePort {
     }
 }
 
-impl Logic for WritePort {
+impl Logic for WriteUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
