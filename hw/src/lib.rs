@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod cosim;
 pub mod memory;
+pub mod moe;
 pub mod norm;
 pub mod numerics;
 pub mod primitives;
