@@ -1,5 +1,6 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
+pub mod array;
 pub mod attention;
 pub mod bus;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod memory;
 pub mod moe;
 pub mod norm;
 pub mod numerics;
+pub mod post;
 pub mod primitives;
 #[cfg(test)]
 mod testbench;
