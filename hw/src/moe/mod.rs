@@ -11,4 +11,6 @@ pub mod top_k;
 pub mod weigh;
 
 #[cfg(test)]
+mod lockstep;
+#[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ pub struct Weigh {
     weight: GateWeight,
     matches: Vec<Signal<Local, Bit>>,
     included: Signal<Local, Bit>,
-    before: Signal<Local, Bits<24>>,
+    base: Signal<Local, Bits<24>>,
     addend: Signal<Local, Bits<24>>,
     total: DFF<Bits<24>>,
     complete: DFF<Bit>,
@@ -96,7 +96,7 @@ impl Default for Weigh {
             weight: GateWeight::default(),
             matches: ports(MAX_TOP_K),
             included: Signal::default(),
-            before: Signal::default(),
+            base: Signal::default(),
             addend: Signal::default(),
             total: DFF::default(),
             complete: DFF::default(),
@@ -183,16 +183,16 @@ impl Logic for Weigh {
             self.rank_weight[i].next = self.weights[i].q.val();
             self.rank_expert[i].next = self.indices[i].q.val();
         }
-        self.before.next = self.total.q.val();
+        self.base.next = self.total.q.val();
         if self.flags_line.q.val().get_bit(1) {
-            self.before.next = 0.into();
+            self.base.next = 0.into();
         }
         self.addend.next = 0.into();
         if self.included.val() {
             self.addend.next = bit_cast::<24, 16>(self.weight.weight.val());
         }
         if self.flags_line.q.val().get_bit(0) {
-            self.total.d.next = self.before.val() + self.addend.val();
+            self.total.d.next = self.base.val() + self.addend.val();
         }
         self.complete.d.next = self.flags_line.q.val().get_bit(0) & self.flags_line.q.val().get_bit(2);
         self.summed.next = self.complete.q.val();

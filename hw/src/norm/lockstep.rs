@@ -7,7 +7,6 @@ use super::row_statistics::RowStatistics;
 use crate::config::AccelConfig;
 use crate::control::command::{Command, Norm, Operation, Wait, ALL_TASKS};
 use crate::cosim::{Lockstep, Rng};
-use rust_hdl::prelude::*;
 
 const CYCLES: u64 = 50_000;
 
