@@ -8,4 +8,6 @@ pub mod softmax;
 pub mod stationary_memory;
 
 #[cfg(test)]
+mod lockstep;
+#[cfg(test)]
 mod tests;

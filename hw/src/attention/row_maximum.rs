@@ -86,8 +86,8 @@ impl RowMaximum {
     fn running_text(levels: usize) -> String {
         format!(
             "reg signed [15:0] running;\nreg [15:0] result;\n\
-             wire signed [15:0] before = restart ? 16'sh8000 : running;\n\
-             wire signed [15:0] larger = (score_{levels}_0 > before) ? score_{levels}_0 : before;\n\
+             wire signed [15:0] best = restart ? 16'sh8000 : running;\n\
+             wire signed [15:0] larger = (score_{levels}_0 > best) ? score_{levels}_0 : best;\n\
              assign maximum = result;\n\
              initial begin\n  running = 16'sh8000;\n  result = 16'd0;\nend\n\
              always @(posedge clock) begin\n  if (reset) running <= 16'sh8000;\n  else if (word) running <= larger;\n  \

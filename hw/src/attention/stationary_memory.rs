@@ -145,11 +145,11 @@ impl StationaryMemory {
         let columns = self.read_data.len();
         let (width, bits) = (8 * columns, columns.ilog2());
         format!(
-            "reg write_now, write_inside;\nreg [15:0] write_at;\nreg [{top}:0] write_word;\n\
+            "reg write_go, write_inside;\nreg [15:0] write_at;\nreg [{top}:0] write_word;\n\
              wire [{top}:0] write_lanes = {lanes};\n\
              wire [{double}:0] write_turned = {{write_lanes, write_lanes}} << {{write_rotate[{sel}:0], 3'd0}};\n\
-             initial write_now = 1'b0;\n\
-             always @(posedge clock) begin\n  write_now <= write_enable;\n  write_at <= write_address;\n  \
+             initial write_go = 1'b0;\n\
+             always @(posedge clock) begin\n  write_go <= write_enable;\n  write_at <= write_address;\n  \
              write_inside <= {{1'b0, write_address}} < 17'd{depth};\n  write_word <= write_turned[{double}:{width}];\nend\n\
              reg [{sel}:0] rotate_1, rotate_2, rotate_3;\nreg [{top}:0] read_word;\n\
              wire [{top}:0] read_banks = {banks};\n\
@@ -180,7 +180,7 @@ always @(posedge clock) begin
   inside_n <= {1'b0, address_n} < 17'dDEPTH;
   stage_n <= bank_n[address_n[TOP:0]];
   taken_n <= inside_n ? stage_n : 8'd0;
-  if (write_now && write_inside) bank_n[write_at[TOP:0]] <= write_wordSLICE;
+  if (write_go && write_inside) bank_n[write_at[TOP:0]] <= write_wordSLICE;
 end
 integer i_n;
 initial begin

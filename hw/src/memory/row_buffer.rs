@@ -50,7 +50,7 @@ pub struct RowBuffer {
     pub word_data: Vec<Signal<Out, Bits<16>>>,
     free: Signal<Local, Bit>,
     request: Signal<Local, Bit>,
-    release: Signal<Local, Bit>,
+    advance: Signal<Local, Bit>,
     close: Signal<Local, Bit>,
     rows_left: DFF<Bits<11>>,
     row_base: DFF<Bits<16>>,
@@ -102,7 +102,7 @@ impl RowBuffer {
             word_data: ports(columns),
             free: Signal::default(),
             request: Signal::default(),
-            release: Signal::default(),
+            advance: Signal::default(),
             close: Signal::default(),
             rows_left: DFF::default(),
             row_base: DFF::default(),
@@ -206,9 +206,9 @@ impl Logic for RowBuffer {
         }
         // Second reading.
         self.issue_last.next = self.issue_word.q.val() + 1 == self.words.val();
-        self.release.next = self.issue.val() & !self.hold.val();
-        self.close.next = self.release.val() & self.issue_last.val();
-        if self.release.val() {
+        self.advance.next = self.issue.val() & !self.hold.val();
+        self.close.next = self.advance.val() & self.issue_last.val();
+        if self.advance.val() {
             self.read_pointer.d.next = self.read_pointer.q.val() + 1;
             self.issue_word.d.next = self.issue_word.q.val() + 1;
         }
@@ -219,10 +219,10 @@ impl Logic for RowBuffer {
         self.issued_2.d.next = self.issued_1.q.val();
         self.word_valid.next = self.issued_2.q.val();
         // Words and rows inside.
-        if self.request.val() & !self.release.val() {
+        if self.request.val() & !self.advance.val() {
             self.level.d.next = self.level.q.val() + 1;
         }
-        if self.release.val() & !self.request.val() {
+        if self.advance.val() & !self.request.val() {
             self.level.d.next = self.level.q.val() - 1;
         }
         if self.request.val() & !self.word.q.val().any() & !self.close.val() {

@@ -6,4 +6,6 @@ pub mod row_scale;
 pub mod row_statistics;
 
 #[cfg(test)]
+mod lockstep;
+#[cfg(test)]
 mod tests;

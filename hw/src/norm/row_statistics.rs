@@ -105,7 +105,7 @@ impl RowStatistics {
              wire [43:0] square_word = {{{square_fill}'d0, square_{levels}_0}};\n\
              wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + sum_word;\n\
              wire [43:0] square_next = (restart ? 44'd0 : square_total) + square_word;\n\
-             assign sum = sum_result;\nassign {{squares_high, squares_low}} = square_result;\n\
+             assign sum = sum_result;\nassign squares_low = square_result[31:0];\nassign squares_high = square_result[43:32];\n\
              initial begin\n  sum_total = 30'd0;\n  square_total = 44'd0;\n  sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
              always @(posedge clock) begin\n  \
              if (reset) begin\n    sum_total <= 30'd0;\n    square_total <= 44'd0;\n  \
