@@ -1,1 +1,12 @@
-//! moevit simulation.
+//! moevit's golden model, compiler, integer reference and engines.
+
+pub mod memory;
+pub mod golden;
+pub mod model;
+pub mod program;
+pub mod report;
+pub mod compiler;
+pub mod golden;
+pub mod model;
+pub mod program;
+pub mod reference;

@@ -1,0 +1,138 @@
+//! Is it a command? The circuit's copy of [`Command::decode`] and of the rules that need no context.
+//!
+//! A word without a field must be zero, the opcode must exist, a loop body has 1 to 4 commands, a fetch or a write moves at
+//! least one beat and whole 256-byte bursts start aligned. The masks come from [`Operation::TABLE`], so encoding and check
+//! cannot drift apart. Latency [`LATENCY_CYCLES`]; one command a cycle.
+//!
+//! ```text
+//! command[8] --> masks of its opcode, rules --> [legal]
+//! ```
+
+use super::command::{masks, Command, Operation, COMMAND_WORDS, LOOP_COMMANDS};
+use rust_hdl::prelude::*;
+
+/// Cycles from a command to its verdict.
+pub const LATENCY_CYCLES: usize = 1;
+
+/// Beats of 16 bytes to which everything in memory is aligned (256 bytes).
+const ALIGNMENT_BEATS: u32 = 16;
+
+/// The rules of one command without its context, in words.
+pub fn verdict(words: &[u32; COMMAND_WORDS]) -> Result<Command, String> {
+    let command = Command::decode(words).map_err(|error| error.to_string())?;
+    let aligned = |beats: u32| beats % ALIGNMENT_BEATS == 0;
+    let fault = match command.operation {
+        Operation::Fetch(x) if x.beats == 0 => "a fetch of no beats",
+        Operation::Fetch(x) if !aligned(x.offset) || !aligned(x.task_stride) || !aligned(x.expert_stride) => {
+            "a fetch that is not aligned to 256 bytes"
+        }
+        Operation::Write(x) if x.beats == 0 => "a write of no beats",
+        Operation::Write(x) if !aligned(x.offset) => "a write that is not aligned to 256 bytes",
+        Operation::ExpertLoop(x) if x.body == 0 || x.body > LOOP_COMMANDS => {
+            "an expert loop with a body of 0 or over 4"
+        }
+        _ => return Ok(command),
+    };
+    Err(fault.into())
+}
+
+/// The check as a cell; see the module.
+#[derive(LogicBlock)]
+pub struct CommandCheck {
+    pub clock: Signal<In, Clock>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub legal: Signal<Out, Bit>,
+}
+
+impl Default for CommandCheck {
+    fn default() -> Self {
+        Self {
+            clock: Signal::default(),
+            command: (0..COMMAND_WORDS).map(|_| Signal::default()).collect(),
+            legal: Signal::default(),
+        }
+    }
+}
+
+/// Verilog: no bit of the command lies outside its opcode's fields.
+fn mask_text(fields: &[super::command::Field]) -> String {
+    let stray: Vec<String> = masks(fields)
+        .iter()
+        .enumerate()
+        .filter(|(_, mask)| **mask != u32::MAX)
+        .map(|(word, mask)| format!("(command_{word} & 32'h{:08x}) == 32'd0", !mask))
+        .collect();
+    stray.join(" && ")
+}
+
+/// Verilog: the rules of [`verdict`] beyond the masks.
+fn rule_text(name: &str) -> &'static str {
+    match name {
+        "Fetch" => " && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0",
+        "Write" => " && command_3 != 32'd0 && command_4[3:0] == 4'd0",
+        "ExpertLoop" => " && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4",
+        _ => "",
+    }
+}
+
+impl Logic for CommandCheck {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            let words: [u32; COMMAND_WORDS] = std::array::from_fn(|i| self.command[i].val().index() as u32);
+            self.legal.next = verdict(&words).is_ok();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.legal.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        let cases: String = Operation::TABLE
+            .iter()
+            .map(|(opcode, name, fields)| {
+                format!(
+                    "    4'd{opcode}: legal <= {}{}; // {name}\n",
+                    mask_text(fields),
+                    rule_text(name)
+                )
+            })
+            .collect();
+        Verilog::Custom(format!(
+            "// module: CommandCheck\ninitial legal = 1'b0;\nalways @(posedge clock)\n  case (command_0[3:0])\n{cases}    default: legal <= 1'b0;\n  endcase\n"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::command::{End, ExpertLoop, Fetch, Wait, ALL_TASKS};
+
+    fn encode(operation: Operation) -> [u32; COMMAND_WORDS] {
+        Command {
+            tasks: ALL_TASKS,
+            wait: Wait::NONE,
+            operation,
+        }
+        .encode()
+        .unwrap()
+    }
+
+    #[test]
+    fn rules_are_named() {
+        let body = |body| encode(Operation::ExpertLoop(ExpertLoop { experts: 4, body }));
+        assert!(verdict(&body(0)).is_err() && verdict(&body(5)).is_err() && verdict(&body(4)).is_ok());
+        let fetch = |beats, offset| {
+            encode(Operation::Fetch(Fetch {
+                beats,
+                offset,
+                ..Default::default()
+            }))
+        };
+        assert!(verdict(&fetch(0, 0)).unwrap_err().contains("no beats"));
+        assert!(verdict(&fetch(4, 8)).unwrap_err().contains("256 bytes"));
+        assert!(verdict(&fetch(4, 16)).is_ok());
+        assert!(verdict(&encode(Operation::End(End {}))).is_ok());
+    }
+}

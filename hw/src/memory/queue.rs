@@ -1,0 +1,379 @@
+//! Synchronous queue in distributed memory, optionally with words wider or narrower on one side.
+//!
+//! `gather` writes make one word, `spread` reads take it apart again (lane order is kept: the first write holds the lowest
+//! lanes, the first read takes the lowest lanes). With both at 1 it is an ordinary first-word-fall-through queue.
+//!
+//! * Latency [`LATENCY_CYCLES`] from the write that completes a word to `read_valid`; rate one write and one read a cycle.
+//! * `depth` words in the memory and one part in the output register. `write_ready` depends on registers only, and a write
+//!   without it is lost. Data beside `read_valid` low are the last ones read.
+//! * `reset` empties it in one cycle.
+//!
+//! ```text
+//! write_data --> part 0 [depth]
+//!            --> part 1 [depth] --> choose part --> [read_data]
+//! ```
+
+use rust_hdl::prelude::*;
+
+/// Cycles from the write that completes a word to its first `read_valid`.
+pub const LATENCY_CYCLES: usize = 2;
+
+/// The queue; see the module.
+#[derive(LogicBlock)]
+pub struct Queue<const W: usize> {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub write_valid: Signal<In, Bit>,
+    pub write_ready: Signal<Out, Bit>,
+    pub write_data: Vec<Signal<In, Bits<W>>>,
+    pub read_valid: Signal<Out, Bit>,
+    pub read_ready: Signal<In, Bit>,
+    pub read_data: Vec<Signal<Out, Bits<W>>>,
+    _name: String,
+    _gather: usize,
+    _spread: usize,
+    _depth: usize,
+    _memory: Vec<Bits<W>>,
+    _head: usize,
+    _tail: usize,
+    _count: usize,
+    _write_part: usize,
+    _read_part: usize,
+    _valid: bool,
+}
+
+impl<const W: usize> Queue<W> {
+    /// An ordinary queue of `depth` words of `lanes` lanes.
+    pub fn new(module: &str, lanes: usize, depth: usize) -> Self {
+        Self::resizing(module, lanes, 1, 1, depth)
+    }
+
+    /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts.
+    pub fn resizing(module: &str, lanes: usize, gather: usize, spread: usize, depth: usize) -> Self {
+        let word = lanes * gather;
+        assert!(
+            depth >= 2,
+            "{module}: a queue needs at least two words, not {depth}"
+        );
+        assert!(
+            gather > 0 && spread > 0 && word % spread == 0,
+            "{module}: {word} lanes of a word do not come apart in {spread}"
+        );
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            write_valid: Signal::default(),
+            write_ready: Signal::new_with_default(true),
+            write_data: (0..lanes).map(|_| Signal::default()).collect(),
+            read_valid: Signal::default(),
+            read_ready: Signal::default(),
+            read_data: (0..word / spread).map(|_| Signal::default()).collect(),
+            _name: module.into(),
+            _gather: gather,
+            _spread: spread,
+            _depth: depth,
+            _memory: vec![Bits::default(); depth * word],
+            _head: 0,
+            _tail: 0,
+            _count: 0,
+            _write_part: 0,
+            _read_part: 0,
+            _valid: false,
+        }
+    }
+
+    fn write(&mut self) -> bool {
+        let lanes = self.write_data.len();
+        let at = (self._tail * self._gather + self._write_part) * lanes;
+        for (cell, data) in self._memory[at..at + lanes].iter_mut().zip(&self.write_data) {
+            *cell = data.val();
+        }
+        self._write_part = (self._write_part + 1) % self._gather;
+        if self._write_part == 0 {
+            self._tail = (self._tail + 1) % self._depth;
+        }
+        self._write_part == 0
+    }
+
+    fn refill(&mut self) -> bool {
+        let lanes = self.read_data.len();
+        let at = (self._head * self._spread + self._read_part) * lanes;
+        for (out, cell) in self.read_data.iter_mut().zip(&self._memory[at..at + lanes]) {
+            out.next = *cell;
+        }
+        self._read_part = (self._read_part + 1) % self._spread;
+        if self._read_part == 0 {
+            self._head = (self._head + 1) % self._depth;
+        }
+        self._read_part == 0
+    }
+
+    fn step(&mut self) {
+        let free = !self._valid || self.read_ready.val();
+        let (refill, write) = (
+            self._count > 0 && free,
+            self.write_valid.val() && self._count < self._depth,
+        );
+        let emptied = refill && self.refill();
+        let filled = write && self.write();
+        self._count = self._count + usize::from(filled) - usize::from(emptied);
+        self._valid = refill || !free;
+    }
+
+    fn clear(&mut self) {
+        (self._head, self._tail, self._count) = (0, 0, 0);
+        (self._write_part, self._read_part, self._valid) = (0, 0, false);
+    }
+}
+
+impl<const W: usize> Logic for Queue<W> {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        if self.reset.val() {
+            self.clear();
+        } else {
+            self.step();
+        }
+        self.read_valid.next = self._valid;
+        self.write_ready.next = self._count < self._depth;
+    }
+
+    fn connect(&mut self) {
+        self.write_ready.connect();
+        self.read_valid.connect();
+        self.read_data.iter_mut().for_each(|out| out.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        Verilog::Custom(self.text())
+    }
+}
+
+/// Bits that hold the values below `count`, at least one.
+fn index_bits(count: usize) -> usize {
+    ((usize::BITS - (count - 1).leading_zeros()) as usize).max(1)
+}
+
+/// A counter of parts: its declaration, its last value as a condition, and its step.
+struct Part {
+    declare: String,
+    is_last: String,
+    step: String,
+    clear: String,
+}
+
+impl Part {
+    fn new(name: &str, event: &str, count: usize) -> Self {
+        if count == 1 {
+            return Self {
+                declare: String::new(),
+                is_last: "1'b1".into(),
+                step: String::new(),
+                clear: String::new(),
+            };
+        }
+        let bits = index_bits(count);
+        let last = count - 1;
+        Self {
+            declare: format!("reg [{}:0] {name};\n", bits - 1),
+            is_last: format!("{name} == {bits}'d{last}"),
+            step: format!(
+                "    if ({event}) {name} <= {name} == {bits}'d{last} ? {bits}'d0 : {name} + {bits}'d1;\n"
+            ),
+            clear: format!("    {name} <= {bits}'d0;\n"),
+        }
+    }
+}
+
+fn list(name: &str, lanes: usize) -> String {
+    let names: Vec<String> = (0..lanes).rev().map(|lane| format!("{name}_{lane}")).collect();
+    names.join(", ")
+}
+
+impl<const W: usize> Queue<W> {
+    fn memories(&self) -> String {
+        let top = self.write_data.len() * W - 1;
+        (0..self._gather)
+            .map(|g| {
+                format!(
+                    "(* ram_style = \"distributed\" *) reg [{top}:0] memory_{g} [0:{}];\n",
+                    self._depth - 1
+                )
+            })
+            .collect()
+    }
+
+    fn writes(&self) -> String {
+        let bits = index_bits(self._gather);
+        (0..self._gather)
+            .map(|g| {
+                let part = match self._gather {
+                    1 => String::new(),
+                    _ => format!(" && write_part == {bits}'d{g}"),
+                };
+                format!(
+                    "  if (write{part}) memory_{g}[tail] <= {{{}}};\n",
+                    list("write_data", self.write_data.len())
+                )
+            })
+            .collect()
+    }
+
+    fn chosen(&self) -> String {
+        let words: Vec<String> = (0..self._gather)
+            .rev()
+            .map(|g| format!("memory_{g}[head]"))
+            .collect();
+        let (bits, width) = (index_bits(self._spread), self.read_data.len() * W);
+        let parts: String = (0..self._spread - 1)
+            .map(|s| {
+                format!(
+                    "read_part == {bits}'d{s} ? word[{}:{}] : ",
+                    (s + 1) * width - 1,
+                    s * width
+                )
+            })
+            .collect();
+        format!(
+            "wire [{}:0] word = {{{}}};\nwire [{}:0] chosen = {parts}word[{}:{}];\n",
+            width * self._spread - 1,
+            words.join(", "),
+            width - 1,
+            width * self._spread - 1,
+            width * (self._spread - 1)
+        )
+    }
+
+    fn text(&self) -> String {
+        let (a, width) = (index_bits(self._depth), self.read_data.len() * W);
+        let (write_part, read_part) = (
+            Part::new("write_part", "write", self._gather),
+            Part::new("read_part", "refill", self._spread),
+        );
+        let clear = format!(
+            "    head <= {a}'d0;\n    tail <= {a}'d0;\n    count <= {b}'d0;\n    valid <= 1'b0;\n{}{}",
+            write_part.clear,
+            read_part.clear,
+            b = a + 1
+        );
+        let step = |name: &str| {
+            format!(
+                "{name} <= {name} == {a}'d{last} ? {a}'d0 : {name} + {a}'d1;",
+                last = self._depth - 1
+            )
+        };
+        format!(
+            "// module: {name}\n{memories}reg [{at}:0] head, tail;\nreg [{a}:0] count;\nreg valid;\nreg [{top}:0] data;\n\
+             {declare_write}{declare_read}{chosen}\
+             wire free = !valid || read_ready;\nwire refill = count != {b}'d0 && free;\nwire write = write_valid && write_ready;\n\
+             wire filled = write && {write_last};\nwire emptied = refill && {read_last};\n\
+             assign write_ready = count != {b}'d{depth};\nassign read_valid = valid;\nassign {{{out}}} = data;\n\
+             always @(posedge clock) begin\n{writes}\
+             \x20 if (reset) begin\n{clear}  end else begin\n\
+             \x20   valid <= refill || !free;\n\
+             \x20   if (refill) data <= chosen;\n\
+             {step_write}{step_read}\
+             \x20   if (filled) {tail}\n\
+             \x20   if (emptied) {head}\n\
+             \x20   if (filled && !emptied) count <= count + {b}'d1;\n\
+             \x20   if (emptied && !filled) count <= count - {b}'d1;\n\
+             \x20 end\nend\ninitial begin\n{initial}  data = {width}'d0;\nend\n",
+            name = self._name,
+            memories = self.memories(),
+            at = a - 1,
+            b = a + 1,
+            top = width - 1,
+            declare_write = write_part.declare,
+            declare_read = read_part.declare,
+            chosen = self.chosen(),
+            write_last = write_part.is_last,
+            read_last = read_part.is_last,
+            depth = self._depth,
+            out = list("read_data", self.read_data.len()),
+            writes = self.writes(),
+            step_write = write_part.step,
+            step_read = read_part.step,
+            tail = step("tail"),
+            head = step("head"),
+            initial = clear.replace("<=", "=").replace("    ", "  "),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testbench::{cycle, Random};
+    use std::collections::VecDeque;
+
+    /// Random traffic against a model; returns how many parts were compared.
+    fn run(gather: usize, spread: usize, depth: usize, seed: u64) -> usize {
+        let (lanes, mut random) = (2, Random::new(seed));
+        let mut queue = Queue::<8>::resizing("TestQueue", lanes, gather, spread, depth);
+        let (mut partial, mut expected, mut compared) = (vec![], VecDeque::new(), 0);
+        for step in 0..6_000u64 {
+            let duty = [20, 90, 50][(step / 500) as usize % 3];
+            queue.write_valid.next = random.percent(duty);
+            queue.read_ready.next = random.percent(110 - duty);
+            queue.reset.next = random.below(800) == 0;
+            queue
+                .write_data
+                .iter_mut()
+                .for_each(|lane| lane.next = random.below(256).into());
+            queue.update_all();
+            if queue.reset.val() {
+                expected.clear();
+                partial.clear();
+            } else {
+                if queue.read_valid.val() && queue.read_ready.val() {
+                    for lane in &queue.read_data {
+                        assert_eq!(Some(lane.val()), expected.pop_front(), "cycle {step}");
+                        compared += 1;
+                    }
+                }
+                if queue.write_valid.val() && queue.write_ready.val() {
+                    partial.extend(queue.write_data.iter().map(|lane| lane.val()));
+                    if partial.len() == lanes * gather {
+                        expected.extend(partial.drain(..));
+                    }
+                }
+            }
+            cycle(&mut queue, |q| &mut q.clock);
+            let words = expected.len() / (lanes * gather);
+            assert!(
+                words < depth || !queue.write_ready.val() || queue.read_valid.val(),
+                "full at cycle {step}"
+            );
+        }
+        compared
+    }
+
+    #[test]
+    fn keeps_order_in_every_shape() {
+        for (gather, spread, depth) in [(1, 1, 2), (1, 1, 5), (8, 1, 4), (2, 1, 3), (1, 2, 4), (4, 8, 3)] {
+            let compared = run(gather, spread, depth, 7);
+            assert!(compared > 1_000, "{gather} {spread} {depth}: {compared}");
+        }
+    }
+
+    #[test]
+    fn runs_at_one_word_a_cycle_after_its_latency() {
+        let mut queue = Queue::<8>::new("TestQueue", 1, 4);
+        queue.write_valid.next = true;
+        queue.read_ready.next = true;
+        for step in 0..20u64 {
+            queue.write_data[0].next = step.into();
+            cycle(&mut queue, |q| &mut q.clock);
+            let due = step + 1 >= LATENCY_CYCLES as u64;
+            assert_eq!(queue.read_valid.val(), due, "cycle {step}");
+            if due {
+                assert_eq!(
+                    queue.read_data[0].val(),
+                    Bits::<8>::from(step + 1 - LATENCY_CYCLES as u64)
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Residual memory: words of C 16-bit values, one read and one write a cycle.
+//!
+//! The read port serves drain first (it never waits), then norm, then write-back; `ready` says whose address is taken. Data
+//! comes [`READ_CYCLES`] cycles after a taken address, to all readers at once. The write port serves drain before copy.
+//!
+//! ```text
+//! drain --+                       copy --+
+//! norm ---+--> [address] --> RAM <-------+-- drain
+//! write --+                   |
+//!                             +--> read_data (all readers)
+//! ```
+
+use crate::config::AccelConfig;
+use crate::primitives::ram::{self, Ram, RamStyle};
+use rust_hdl::prelude::*;
+
+/// Cycles from a taken read address to its data.
+pub const READ_CYCLES: usize = ram::LATENCY_CYCLES;
+
+/// The memory; see the module.
+#[derive(LogicBlock)]
+pub struct ResidualMemory {
+    pub clock: Signal<In, Clock>,
+    pub drain_read: Signal<In, Bit>,
+    pub drain_read_address: Signal<In, Bits<16>>,
+    pub norm_read: Signal<In, Bit>,
+    pub norm_ready: Signal<Out, Bit>,
+    pub norm_address: Signal<In, Bits<16>>,
+    pub write_back_read: Signal<In, Bit>,
+    pub write_back_ready: Signal<Out, Bit>,
+    pub write_back_address: Signal<In, Bits<16>>,
+    pub read_data: Vec<Signal<Out, Bits<16>>>,
+    pub drain_write: Signal<In, Bit>,
+    pub drain_address: Signal<In, Bits<16>>,
+    pub drain_data: Vec<Signal<In, Bits<16>>>,
+    pub copy_write: Signal<In, Bit>,
+    pub copy_ready: Signal<Out, Bit>,
+    pub copy_address: Signal<In, Bits<16>>,
+    /// Bytes as they come from the weight stream, value `c` in bytes `2c` (low) and `2c + 1`.
+    pub copy_data: Vec<Signal<In, Bits<8>>>,
+    words: Ram<16>,
+    pairs: BytePairs,
+    _columns: usize,
+    _bytes: usize,
+}
+
+impl ResidualMemory {
+    /// The memory of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let c = config.columns;
+        Self {
+            clock: Signal::default(),
+            drain_read: Signal::default(),
+            drain_read_address: Signal::default(),
+            norm_read: Signal::default(),
+            norm_ready: Signal::default(),
+            norm_address: Signal::default(),
+            write_back_read: Signal::default(),
+            write_back_ready: Signal::default(),
+            write_back_address: Signal::default(),
+            read_data: (0..c).map(|_| Signal::default()).collect(),
+            drain_write: Signal::default(),
+            drain_address: Signal::default(),
+            drain_data: (0..c).map(|_| Signal::default()).collect(),
+            copy_write: Signal::default(),
+            copy_ready: Signal::default(),
+            copy_address: Signal::default(),
+            copy_data: (0..2 * c).map(|_| Signal::default()).collect(),
+            words: Ram::new("ResidualRam", c, 1, config.residual_words, RamStyle::Ultra),
+            pairs: BytePairs::new(c),
+            _columns: c,
+            _bytes: 2 * c,
+        }
+    }
+}
+
+impl Logic for ResidualMemory {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.words.clock.next = self.clock.val();
+        self.norm_ready.next = !self.drain_read.val();
+        self.write_back_ready.next = !self.drain_read.val() & !self.norm_read.val();
+        self.words.read_address.next = self.write_back_address.val();
+        if self.drain_read.val() {
+            self.words.read_address.next = self.drain_read_address.val();
+        } else if self.norm_read.val() {
+            self.words.read_address.next = self.norm_address.val();
+        }
+        self.copy_ready.next = !self.drain_write.val();
+        self.words.write_enable[0].next = self.drain_write.val() | self.copy_write.val();
+        self.words.write_address.next = self.copy_address.val();
+        if self.drain_write.val() {
+            self.words.write_address.next = self.drain_address.val();
+        }
+        for b in 0..self._bytes {
+            self.pairs.bytes[b].next = self.copy_data[b].val();
+        }
+        for c in 0..self._columns {
+            self.words.write_data[c].next = self.pairs.words[c].val();
+            if self.drain_write.val() {
+                self.words.write_data[c].next = self.drain_data[c].val();
+            }
+            self.read_data[c].next = self.words.read_data[c].val();
+        }
+    }
+}
+
+/// Wires: two bytes to a 16-bit value. No register.
+#[derive(LogicBlock)]
+struct BytePairs {
+    bytes: Vec<Signal<In, Bits<8>>>,
+    words: Vec<Signal<Out, Bits<16>>>,
+}
+
+impl BytePairs {
+    fn new(words: usize) -> Self {
+        Self {
+            bytes: (0..2 * words).map(|_| Signal::default()).collect(),
+            words: (0..words).map(|_| Signal::default()).collect(),
+        }
+    }
+}
+
+impl Logic for BytePairs {
+    fn update(&mut self) {
+        for (i, word) in self.words.iter_mut().enumerate() {
+            let pair = self.bytes[2 * i].val().index() | self.bytes[2 * i + 1].val().index() << 8;
+            word.next = (pair as u64).into();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.words.iter_mut().for_each(|word| word.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        let wires: String = (0..self.words.len())
+            .map(|i| format!("assign words_{i} = {{bytes_{}, bytes_{}}};\n", 2 * i + 1, 2 * i))
+            .collect();
+        Verilog::Custom(format!("// module: BytePairs_n{}\n{wires}", self.words.len()))
+    }
+}

@@ -1,0 +1,241 @@
+//! Memory of post-processing parameters: [`BANKS`] blocks of C channels, each bias, mantissa and factor.
+//!
+//! A block arrives as `64 / R` words; channel `c` of a block sits at its byte `8c`: bias (4 bytes), mantissa (2), factor (2), low
+//! byte first. The three fields are read in different stages of the lanes, hence from a bank each, [`LATENCY_CYCLES`] after it.
+//!
+//! ```text
+//! write, write_bank, write_word, data --> [bias]     <-- [bias_bank]     --> [bias]
+//!                                         [mantissa] <-- [mantissa_bank] --> [mantissa]
+//!                                         [factor]   <-- [factor_bank]   --> [factor]
+//! ```
+//!
+//! A read sees the memory before a write of the same edge.
+
+use crate::config::{AccelConfig, PARAMETER_BYTES};
+use rust_hdl::prelude::*;
+
+/// Blocks that are held at a time; four cost the same distributed memory as two.
+pub const BANKS: usize = 4;
+/// Cycles from a bank number to its data.
+pub const LATENCY_CYCLES: usize = 2;
+
+/// One channel's parameters.
+#[derive(Clone, Copy, Default)]
+struct Channel {
+    bias: u32,
+    mantissa: u16,
+    factor: u16,
+}
+
+impl Channel {
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Self {
+            bias: u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+            mantissa: u16::from_le_bytes([bytes[4], bytes[5]]),
+            factor: u16::from_le_bytes([bytes[6], bytes[7]]),
+        }
+    }
+}
+
+/// The memory; see the module.
+#[derive(LogicBlock)]
+pub struct ParameterMemory {
+    pub clock: Signal<In, Clock>,
+    pub write: Signal<In, Bit>,
+    pub write_bank: Signal<In, Bits<2>>,
+    pub write_word: Signal<In, Bits<2>>,
+    pub data: Vec<Signal<In, Bits<8>>>,
+    pub bias_bank: Signal<In, Bits<2>>,
+    pub mantissa_bank: Signal<In, Bits<2>>,
+    pub factor_bank: Signal<In, Bits<2>>,
+    pub bias: Vec<Signal<Out, Bits<32>>>,
+    pub mantissa: Vec<Signal<Out, Bits<16>>>,
+    pub factor: Vec<Signal<Out, Bits<16>>>,
+    _banks: [Vec<Channel>; BANKS],
+    /// Registered bank numbers: bias, mantissa, factor.
+    _bank: [usize; 3],
+}
+
+impl ParameterMemory {
+    /// The memory of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let c = config.columns;
+        Self {
+            clock: Signal::default(),
+            write: Signal::default(),
+            write_bank: Signal::default(),
+            write_word: Signal::default(),
+            data: (0..config.weight_word_bytes())
+                .map(|_| Signal::default())
+                .collect(),
+            bias_bank: Signal::default(),
+            mantissa_bank: Signal::default(),
+            factor_bank: Signal::default(),
+            bias: (0..c).map(|_| Signal::default()).collect(),
+            mantissa: (0..c).map(|_| Signal::default()).collect(),
+            factor: (0..c).map(|_| Signal::default()).collect(),
+            _banks: std::array::from_fn(|_| vec![Channel::default(); c]),
+            _bank: [0; 3],
+        }
+    }
+
+    fn channels_per_word(&self) -> usize {
+        self.data.len() / PARAMETER_BYTES
+    }
+
+    fn words(&self) -> usize {
+        self.bias.len() / self.channels_per_word()
+    }
+
+    fn read(&mut self) {
+        let [bias, mantissa, factor] = self._bank.map(|bank| &self._banks[bank]);
+        for c in 0..bias.len() {
+            self.bias[c].next = u64::from(bias[c].bias).into();
+            self.mantissa[c].next = u64::from(mantissa[c].mantissa).into();
+            self.factor[c].next = u64::from(factor[c].factor).into();
+        }
+        self._bank = [&self.bias_bank, &self.mantissa_bank, &self.factor_bank].map(|b| b.val().index());
+    }
+
+    fn store(&mut self) {
+        let (word, bank) = (self.write_word.val().index(), self.write_bank.val().index());
+        if !self.write.val() || word >= self.words() {
+            return;
+        }
+        let bytes: Vec<u8> = self.data.iter().map(|b| b.val().index() as u8).collect();
+        let first = word * self.channels_per_word();
+        for (i, channel) in bytes.chunks_exact(PARAMETER_BYTES).enumerate() {
+            self._banks[bank][first + i] = Channel::from_bytes(channel);
+        }
+    }
+
+    /// One field of the channels of one word: `width` bits from byte `byte` on.
+    fn field_text(&self, word: usize, field: &str, byte: usize, width: usize) -> String {
+        let count = self.channels_per_word();
+        let top = count * width - 1;
+        let name = format!("{field}_{word}");
+        let outputs: Vec<String> = (0..count)
+            .rev()
+            .map(|i| format!("{field}_{}", word * count + i))
+            .collect();
+        let inputs: Vec<String> = (0..count)
+            .rev()
+            .flat_map(|i| {
+                (0..width / 8)
+                    .rev()
+                    .map(move |b| format!("data_{}", PARAMETER_BYTES * i + byte + b))
+            })
+            .collect();
+        format!(
+            "(* ram_style = \"distributed\" *) reg [{top}:0] memory_{name} [0:{last}];\n\
+             reg [{top}:0] read_{name};\n\
+             assign {{{outputs}}} = read_{name};\n\
+             always @(posedge clock) begin\n\
+             \x20 if (write && write_word == 2'd{word}) memory_{name}[write_bank] <= {{{inputs}}};\n\
+             \x20 read_{name} <= memory_{name}[{field}_bank_1];\n\
+             end\n\
+             `ifndef SYNTHESIS\n\
+             initial begin\n  read_{name} = 0;\n{clear}end\n\
+             `endif\n",
+            last = BANKS - 1,
+            outputs = outputs.join(", "),
+            inputs = inputs.join(", "),
+            clear = (0..BANKS)
+                .map(|b| format!("  memory_{name}[{b}] = 0;\n"))
+                .collect::<String>(),
+        )
+    }
+}
+
+impl Logic for ParameterMemory {
+    fn update(&mut self) {
+        if self.clock.pos_edge() {
+            self.read();
+            self.store();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.bias.iter_mut().for_each(|out| out.connect());
+        self.mantissa.iter_mut().for_each(|out| out.connect());
+        self.factor.iter_mut().for_each(|out| out.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        let fields = [("bias", 0, 32), ("mantissa", 4, 16), ("factor", 6, 16)];
+        let banks: String = fields
+            .iter()
+            .map(|(field, ..)| {
+                format!("reg [1:0] {field}_bank_1;\nalways @(posedge clock) {field}_bank_1 <= {field}_bank;\ninitial {field}_bank_1 = 2'd0;\n")
+            })
+            .collect();
+        let memories: String = (0..self.words())
+            .flat_map(|word| fields.map(|(field, byte, width)| self.field_text(word, field, byte, width)))
+            .collect();
+        Verilog::Custom(format!(
+            "// module: ParameterMemory_w{}_c{}\n{banks}{memories}",
+            self.data.len(),
+            self.bias.len()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::testing::{settle, Random};
+
+    fn tick(memory: &mut ParameterMemory) {
+        for level in [true, false] {
+            memory.clock.next = level.into();
+            settle(memory);
+        }
+    }
+
+    fn write_block(memory: &mut ParameterMemory, bank: usize, block: &[u8]) {
+        let bytes = memory.data.len();
+        for (word, data) in block.chunks(bytes).enumerate() {
+            memory.write.next = true;
+            memory.write_bank.next = (bank as u64).into();
+            memory.write_word.next = (word as u64).into();
+            for (port, &byte) in memory.data.iter_mut().zip(data) {
+                port.next = u64::from(byte).into();
+            }
+            settle(memory);
+            tick(memory);
+        }
+        memory.write.next = false;
+    }
+
+    #[test]
+    fn every_field_comes_from_its_own_bank() {
+        let mut compared = 0;
+        for name in AccelConfig::names() {
+            let config = AccelConfig::named(name).unwrap();
+            let mut memory = ParameterMemory::new(&config);
+            let mut random = Random::new(3);
+            let blocks: Vec<Vec<u8>> = (0..BANKS)
+                .map(|_| (0..8 * config.columns).map(|_| random.word() as u8).collect())
+                .collect();
+            for (bank, block) in blocks.iter().enumerate() {
+                write_block(&mut memory, bank, block);
+            }
+            for banks in 0..BANKS.pow(3) {
+                let [b, m, f] = [banks % 4, banks / 4 % 4, banks / 16];
+                memory.bias_bank.next = (b as u64).into();
+                memory.mantissa_bank.next = (m as u64).into();
+                memory.factor_bank.next = (f as u64).into();
+                settle(&mut memory);
+                (0..LATENCY_CYCLES).for_each(|_| tick(&mut memory));
+                for c in 0..config.columns {
+                    let of = |bank: usize| Channel::from_bytes(&blocks[bank][8 * c..]);
+                    assert_eq!(memory.bias[c].val().index(), of(b).bias as usize);
+                    assert_eq!(memory.mantissa[c].val().index(), of(m).mantissa as usize);
+                    assert_eq!(memory.factor[c].val().index(), of(f).factor as usize);
+                    compared += 3;
+                }
+            }
+        }
+        assert_eq!(compared, 3 * 64 * (8 + 32));
+    }
+}

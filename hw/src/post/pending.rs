@@ -1,0 +1,65 @@
+//! Counter of events that wait: `add` counts up, `take` down, `any` says that there is one. At most 7 may wait.
+//!
+//! An event is seen in the cycle after its `add`. `take` without a waiting event is not allowed.
+
+use rust_hdl::prelude::*;
+
+/// The counter; see the module.
+#[derive(LogicBlock, Default)]
+pub struct Pending {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub add: Signal<In, Bit>,
+    pub take: Signal<In, Bit>,
+    pub any: Signal<Out, Bit>,
+    count: DFF<Bits<3>>,
+}
+
+impl Logic for Pending {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, count);
+        if self.add.val() & !self.take.val() {
+            self.count.d.next = self.count.q.val() + 1;
+        } else if !self.add.val() & self.take.val() {
+            self.count.d.next = self.count.q.val() - 1;
+        }
+        self.any.next = self.count.q.val() != 0;
+        if self.reset.val() {
+            self.count.d.next = 0.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::testing::{settle, Random};
+
+    #[test]
+    fn counts_what_waits() {
+        let mut pending = Pending::default();
+        pending.connect_all();
+        let mut random = Random::new(4);
+        let (mut waiting, mut both) = (0usize, 0usize);
+        for cycle in 0..20_000 {
+            let (add, take) = (waiting < 7 && random.flip(), waiting > 0 && random.flip());
+            pending.add.next = add;
+            pending.take.next = take;
+            pending.reset.next = cycle % 1_000 == 999;
+            settle(&mut pending);
+            assert_eq!(pending.any.val(), waiting > 0, "cycle {cycle}");
+            waiting = if cycle % 1_000 == 999 {
+                0
+            } else {
+                waiting + usize::from(add) - usize::from(take)
+            };
+            both += usize::from(add && take);
+            for level in [true, false] {
+                pending.clock.next = level.into();
+                settle(&mut pending);
+            }
+        }
+        assert!(both > 2_000);
+    }
+}

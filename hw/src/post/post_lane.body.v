@@ -1,0 +1,113 @@
+// module: PostLane
+// bias
+reg [31:0] sum;
+reg [32:0] biased;
+reg [33:0] total, v_rounded, v_shifted;
+reg [3:0] pre_shift_1;
+reg signed [26:0] v;
+wire [19:0] values = value_sum & {20{bias_from_sums}};
+always @(posedge clock) begin
+  sum <= odd ? sum_1 : sum_0;
+  biased <= {bias[31], bias} + {{6{values[19]}}, values, 7'd0};
+  total <= {{2{sum[31]}}, sum} + {biased[32], biased};
+  v_rounded <= total + ((34'd1 << pre_shift) >> 1);
+  pre_shift_1 <= pre_shift;
+  v_shifted <= $signed(v_rounded) >>> pre_shift_1;
+  v <= (v_shifted[33:26] == {8{v_shifted[33]}}) ? v_shifted[26:0] : {v_shifted[33], {26{~v_shifted[33]}}};
+end
+// first scale
+reg signed [16:0] mantissa_1;
+(* use_dsp = "yes" *) reg signed [43:0] m1;
+reg signed [43:0] p1;
+reg [47:0] y_rounded, y_coarse, y_shifted;
+reg [5:0] shift_1;
+reg [3:0] shift_2;
+reg [23:0] y_1;
+reg [15:0] x;
+always @(posedge clock) begin
+  mantissa_1 <= {1'b0, mantissa};
+  m1 <= v * mantissa_1;
+  p1 <= m1;
+  shift_1 <= (shift > 6'd47) ? 6'd47 : shift;
+  y_rounded <= {{4{p1[43]}}, p1} + ((48'd1 << ((shift > 6'd47) ? 6'd47 : shift)) >> 1);
+  y_coarse <= $signed(y_rounded) >>> {shift_1[5:4], 4'd0};
+  shift_2 <= shift_1[3:0];
+  y_shifted <= $signed(y_coarse) >>> shift_2;
+  y_1 <= (y_shifted[47:23] == {25{y_shifted[47]}}) ? y_shifted[23:0] : {y_shifted[47], {23{~y_shifted[47]}}};
+  x <= (y_shifted[47:15] == {33{y_shifted[47]}}) ? y_shifted[15:0] : {y_shifted[47], {15{~y_shifted[47]}}};
+end
+// GELU
+(* rom_style = "distributed" *) reg [23:0] delta_table [0:255];
+reg [15:0] magnitude;
+reg [23:0] y_2, y_3, y_4, y_5, y_6;
+reg [14:0] relu_1, relu_2, relu_3, relu_4, relu_5;
+reg [23:0] segment;
+reg beyond;
+reg signed [6:0] fraction;
+wire signed [10:0] slope = segment[10:0] & {11{~beyond}};
+wire [12:0] here_1 = segment[23:11] & {13{~beyond}};
+reg [12:0] here_2, here_3;
+reg signed [16:0] m_delta;
+reg [16:0] p_delta;
+reg [13:0] delta;
+always @(posedge clock) begin
+  magnitude <= x[15] ? -x : x;
+  relu_1 <= x[14:0] & {15{~x[15]}};
+  segment <= delta_table[magnitude[13:6]];
+  beyond <= magnitude[15] | magnitude[14];
+  fraction <= {1'b0, magnitude[5:0]};
+  m_delta <= slope * fraction;
+  here_2 <= here_1;
+  p_delta <= m_delta + 17'sd32;
+  here_3 <= here_2;
+  delta <= {1'b0, here_3} + {{3{p_delta[16]}}, p_delta[16:6]};
+  relu_2 <= relu_1;
+  relu_3 <= relu_2;
+  relu_4 <= relu_3;
+  relu_5 <= relu_4;
+  y_2 <= y_1;
+  y_3 <= y_2;
+  y_4 <= y_3;
+  y_5 <= y_4;
+  y_6 <= y_5;
+end
+// second scale
+reg signed [23:0] g;
+reg signed [16:0] factor;
+(* use_dsp = "yes" *) reg signed [40:0] m2;
+reg signed [40:0] p2;
+reg [47:0] z_rounded, z_coarse, z_shifted, z_offset;
+reg [5:0] factor_shift_1;
+reg [3:0] factor_shift_2;
+reg [7:0] offset_1, offset_2, offset_3;
+reg [23:0] result;
+assign z = result;
+always @(posedge clock) begin
+  g <= gelu ? {5'd0, relu_5, 4'd0} - {10'd0, delta} : y_6;
+  factor <= {1'b0, scale_by_token ? token_factor : channel_factor};
+  m2 <= g * factor;
+  p2 <= m2;
+  factor_shift_1 <= (factor_shift > 6'd47) ? 6'd47 : factor_shift;
+  z_rounded <= {{7{p2[40]}}, p2} + ((48'd1 << ((factor_shift > 6'd47) ? 6'd47 : factor_shift)) >> 1);
+  offset_1 <= offset;
+  z_coarse <= $signed(z_rounded) >>> {factor_shift_1[5:4], 4'd0};
+  factor_shift_2 <= factor_shift_1[3:0];
+  offset_2 <= offset_1;
+  z_shifted <= $signed(z_coarse) >>> factor_shift_2;
+  offset_3 <= offset_2;
+  z_offset <= z_shifted + {{40{offset_3[7]}}, offset_3};
+  result <= (z_offset[47:23] == {25{z_offset[47]}}) ? z_offset[23:0] : {z_offset[47], {23{~z_offset[47]}}};
+end
+initial begin
+@ENTRIES@end
+`ifndef SYNTHESIS
+initial begin
+  sum = 0; biased = 0; total = 0; v_rounded = 0; v_shifted = 0; pre_shift_1 = 0; v = 0;
+  mantissa_1 = 0; m1 = 0; p1 = 0; y_rounded = 0; y_coarse = 0; y_shifted = 0; shift_1 = 0; shift_2 = 0; y_1 = 0; x = 0;
+  magnitude = 0; y_2 = 0; y_3 = 0; y_4 = 0; y_5 = 0; y_6 = 0;
+  relu_1 = 0; relu_2 = 0; relu_3 = 0; relu_4 = 0; relu_5 = 0; segment = 0; beyond = 0; fraction = 0;
+  here_2 = 0; here_3 = 0; m_delta = 0; p_delta = 0; delta = 0;
+  g = 0; factor = 0; m2 = 0; p2 = 0; z_rounded = 0; z_coarse = 0; z_shifted = 0; z_offset = 0;
+  factor_shift_1 = 0; factor_shift_2 = 0; offset_1 = 0; offset_2 = 0; offset_3 = 0; result = 0;
+end
+`endif

@@ -1,0 +1,229 @@
+//! Store: sends each token's C results to the memory that the command names.
+//!
+//! | `dst` | memory | written cycles after `z` |
+//! |---|---|---|
+//! | 0 | activation, one of the groups of a word | [`WRITE_CYCLES`] |
+//! | 1 | key/value, lanes to be rotated by token modulo C; with `sums` also into the value sums | [`WRITE_CYCLES`] |
+//! | 2 | residual, replaced or added to `residual_data`, which must be there with `z` | [`RESIDUAL_WRITE_CYCLES`] |
+//! | 3 | score | [`WRITE_CYCLES`] |
+//! | 4 | router, logits | [`WRITE_CYCLES`] |
+//!
+//! All outputs are registers. One token a cycle, never stalls; other values of `dst` write nothing.
+//!
+//! ```text
+//! z, residual_data --> [C store lanes] --> *_data
+//! dst, address, .. --> [enables, address] --> *_write, *_address (residual one register later)
+//! ```
+
+use super::store_lane::{self, StoreLane};
+use super::value_sums::ValueSums;
+use crate::config::AccelConfig;
+use rust_hdl::prelude::*;
+
+/// Cycles from `z` to a write, but for the residual memory.
+pub const WRITE_CYCLES: usize = store_lane::LATENCY_CYCLES;
+/// Cycles from `z` to a write of the residual memory.
+pub const RESIDUAL_WRITE_CYCLES: usize = store_lane::RESIDUAL_LATENCY_CYCLES;
+
+/// The store; see the module.
+#[derive(LogicBlock)]
+pub struct Store {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub z: Vec<Signal<In, Bits<24>>>,
+    pub valid: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub last: Signal<In, Bit>,
+    pub add: Signal<In, Bit>,
+    pub sums: Signal<In, Bit>,
+    pub dst: Signal<In, Bits<3>>,
+    pub address: Signal<In, Bits<16>>,
+    pub token: Signal<In, Bits<11>>,
+    pub group: Signal<In, Bits<16>>,
+    pub tile: Signal<In, Bits<4>>,
+    pub sums_address: Signal<In, Bits<8>>,
+    pub residual_data: Vec<Signal<In, Bits<16>>>,
+    pub value_sums_address: Signal<In, Bits<8>>,
+    pub value_sums: Vec<Signal<Out, Bits<20>>>,
+    pub activation_write: Vec<Signal<Out, Bit>>,
+    pub activation_address: Signal<Out, Bits<16>>,
+    pub activation_data: Vec<Signal<Out, Bits<8>>>,
+    pub kv_write: Signal<Out, Bit>,
+    pub kv_address: Signal<Out, Bits<16>>,
+    pub kv_rotate: Signal<Out, Bits<6>>,
+    pub kv_data: Vec<Signal<Out, Bits<8>>>,
+    pub residual_write: Signal<Out, Bit>,
+    pub residual_address: Signal<Out, Bits<16>>,
+    pub residual_write_data: Vec<Signal<Out, Bits<16>>>,
+    pub score_write: Signal<Out, Bit>,
+    pub score_address: Signal<Out, Bits<16>>,
+    pub score_data: Vec<Signal<Out, Bits<16>>>,
+    pub logit_write: Signal<Out, Bit>,
+    pub logit_token: Signal<Out, Bits<11>>,
+    pub logit_tile: Signal<Out, Bits<4>>,
+    pub logit_data: Vec<Signal<Out, Bits<24>>>,
+    lanes: Vec<StoreLane>,
+    summing: ValueSums,
+    to_activation: Signal<Local, Bit>,
+    activation_q: Vec<DFF<Bit>>,
+    kv_q: DFF<Bit>,
+    residual_1: DFF<Bit>,
+    residual_q: DFF<Bit>,
+    score_q: DFF<Bit>,
+    logit_q: DFF<Bit>,
+    sum_q: DFF<Bit>,
+    first_q: DFF<Bit>,
+    last_q: DFF<Bit>,
+    address_q: DFF<Bits<16>>,
+    residual_address_q: DFF<Bits<16>>,
+    token_q: DFF<Bits<11>>,
+    tile_q: DFF<Bits<4>>,
+    sums_address_q: DFF<Bits<8>>,
+    rotate_mask: Constant<Bits<6>>,
+    _columns: usize,
+    _groups: usize,
+}
+
+fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+impl Store {
+    /// The store of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let (c, groups) = (config.columns, config.groups());
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            z: ports(c),
+            valid: Signal::default(),
+            first: Signal::default(),
+            last: Signal::default(),
+            add: Signal::default(),
+            sums: Signal::default(),
+            dst: Signal::default(),
+            address: Signal::default(),
+            token: Signal::default(),
+            group: Signal::default(),
+            tile: Signal::default(),
+            sums_address: Signal::default(),
+            residual_data: ports(c),
+            value_sums_address: Signal::default(),
+            value_sums: ports(c),
+            activation_write: ports(groups),
+            activation_address: Signal::default(),
+            activation_data: ports(c),
+            kv_write: Signal::default(),
+            kv_address: Signal::default(),
+            kv_rotate: Signal::default(),
+            kv_data: ports(c),
+            residual_write: Signal::default(),
+            residual_address: Signal::default(),
+            residual_write_data: ports(c),
+            score_write: Signal::default(),
+            score_address: Signal::default(),
+            score_data: ports(c),
+            logit_write: Signal::default(),
+            logit_token: Signal::default(),
+            logit_tile: Signal::default(),
+            logit_data: ports(c),
+            lanes: (0..c).map(|_| StoreLane::default()).collect(),
+            summing: ValueSums::new(config),
+            to_activation: Signal::default(),
+            activation_q: (0..groups).map(|_| DFF::default()).collect(),
+            kv_q: DFF::default(),
+            residual_1: DFF::default(),
+            residual_q: DFF::default(),
+            score_q: DFF::default(),
+            logit_q: DFF::default(),
+            sum_q: DFF::default(),
+            first_q: DFF::default(),
+            last_q: DFF::default(),
+            address_q: DFF::default(),
+            residual_address_q: DFF::default(),
+            token_q: DFF::default(),
+            tile_q: DFF::default(),
+            sums_address_q: DFF::default(),
+            rotate_mask: Constant::new((c as u64 - 1).into()),
+            _columns: c,
+            _groups: groups,
+        }
+    }
+}
+
+impl Logic for Store {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, kv_q, residual_1, residual_q, score_q, logit_q, sum_q, first_q, last_q);
+        dff_setup!(
+            self,
+            clock,
+            address_q,
+            residual_address_q,
+            token_q,
+            tile_q,
+            sums_address_q
+        );
+        // Enables and addresses.
+        self.to_activation.next = self.valid.val() & (self.dst.val() == 0);
+        self.kv_q.d.next = self.valid.val() & (self.dst.val() == 1);
+        self.residual_1.d.next = self.valid.val() & (self.dst.val() == 2);
+        self.residual_q.d.next = self.residual_1.q.val();
+        self.score_q.d.next = self.valid.val() & (self.dst.val() == 3);
+        self.logit_q.d.next = self.valid.val() & (self.dst.val() == 4);
+        self.sum_q.d.next = self.valid.val() & self.sums.val() & (self.dst.val() == 1);
+        self.first_q.d.next = self.first.val();
+        self.last_q.d.next = self.last.val();
+        self.address_q.d.next = self.address.val();
+        self.residual_address_q.d.next = self.address_q.q.val();
+        self.token_q.d.next = self.token.val();
+        self.tile_q.d.next = self.tile.val();
+        self.sums_address_q.d.next = self.sums_address.val();
+        for i in 0..self._groups {
+            self.activation_q[i].clock.next = self.clock.val();
+            self.activation_q[i].d.next =
+                self.to_activation.val() & self.group.val().get_bit(i) & !self.reset.val();
+            self.activation_write[i].next = self.activation_q[i].q.val();
+        }
+        self.activation_address.next = self.address_q.q.val();
+        self.kv_write.next = self.kv_q.q.val();
+        self.kv_address.next = self.address_q.q.val();
+        self.kv_rotate.next = self.token_q.q.val().get_bits::<6>(0) & self.rotate_mask.val();
+        self.residual_write.next = self.residual_q.q.val();
+        self.residual_address.next = self.residual_address_q.q.val();
+        self.score_write.next = self.score_q.q.val();
+        self.score_address.next = self.address_q.q.val();
+        self.logit_write.next = self.logit_q.q.val();
+        self.logit_token.next = self.token_q.q.val();
+        self.logit_tile.next = self.tile_q.q.val();
+        // Value sums, behind the bytes.
+        self.summing.clock.next = self.clock.val();
+        self.summing.reset.next = self.reset.val();
+        self.summing.accumulate.next = self.sum_q.q.val();
+        self.summing.first.next = self.first_q.q.val();
+        self.summing.last.next = self.last_q.q.val();
+        self.summing.write_address.next = self.sums_address_q.q.val();
+        self.summing.read_address.next = self.value_sums_address.val();
+        for i in 0..self._columns {
+            self.lanes[i].clock.next = self.clock.val();
+            self.lanes[i].z.next = self.z[i].val();
+            self.lanes[i].residual.next = self.residual_data[i].val();
+            self.lanes[i].add.next = self.add.val();
+            self.activation_data[i].next = self.lanes[i].activation.val();
+            self.kv_data[i].next = self.lanes[i].stationary.val();
+            self.score_data[i].next = self.lanes[i].score.val();
+            self.logit_data[i].next = self.lanes[i].logit.val();
+            self.residual_write_data[i].next = self.lanes[i].updated.val();
+            self.summing.data[i].next = self.lanes[i].stationary.val();
+            self.value_sums[i].next = self.summing.sums[i].val();
+        }
+        if self.reset.val() {
+            self.kv_q.d.next = false;
+            self.residual_1.d.next = false;
+            self.residual_q.d.next = false;
+            self.score_q.d.next = false;
+            self.logit_q.d.next = false;
+            self.sum_q.d.next = false;
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The drain unit against its integer model.
+
+mod bench;
+mod model;
+
+use super::drain::DrainUnit;
+use crate::config::AccelConfig;
+use crate::cosim::Rng;
+use crate::testbench::settle;
+use bench::{Bench, Eagerness};
+use model::{Limits, Program};
+use rust_hdl::prelude::*;
+
+fn config(name: &str) -> AccelConfig {
+    AccelConfig::named(name).unwrap()
+}
+
+fn clock(unit: &mut DrainUnit) {
+    for level in [true, false] {
+        unit.clock.next = level.into();
+        settle(unit);
+    }
+}
+
+/// Runs a program to its end; the bench compares every write.
+fn run(config: &AccelConfig, program: Program, eagerness: Eagerness, seed: u64) -> Bench {
+    let mut unit = DrainUnit::new(config);
+    unit.connect_all();
+    let mut rng = Rng::new(seed);
+    let mut bench = Bench::new(config, program, eagerness);
+    let mut idle = 0;
+    while !bench.done() {
+        let before = bench.write_cycles.len() + bench.drained;
+        bench.step(&mut unit, &mut rng);
+        settle(&mut unit);
+        clock(&mut unit);
+        idle = if bench.write_cycles.len() + bench.drained == before {
+            idle + 1
+        } else {
+            0
+        };
+        assert!(idle < 5_000, "the unit hangs");
+    }
+    bench
+}
+
+fn random_program(config: &AccelConfig, limits: Limits, eagerness: Eagerness, seed: u64) -> Bench {
+    let mut rng = Rng::new(seed);
+    let program = Program::random(config, limits, &mut rng);
+    run(config, program, eagerness, seed)
+}
+
+#[test]
+fn random_commands_write_what_the_model_says() {
+    let eager = [
+        Eagerness::FULL,
+        Eagerness {
+            commands: 100,
+            parameters: 30,
+            groups: 100,
+        },
+        Eagerness {
+            commands: 5,
+            parameters: 100,
+            groups: 100,
+        },
+        Eagerness {
+            commands: 60,
+            parameters: 60,
+            groups: 8,
+        },
+    ];
+    let mut compared = [0; 5];
+    for (seed, eagerness) in eager.into_iter().enumerate() {
+        let limits = Limits {
+            commands: 150,
+            most_tokens: if seed == 0 { 8 } else { 64 },
+            most_tiles: 6,
+        };
+        let bench = random_program(&config("nano"), limits, eagerness, seed as u64);
+        assert_eq!(bench.drained, 150);
+        compared
+            .iter_mut()
+            .zip(bench.compared)
+            .for_each(|(all, n)| *all += n);
+    }
+    assert!(
+        compared.iter().all(|&tokens| tokens > 1_250),
+        "results / C: {compared:?}"
+    );
+}
+
+#[test]
+fn the_large_configuration_writes_what_the_model_says() {
+    let limits = Limits {
+        commands: 40,
+        most_tokens: 130,
+        most_tiles: 20,
+    };
+    let bench = random_program(&config("zcu104"), limits, Eagerness::FULL, 9);
+    assert!(bench.compared.iter().sum::<usize>() > 10_000);
+}

@@ -1,0 +1,56 @@
+//! How far an engine's numbers are from the floating-point model's.
+
+use serde::{Deserialize, Serialize};
+
+/// Distance between two matrices of the same shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distance {
+    /// Mean over the rows of the cosine between them.
+    pub cosine: f64,
+    pub max_abs_error: f64,
+}
+
+/// Compares row by row; a row that is zero on both sides has cosine 1.
+pub fn distance(ours: &[f32], golden: &[f32], width: usize) -> Distance {
+    assert_eq!(ours.len(), golden.len(), "matrices of one shape");
+    let rows = ours.chunks_exact(width).zip(golden.chunks_exact(width));
+    let count = (ours.len() / width) as f64;
+    let cosine = rows.map(|(a, b)| row_cosine(a, b)).sum::<f64>() / count;
+    let largest = ours.iter().zip(golden).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
+    Distance { cosine, max_abs_error: largest }
+}
+
+fn row_cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let (aa, bb) = (dot(a, a), dot(b, b));
+    if aa == 0.0 && bb == 0.0 {
+        return 1.0;
+    }
+    dot(a, b) / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
+}
+
+/// Softmax of logits, for confidences.
+pub fn softmax(logits: &[f32]) -> Vec<f32> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
+    let sum: f32 = exponentials.iter().sum();
+    exponentials.iter().map(|x| x / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_rows_have_cosine_one_and_opposite_rows_minus_one() {
+        let d = distance(&[1.0, 2.0, 0.0, 0.0, 3.0, 0.0], &[1.0, 2.0, 0.0, 0.0, -3.0, 0.0], 2);
+        assert!((d.cosine - 1.0 / 3.0).abs() < 1e-9, "{d:?}");
+        assert_eq!(d.max_abs_error, 6.0);
+    }
+
+    #[test]
+    fn softmax_sums_to_one_even_for_large_logits() {
+        let p = softmax(&[1_000.0, 1_001.0]);
+        assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-6 && p[1] > p[0]);
+    }
+}

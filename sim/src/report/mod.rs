@@ -1,0 +1,3 @@
+//! What a design costs and where its cycles go.
+
+pub mod area;
