@@ -28,6 +28,7 @@ mod flow;
 mod ir;
 mod kernel;
 pub mod leaf;
+pub mod lint;
 mod lower;
 mod module;
 mod names;

@@ -1,5 +1,6 @@
 //! Circuits that prove the exporter: exported, Verilated and compared in lock-step, or refused.
 
+mod lint;
 mod random;
 mod random_expr;
 mod refusals;

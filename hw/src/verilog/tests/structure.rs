@@ -6,7 +6,7 @@ use rust_hdl::prelude::*;
 
 /// A register in a row of a grid.
 #[derive(LogicBlock)]
-struct Cell {
+pub struct Cell {
     pub clock: Signal<In, Clock>,
     pub a: Signal<In, Bits<8>>,
     pub out: Signal<Out, Bits<8>>,
@@ -16,7 +16,7 @@ struct Cell {
 }
 
 impl Cell {
-    fn new(step: u64) -> Self {
+    pub fn new(step: u64) -> Self {
         Cell {
             clock: Default::default(),
             a: Default::default(),
@@ -38,7 +38,7 @@ impl Logic for Cell {
 }
 
 #[derive(LogicBlock)]
-struct Row {
+pub struct Row {
     pub clock: Signal<In, Clock>,
     pub a: Vec<Signal<In, Bits<8>>>,
     pub out: Vec<Signal<Out, Bits<8>>>,
@@ -47,7 +47,7 @@ struct Row {
 }
 
 impl Row {
-    fn new(n: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         Row {
             clock: Default::default(),
             a: (0..n).map(|_| Default::default()).collect(),
@@ -71,7 +71,7 @@ impl Logic for Row {
 }
 
 #[derive(LogicBlock)]
-struct Grid {
+pub struct Grid {
     pub clock: Signal<In, Clock>,
     pub a: Vec<Signal<In, Bits<8>>>,
     pub out: Signal<Out, Bits<8>>,
@@ -81,7 +81,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(n: usize) -> Self {
+    pub fn new(n: usize) -> Self {
         Grid {
             clock: Default::default(),
             a: (0..n).map(|_| Default::default()).collect(),
@@ -130,7 +130,7 @@ fn t7_every_index_is_resolved_and_equal_blocks_share_a_module() {
 }
 
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
-enum Phase {
+pub enum Phase {
     Idle,
     Load,
     Run,
@@ -139,7 +139,7 @@ enum Phase {
 }
 
 #[derive(Copy, Clone, Debug, Default, PartialEq, LogicStruct)]
-struct Pixel {
+pub struct Pixel {
     red: Bits<5>,
     level: Bits<6>,
     valid: Bit,
@@ -147,7 +147,7 @@ struct Pixel {
 
 #[derive(LogicInterface, Default)]
 #[join = "Sink"]
-struct Source {
+pub struct Source {
     pub data: Signal<Out, Bits<8>>,
     pub valid: Signal<Out, Bit>,
     pub ready: Signal<In, Bit>,
@@ -155,7 +155,7 @@ struct Source {
 
 #[derive(LogicInterface, Default)]
 #[join = "Source"]
-struct Sink {
+pub struct Sink {
     pub data: Signal<In, Bits<8>>,
     pub valid: Signal<In, Bit>,
     pub ready: Signal<Out, Bit>,
@@ -163,7 +163,7 @@ struct Sink {
 
 /// Counts what it accepts, in a state machine without a default arm.
 #[derive(LogicBlock, Default)]
-struct Counter {
+pub struct Counter {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub sink: Sink,
@@ -219,7 +219,7 @@ impl Logic for Counter {
 
 /// Two counters in a row, joined and linked.
 #[derive(LogicBlock, Default)]
-struct Chain {
+pub struct Chain {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub sink: Sink,
@@ -259,7 +259,7 @@ fn state_machines_interfaces_and_links() {
 }
 
 #[derive(LogicBlock, Default)]
-struct Parts {
+pub struct Parts {
     pub pixel: Signal<In, Pixel>,
     pub place: Signal<In, Bits<3>>,
     pub one: Signal<In, Bit>,
@@ -314,7 +314,7 @@ fn structs_and_parts_of_words() {
 
 /// A memory that was never written reads as zero in Rust; its text says so.
 #[derive(LogicBlock)]
-struct Lanes {
+pub struct Lanes {
     pub clock: Signal<In, Clock>,
     pub address: Signal<In, Bits<4>>,
     pub write: Signal<In, Bit>,
@@ -326,7 +326,7 @@ struct Lanes {
 }
 
 impl Lanes {
-    fn new(lanes: usize, initialised: bool) -> Self {
+    pub fn new(lanes: usize, initialised: bool) -> Self {
         Lanes {
             clock: Default::default(),
             address: Default::default(),
