@@ -123,8 +123,14 @@ mod tests {
             let base = if pass % 4 == 0 { first_pair } else { 0 };
             for step in 0..12 {
                 // Four idle cycles let a group's last write settle before its bank is read.
-                let next = (step < 8 && random.chance(80))
-                    .then(|| ((base + step) % pairs, bank, pass % 4 == 0, random.below(PLANE_SHIFTS.len())));
+                let next = (step < 8 && random.chance(80)).then(|| {
+                    (
+                        (base + step) % pairs,
+                        bank,
+                        pass % 4 == 0,
+                        random.below(PLANE_SHIFTS.len()),
+                    )
+                });
                 accumulator.read_valid.next = next.is_some();
                 accumulator.read_bank.next = bank;
                 accumulator.read_pair.next = (next.map_or(0, |s| s.0) as u64).into();
@@ -143,7 +149,9 @@ mod tests {
                     if now.is_some() {
                         let entry = &mut model[usize::from(write_bank)][pair][c];
                         let old = if first { [0; 2] } else { *entry };
-                        *entry = std::array::from_fn(|t| old[t].wrapping_add((sums[t] << PLANE_SHIFTS[shift]) as i32));
+                        *entry = std::array::from_fn(|t| {
+                            old[t].wrapping_add((sums[t] << PLANE_SHIFTS[shift]) as i32)
+                        });
                     }
                 }
                 let drained = random.below(pairs);
@@ -154,7 +162,10 @@ mod tests {
                 tick!(accumulator);
                 if let Some(want) = asked.pop_front().unwrap() {
                     for (c, want) in want.iter().enumerate() {
-                        let got = [from_bits(accumulator.drain_0[c].val()), from_bits(accumulator.drain_1[c].val())];
+                        let got = [
+                            from_bits(accumulator.drain_0[c].val()),
+                            from_bits(accumulator.drain_1[c].val()),
+                        ];
                         assert_eq!(got.map(|x| x as i32), *want, "pass {pass}, column {c}");
                         compared += 2;
                     }
@@ -169,7 +180,10 @@ mod tests {
         let nano = AccelConfig::named("nano").unwrap();
         assert!(run(&nano, 400, 1) >= 50_000);
         // Not a power of two of pairs.
-        let odd = AccelConfig { accumulator_pairs: 40, ..nano };
+        let odd = AccelConfig {
+            accumulator_pairs: 40,
+            ..nano
+        };
         assert!(run(&odd, 400, 2) >= 50_000);
     }
 }

@@ -18,7 +18,13 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub const FULL: Pace = Pace { stream: 100, commands: 100, parameters: 100, copies: 100, drain: 100 };
+    pub const FULL: Pace = Pace {
+        stream: 100,
+        commands: 100,
+        parameters: 100,
+        copies: 100,
+        drain: 100,
+    };
 }
 
 /// A command with what the sequencer sends beside it.
@@ -97,8 +103,16 @@ impl Bench {
     pub fn new(config: &AccelConfig, pace: Pace, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let mut bytes = |rows: usize, width: usize, least: i64| -> Vec<Vec<i8>> {
-            let byte = |random: &mut Random| if random.chance(10) { least as i8 } else { random.signed(8).max(least) as i8 };
-            (0..rows).map(|_| (0..width).map(|_| byte(&mut random)).collect()).collect()
+            let byte = |random: &mut Random| {
+                if random.chance(10) {
+                    least as i8
+                } else {
+                    random.signed(8).max(least) as i8
+                }
+            };
+            (0..rows)
+                .map(|_| (0..width).map(|_| byte(&mut random)).collect())
+                .collect()
         };
         let activation = bytes(config.activation_words, config.rows, -128);
         let kv = bytes(config.columns, config.stationary_words, -127);
@@ -128,14 +142,21 @@ impl Bench {
             reads: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
             lookups: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
             kv_reads: vec![(0, 0, 0, false); timing::KV_READ_CYCLES].into(),
-            drain: Drain { asked: vec![None; ram::LATENCY_CYCLES].into(), ..Drain::default() },
+            drain: Drain {
+                asked: vec![None; ram::LATENCY_CYCLES].into(),
+                ..Drain::default()
+            },
         }
     }
 
     /// An element of key/value memory, as it was written by token and channel.
     pub fn kv_element(&self, base: usize, stride: usize, token: usize, channel: usize) -> i64 {
         let c = self.config.columns;
-        self.kv[(channel + token) % c].get(base + token * stride + channel / c).copied().unwrap_or(0).into()
+        self.kv[(channel + token) % c]
+            .get(base + token * stride + channel / c)
+            .copied()
+            .unwrap_or(0)
+            .into()
     }
 
     /// Runs until every command is done; panics when nothing finishes for long.
@@ -143,7 +164,12 @@ impl Bench {
         let limit = self.cycles + 400_000;
         while !(self.offers.is_empty() && self.expected.is_empty() && self.stream.is_empty()) {
             self.cycle();
-            assert!(self.cycles < limit, "{} commands done, {} words left", self.commands_done, self.stream.len());
+            assert!(
+                self.cycles < limit,
+                "{} commands done, {} words left",
+                self.commands_done,
+                self.stream.len()
+            );
         }
         (0..64).for_each(|_| self.cycle());
     }
@@ -166,7 +192,10 @@ impl Bench {
         let feed = &mut self.feed;
         feed.parameter_ready.next = self.random.chance(self.pace.parameters);
         feed.copy_ready.next = self.random.chance(self.pace.copies);
-        let offer = self.offers.front().filter(|_| self.random.chance(self.pace.commands));
+        let offer = self
+            .offers
+            .front()
+            .filter(|_| self.random.chance(self.pace.commands));
         feed.command_valid.next = offer.is_some();
         let offer = offer.cloned().unwrap_or_default();
         for (port, word) in feed.command.iter_mut().zip(offer.words) {
@@ -204,7 +233,11 @@ impl Bench {
         feed.lookup_token_1.next = token(2 * pair + 1).into();
         let (base, stride, rotate, by_keys) = self.kv_reads.pop_front().unwrap();
         for (column, port) in feed.kv_data.iter_mut().enumerate() {
-            let address = if by_keys { base + column * stride & 0xffff } else { base };
+            let address = if by_keys {
+                base + column * stride & 0xffff
+            } else {
+                base
+            };
             let bank = &self.kv[(column + rotate) % self.config.columns];
             port.next = to_bits(bank.get(address).copied().unwrap_or(0).into());
         }
@@ -239,8 +272,12 @@ impl Bench {
     fn sample(&mut self) {
         self.sample_stream();
         let feed = &self.feed;
-        self.reads.push_back([feed.read_address_0.val().index(), feed.read_address_1.val().index()]);
-        self.lookups.push_back([feed.lookup_expert.val().index(), feed.lookup_pair.val().index()]);
+        self.reads.push_back([
+            feed.read_address_0.val().index(),
+            feed.read_address_1.val().index(),
+        ]);
+        self.lookups
+            .push_back([feed.lookup_expert.val().index(), feed.lookup_pair.val().index()]);
         self.kv_reads.push_back((
             feed.kv_base.val().index(),
             feed.kv_stride.val().index(),
@@ -258,7 +295,11 @@ impl Bench {
                 self.first_busy = self.cycles;
             }
         }
-        let stalls = [feed.stall_stream.val(), feed.stall_bank.val(), feed.stall_sync.val()];
+        let stalls = [
+            feed.stall_stream.val(),
+            feed.stall_bank.val(),
+            feed.stall_sync.val(),
+        ];
         for (count, stall) in self.stalls.iter_mut().zip(stalls) {
             *count += usize::from(stall);
         }
@@ -270,9 +311,10 @@ impl Bench {
 
     fn sample_stream(&mut self) {
         let feed = &self.feed;
-        let bytes = |ports: &[rust_hdl::prelude::Signal<rust_hdl::prelude::Out, rust_hdl::prelude::Bits<8>>]| {
-            ports.iter().map(|p| p.val().index() as u8).collect::<Vec<u8>>()
-        };
+        let bytes = |ports: &[rust_hdl::prelude::Signal<
+            rust_hdl::prelude::Out,
+            rust_hdl::prelude::Bits<8>,
+        >]| { ports.iter().map(|p| p.val().index() as u8).collect::<Vec<u8>>() };
         if feed.program_write.val() {
             self.program.push(bytes(&feed.program_data));
         }
@@ -281,7 +323,11 @@ impl Bench {
         }
         if feed.copy_valid.val() && feed.copy_ready.val() {
             let residual = feed.copy_residual.val();
-            let used = if residual { self.config.residual_word_bytes() } else { self.config.rows };
+            let used = if residual {
+                self.config.residual_word_bytes()
+            } else {
+                self.config.rows
+            };
             self.copies.push(CopyWrite {
                 residual,
                 address: feed.copy_address.val().index(),
@@ -298,13 +344,18 @@ impl Bench {
         let drain = &mut self.drain;
         if let Some(last) = drain.asked.pop_front().unwrap() {
             let sums = self.feed.sum_0.iter().zip(&self.feed.sum_1);
-            drain.sums.push(sums.map(|(a, b)| [from_bits(a.val()) as i32, from_bits(b.val()) as i32]).collect());
+            drain.sums.push(
+                sums.map(|(a, b)| [from_bits(a.val()) as i32, from_bits(b.val()) as i32])
+                    .collect(),
+            );
             if last {
                 self.groups.push(std::mem::take(&mut drain.sums));
                 drain.got_groups += 1;
             }
         }
-        let Some(offer) = self.expected.front() else { return };
+        let Some(offer) = self.expected.front() else {
+            return;
+        };
         let finished = match offer.groups {
             0 => drain.copies_done > 0,
             groups => drain.got_groups == groups,

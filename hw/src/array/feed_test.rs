@@ -36,22 +36,37 @@ fn plane_of(planes: u32, plane: usize) -> (usize, bool) {
 }
 
 fn encode(operation: Operation) -> [u32; 8] {
-    Command { tasks: ALL_TASKS, wait: Wait::NONE, operation }.encode().unwrap()
+    Command {
+        tasks: ALL_TASKS,
+        wait: Wait::NONE,
+        operation,
+    }
+    .encode()
+    .unwrap()
 }
 
 impl Scenario {
     fn new(config: &AccelConfig, pace: Pace, seed: u64) -> Self {
-        Self { bench: Bench::new(config, pace, seed), wanted: Wanted::default() }
+        Self {
+            bench: Bench::new(config, pace, seed),
+            wanted: Wanted::default(),
+        }
     }
 
     fn random_word(&mut self) -> Vec<u8> {
         let random = &mut self.bench.random;
-        (0..self.bench.config.weight_word_bytes()).map(|_| random.next() as u8).collect()
+        (0..self.bench.config.weight_word_bytes())
+            .map(|_| random.next() as u8)
+            .collect()
     }
 
     /// Queues a MatMul with everything that it consumes, and notes what it must produce.
     fn matmul(&mut self, m: MatMul, expert: usize, in_loop: bool) {
-        let rows = if in_loop { self.bench.queues[expert].len() } else { m.tokens as usize };
+        let rows = if in_loop {
+            self.bench.queues[expert].len()
+        } else {
+            m.tokens as usize
+        };
         self.bench.offers.push_back(Offer {
             words: encode(Operation::MatMul(m)),
             expert,
@@ -91,8 +106,13 @@ impl Scenario {
             _ if k * r + lane >= m.kv_tokens as usize => 0,
             _ => bench.kv_element(base, stride, k * r + lane, n * c + column),
         };
-        let tile: Vec<Vec<i64>> =
-            (0..r).map(|lane| (0..c).map(|column| element(lane, column, &mut self.bench)).collect()).collect();
+        let tile: Vec<Vec<i64>> = (0..r)
+            .map(|lane| {
+                (0..c)
+                    .map(|column| element(lane, column, &mut self.bench))
+                    .collect()
+            })
+            .collect();
         if m.stationary == 0 {
             for lane in LANE_OF_WORD {
                 let byte = |i: usize| tile[8 * (i / c) + lane][i % c] as u8;
@@ -102,15 +122,31 @@ impl Scenario {
         tile
     }
 
-    fn accumulate(&self, m: &MatMul, expert: usize, plane: usize, k: usize, tile: &[Vec<i64>], group: &mut [Vec<i32>]) {
+    fn accumulate(
+        &self,
+        m: &MatMul,
+        expert: usize,
+        plane: usize,
+        k: usize,
+        tile: &[Vec<i64>],
+        group: &mut [Vec<i32>],
+    ) {
         let (shift, low) = plane_of(m.planes, plane);
         let offset = if low { m.k_tiles as usize } else { 0 };
         for (row, sums) in group.iter_mut().enumerate() {
-            let source = if m.routing == 1 { self.bench.queues[expert][row] } else { row };
+            let source = if m.routing == 1 {
+                self.bench.queues[expert][row]
+            } else {
+                row
+            };
             let address = m.src_base as usize + source * m.src_stride as usize + offset + k;
             let word = &self.bench.activation[address];
             for (column, sum) in sums.iter_mut().enumerate() {
-                let product: i64 = word.iter().zip(tile).map(|(&a, lane)| i64::from(a) * lane[column]).sum();
+                let product: i64 = word
+                    .iter()
+                    .zip(tile)
+                    .map(|(&a, lane)| i64::from(a) * lane[column])
+                    .sum();
                 *sum = sum.wrapping_add((product << PLANE_SHIFTS[shift]) as i32);
             }
         }
@@ -118,10 +154,21 @@ impl Scenario {
 
     /// Queues a Copy with its stream words.
     fn copy(&mut self, residual: bool, dst_base: usize, words: usize) {
-        let copy = Copy { residual: residual.into(), dst_base: dst_base as u32, words: words as u32 };
-        self.bench.offers.push_back(Offer { words: encode(Operation::Copy(copy)), ..Offer::default() });
+        let copy = Copy {
+            residual: residual.into(),
+            dst_base: dst_base as u32,
+            words: words as u32,
+        };
+        self.bench.offers.push_back(Offer {
+            words: encode(Operation::Copy(copy)),
+            ..Offer::default()
+        });
         let config = &self.bench.config;
-        let bytes = if residual { config.residual_word_bytes() } else { config.rows };
+        let bytes = if residual {
+            config.residual_word_bytes()
+        } else {
+            config.rows
+        };
         let stream_words = (words * bytes).div_ceil(config.weight_word_bytes());
         let start = self.bench.stream.len();
         for _ in 0..stream_words {
@@ -130,7 +177,11 @@ impl Scenario {
         }
         let all: Vec<u8> = self.bench.stream.iter().skip(start).flatten().copied().collect();
         for (i, chunk) in all.chunks(bytes).take(words).enumerate() {
-            self.wanted.copies.push(CopyWrite { residual, address: dst_base + i, bytes: chunk.to_vec() });
+            self.wanted.copies.push(CopyWrite {
+                residual,
+                address: dst_base + i,
+                bytes: chunk.to_vec(),
+            });
         }
     }
 
@@ -198,7 +249,11 @@ fn random_commands(config: &AccelConfig, pace: Pace, commands: usize, seed: u64)
         let mut m = random_matmul(config, &mut scenario.bench.random);
         let expert = scenario.bench.random.below(config.max_experts);
         let in_loop = m.routing != 0 && scenario.bench.random.chance(80);
-        m.tokens = m.tokens.min(if m.routing == 0 { u32::MAX } else { scenario.bench.queues[expert].len() as u32 });
+        m.tokens = m.tokens.min(if m.routing == 0 {
+            u32::MAX
+        } else {
+            scenario.bench.queues[expert].len() as u32
+        });
         scenario.matmul(m, expert, in_loop);
     }
     scenario.bench.run();
@@ -219,9 +274,27 @@ fn random_commands_match_at_full_pace() {
 #[test]
 fn random_commands_match_under_random_stalls() {
     let slow = [
-        Pace { stream: 30, commands: 20, parameters: 30, copies: 30, drain: 90 },
-        Pace { stream: 95, commands: 90, parameters: 50, copies: 50, drain: 10 },
-        Pace { stream: 70, commands: 60, parameters: 80, copies: 80, drain: 60 },
+        Pace {
+            stream: 30,
+            commands: 20,
+            parameters: 30,
+            copies: 30,
+            drain: 90,
+        },
+        Pace {
+            stream: 95,
+            commands: 90,
+            parameters: 50,
+            copies: 50,
+            drain: 10,
+        },
+        Pace {
+            stream: 70,
+            commands: 60,
+            parameters: 80,
+            copies: 80,
+            drain: 60,
+        },
     ];
     for (seed, pace) in slow.into_iter().enumerate() {
         let compared = random_commands(&nano(), pace, 60, 10 + seed as u64);
@@ -232,30 +305,61 @@ fn random_commands_match_under_random_stalls() {
 #[test]
 fn other_sizes_match() {
     for (rows, columns, commands) in [(32, 32, 12), (16, 16, 25), (64, 16, 12)] {
-        let config = AccelConfig { rows, columns, max_tokens: 64, accumulator_pairs: 32, ..AccelConfig::named("zcu104").unwrap() };
+        let config = AccelConfig {
+            rows,
+            columns,
+            max_tokens: 64,
+            accumulator_pairs: 32,
+            ..AccelConfig::named("zcu104").unwrap()
+        };
         config.validate().unwrap();
-        let compared = random_commands(&config, Pace { stream: 80, ..Pace::FULL }, commands, 3);
+        let compared = random_commands(
+            &config,
+            Pace {
+                stream: 80,
+                ..Pace::FULL
+            },
+            commands,
+            3,
+        );
         assert!(compared >= 2_000, "{rows} x {columns}: {compared}");
     }
 }
 
 #[test]
 fn the_program_comes_before_the_commands() {
-    let mut scenario = Scenario::new(&nano(), Pace { stream: 60, ..Pace::FULL }, 5);
+    let mut scenario = Scenario::new(
+        &nano(),
+        Pace {
+            stream: 60,
+            ..Pace::FULL
+        },
+        5,
+    );
     let program: Vec<Vec<u8>> = (0..40).map(|_| scenario.random_word()).collect();
     scenario.bench.stream.extend(program.iter().cloned());
     scenario.bench.feed.start.next = true;
     scenario.bench.feed.program_load.next = 40u64.into();
     scenario.bench.cycle();
-    scenario.matmul(MatMul { src_stride: 1, k_tiles: 1, n_tiles: 2, tokens: 9, ..MatMul::default() }, 0, false);
+    scenario.matmul(
+        MatMul {
+            src_stride: 1,
+            k_tiles: 1,
+            n_tiles: 2,
+            tokens: 9,
+            ..MatMul::default()
+        },
+        0,
+        false,
+    );
     scenario.bench.run();
     assert_eq!(scenario.bench.program, program);
     assert_eq!(scenario.bench.programs_loaded, 1);
     assert_eq!(scenario.check(), 2 * 9 * 8);
 }
 
-/// Runs back-to-back commands without stalls; returns the busy share of the cycles between first and last step, in permille.
-fn busy_permille(m: MatMul, commands: usize) -> usize {
+/// Runs back-to-back commands without stalls; returns the idle cycles between the first and the last step, and the steps.
+fn bubbles(m: MatMul, commands: usize) -> (usize, usize) {
     let mut scenario = Scenario::new(&nano(), Pace::FULL, 6);
     for _ in 0..commands {
         scenario.matmul(m, 0, false);
@@ -264,25 +368,74 @@ fn busy_permille(m: MatMul, commands: usize) -> usize {
     let sums = commands * (m.n_tiles * m.tokens) as usize * nano().columns;
     assert_eq!(scenario.check(), sums);
     let bench = &scenario.bench;
-    1_000 * bench.busy / (bench.last_busy + 1 - bench.first_busy)
+    (bench.last_busy + 1 - bench.first_busy - bench.busy, bench.busy)
 }
 
 #[test]
 fn passes_follow_each_other_without_a_bubble() {
-    let base = MatMul { src_stride: 6, k_tiles: 6, n_tiles: 4, tokens: 16, hold_parameters: 1, ..MatMul::default() };
-    // Eight steps a pass: one parameter block a command costs its four words.
-    assert!(busy_permille(base, 1) == 1_000);
-    assert!(busy_permille(base, 4) >= 975);
-    assert!(busy_permille(MatMul { tokens: 18, k_tiles: 2, ..base }, 4) >= 985);
-    assert!(busy_permille(MatMul { tokens: 64, hold_parameters: 0, ..base }, 4) == 1_000);
-    assert!(busy_permille(MatMul { tokens: 64, planes: 2, src_stride: 12, ..base }, 2) == 1_000);
+    let base = MatMul {
+        src_stride: 6,
+        k_tiles: 6,
+        n_tiles: 4,
+        tokens: 16,
+        hold_parameters: 1,
+        ..MatMul::default()
+    };
+    // Passes of eight steps have no time to spare: every block of parameters costs its words and a cycle.
+    let block = nano().parameter_words() + 1;
+    assert_eq!(bubbles(base, 1), (0, 4 * 6 * 8));
+    assert_eq!(bubbles(base, 4), (3 * block, 4 * 4 * 6 * 8));
+    assert_eq!(
+        bubbles(
+            MatMul {
+                hold_parameters: 0,
+                ..base
+            },
+            1
+        ),
+        (3 * block, 4 * 6 * 8)
+    );
+    // Longer ones hide it.
+    assert_eq!(
+        bubbles(
+            MatMul {
+                tokens: 26,
+                hold_parameters: 0,
+                ..base
+            },
+            4
+        ),
+        (0, 4 * 4 * 6 * 13)
+    );
+    let wide = MatMul {
+        tokens: 64,
+        planes: 2,
+        src_stride: 12,
+        hold_parameters: 0,
+        ..base
+    };
+    assert_eq!(bubbles(wide, 2), (0, 2 * 4 * 4 * 6 * 32));
     // A key/value tile loads in R cycles.
-    assert!(busy_permille(MatMul { tokens: 64, stationary: 1, kv_stride: 2, ..base }, 4) == 1_000);
+    let keys = MatMul {
+        tokens: 64,
+        stationary: 1,
+        kv_stride: 2,
+        hold_parameters: 0,
+        ..base
+    };
+    assert_eq!(bubbles(keys, 4), (0, 4 * 4 * 6 * 32));
 }
 
 #[test]
 fn stalls_are_reported_by_cause() {
-    let m = MatMul { src_stride: 2, k_tiles: 2, n_tiles: 4, tokens: 40, sync: 1, ..MatMul::default() };
+    let m = MatMul {
+        src_stride: 2,
+        k_tiles: 2,
+        n_tiles: 4,
+        tokens: 40,
+        sync: 1,
+        ..MatMul::default()
+    };
     let stalls = |pace: Pace| {
         let mut scenario = Scenario::new(&nano(), pace, 8);
         (0..4).for_each(|_| scenario.matmul(m, 0, false));
@@ -290,8 +443,14 @@ fn stalls_are_reported_by_cause() {
         assert_eq!(scenario.check(), 4 * 4 * 40 * 8);
         scenario.bench.stalls
     };
-    let [stream, _, _] = stalls(Pace { stream: 10, ..Pace::FULL });
-    let [_, bank, sync] = stalls(Pace { drain: 10, ..Pace::FULL });
+    let [stream, _, _] = stalls(Pace {
+        stream: 10,
+        ..Pace::FULL
+    });
+    let [_, bank, sync] = stalls(Pace {
+        drain: 10,
+        ..Pace::FULL
+    });
     assert!(stream > 500 && bank > 500 && sync > 500, "{stream} {bank} {sync}");
 }
 
@@ -299,7 +458,17 @@ fn stalls_are_reported_by_cause() {
 #[test]
 fn simulates_at_a_usable_speed() {
     let mut scenario = Scenario::new(&nano(), Pace::FULL, 9);
-    scenario.matmul(MatMul { src_stride: 8, k_tiles: 8, n_tiles: 6, tokens: 64, ..MatMul::default() }, 0, false);
+    scenario.matmul(
+        MatMul {
+            src_stride: 8,
+            k_tiles: 8,
+            n_tiles: 6,
+            tokens: 64,
+            ..MatMul::default()
+        },
+        0,
+        false,
+    );
     let clock = Instant::now();
     scenario.bench.run();
     let speed = scenario.bench.cycles as f64 / clock.elapsed().as_secs_f64();

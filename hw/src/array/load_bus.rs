@@ -1,13 +1,14 @@
 //! The registers in front of the array's load port: a word of the stream, or a row of the key/value memory.
 //!
-//! * Stream word (`tile`): every bus loads the half of its lanes that `half` names.
+//! * Stream word (`tile`, in the cycle in which it is popped): every bus loads the half of its lanes that `half` names, two cycles later.
 //! * Key/value row: announced by `row`, `segment` and `zero` when its number is known; its C bytes arrive [`timing::KV_ROW_CYCLES`] later
 //!   and go to every bus, but only `segment` (4 lanes) loads. `zero` replaces a row beyond the memory's tokens.
 //!
-//! Byte `j * C + c` of a word is bus `j`, column `c`; enable `s` is lanes `4s .. 4s + 4`. Latency 1 cycle; never stalls.
+//! Byte `j * C + c` of a word is bus `j`, column `c`; enable `s` is lanes `4s .. 4s + 4`. Never stalls. A word that
+//! reaches the last register together with a row would lose; the distances of [`timing`] keep them apart.
 //!
 //! ```text
-//! word ----------------------------> | |
+//! word, tile, half ----> [stage] --> | |
 //! kv_data -- zero ? 0 -------------> |?| --> [data]
 //! row, segment, zero --> [delay] --> |_| --> [enable]
 //! ```
@@ -35,6 +36,9 @@ pub struct LoadBus {
     /// By bus and column.
     pub data: Vec<Vec<Signal<Out, Bits<8>>>>,
     pub enable: Vec<Signal<Out, Bit>>,
+    _stage: Vec<Bits<8>>,
+    _stage_tile: bool,
+    _stage_half: bool,
     /// Announced rows, oldest first: whether there is one, its segment, whether it is zero.
     _rows: VecDeque<(bool, usize, bool)>,
 }
@@ -49,6 +53,7 @@ impl LoadBus {
                 .map(|_| lanes(config.columns))
                 .collect(),
             enable: lanes(config.rows / SEGMENT_LANES),
+            _stage: vec![Bits::default(); bytes],
             _rows: vec![(false, 0, false); timing::KV_ROW_CYCLES].into(),
             ..Self::default()
         }
@@ -74,16 +79,21 @@ impl Logic for LoadBus {
         let (row, segment, zero) = self.next_row();
         let live = !self.reset.val();
         for (i, enable) in self.enable.iter_mut().enumerate() {
-            let by_word = self.tile.val() && self.half.val() == (i % 2 == 1);
+            let by_word = self._stage_tile && self._stage_half == (i % 2 == 1);
             enable.next = live && (by_word || row && segment == i);
         }
         let columns = self.kv_data.len();
         for (i, data) in self.data.iter_mut().flatten().enumerate() {
             data.next = match (row, zero) {
-                (false, _) => self.word[i].val(),
+                (false, _) => self._stage[i],
                 (true, false) => self.kv_data[i % columns].val(),
                 (true, true) => Bits::default(),
             };
+        }
+        self._stage_tile = self.tile.val() && live;
+        self._stage_half = self.half.val();
+        for (stage, word) in self._stage.iter_mut().zip(&self.word) {
+            *stage = word.val();
         }
     }
 
@@ -111,11 +121,12 @@ impl Logic for LoadBus {
             "// module: LoadBus_c{columns}_w{bytes}\n\
              reg [{last}:0] rows = {stages}'d0;\nreg [{info_top}:0] info = {info_bits}'d0;\n\
              wire row_there = rows[{last}];\nwire [3:0] segment_there = info[{info_top}:{segment_low}];\nwire zero_there = info[{zero_bit}];\n\
-             reg [{top}:0] bytes = {width}'d0;\nreg [{segment_top}:0] enables = {segments}'d0;\n\
+             reg [{top}:0] stage = {width}'d0, bytes = {width}'d0;\nreg stage_tile = 1'b0, stage_half = 1'b0;\nreg [{segment_top}:0] enables = {segments}'d0;\n\
              assign {{{data}}} = bytes;\nassign {enable} = enables;\n\
              wire [{kv_top}:0] row_data = zero_there ? {kv_width}'d0 : {kv_data};\n\
              always @(posedge clock) begin\n  rows <= reset ? {stages}'d0 : {{rows[{next}:0], row}};\n  info <= {{info[{info_next}:0], segment, zero}};\n\
-             \x20 bytes <= row_there ? {{{buses}{{row_data}}}} : {word};\n{enables}end\n",
+             \x20 bytes <= row_there ? {{{buses}{{row_data}}}} : stage;\n\
+             \x20 stage <= {word};\n  stage_tile <= tile && !reset;\n  stage_half <= half;\n{enables}end\n",
             last = stages - 1,
             next = stages - 2,
             info_bits = 5 * stages,
@@ -150,6 +161,7 @@ mod tests {
         let mut random = Random::new(2);
         let (columns, segments) = (config.columns, config.rows / SEGMENT_LANES);
         let mut announced = VecDeque::from(vec![None; timing::KV_ROW_CYCLES]);
+        let mut popped = (false, false, vec![0; config.weight_word_bytes()]);
         let mut compared = 0;
         for _ in 0..2_000 {
             let row = random
@@ -157,7 +169,7 @@ mod tests {
                 .then(|| (random.below(segments), random.chance(25)));
             announced.push_back(row);
             let there = announced.pop_front().unwrap();
-            let tile = there.is_none() && random.chance(60);
+            let tile = announced[0].is_none() && random.chance(60);
             let half = random.chance(50);
             bus.tile.next = tile;
             bus.half.next = half;
@@ -178,14 +190,15 @@ mod tests {
             let kv = fill(&mut bus.kv_data, &mut random);
             tick!(bus);
             for (i, enable) in bus.enable.iter().enumerate() {
-                let want = there.is_some_and(|r| r.0 == i) || tile && half == (i % 2 == 1);
+                let want = there.is_some_and(|r| r.0 == i) || popped.0 && popped.1 == (i % 2 == 1);
                 assert_eq!(enable.val(), want);
             }
             for (i, data) in bus.data.iter().flatten().enumerate() {
-                let want = there.map_or(word[i], |r| if r.1 { 0 } else { kv[i % columns] });
+                let want = there.map_or(popped.2[i], |r| if r.1 { 0 } else { kv[i % columns] });
                 assert_eq!(data.val(), want);
                 compared += 1;
             }
+            popped = (tile, half, word);
         }
         assert!(compared >= 200_000);
     }

@@ -16,12 +16,16 @@ pub mod lane_delay;
 pub mod load_bus;
 pub mod loader;
 pub mod mac_pair;
+pub mod pass_command;
 pub mod row_address;
+pub mod row_reader;
 pub mod step_delay;
 pub mod stream_word;
 pub mod streamer;
 pub mod systolic_array;
+pub mod tile_scheduler;
 pub mod timing;
+pub mod word_consumer;
 
 #[cfg(test)]
 mod bench;

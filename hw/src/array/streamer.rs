@@ -1,4 +1,4 @@
-//! Issues the token pairs of every pass: loops, addresses, gather, and the credits that a pass needs to start.
+//! Issues the token pairs of every pass: loops, addresses, and the credits that a pass needs to start.
 //!
 //! For each tile of columns `n`, plane `p` and tile of channels `k` it streams one *pass*: all pairs of rows, at least
 //! [`PASS_CYCLES_MIN`](super::timing::PASS_CYCLES_MIN) cycles (idle steps behind the last pair). Row `r` is read from
@@ -9,19 +9,19 @@
 //!
 //! * A pass waits for its tile (`tile_ready`); the first one of a group of sums also for a free accumulator bank, the first one of a
 //!   command with `sync` until every earlier command has drained. Once started it never stalls.
-//! * Steps are back to back across passes and commands: the next command waits decoded in `pending_*`.
-//! * Latency: a step decided in cycle `s` has its addresses out in `s + 5` and its tokens at the array in
-//!   `s +` [`STEP_CYCLES`](super::timing::STEP_CYCLES). The queue is asked in `s` itself.
-//! * An odd number of rows gives the last pair a second row that nobody writes back.
+//! * Steps are back to back across passes and commands: the next command waits decoded in [`PassCommand`].
+//! * Latency: a step decided in cycle `s` asks the queue in `s`, has its addresses out in `s + 5` and its tokens at the array in
+//!   `s +` [`STEP_CYCLES`](super::timing::STEP_CYCLES).
+//! * An odd number of rows gives the last pair a second row that nobody writes back. `k_tiles` and `n_tiles` are at least 1.
 //!
 //! ```text
-//! command --> [pending] --> [active: loops n, p, k, step] --> [issue] --> step_* (StepDelay)
-//!                                |                               |
-//!                           lookup_* --> tokens --> row? --> RowAddress --> read_address_0, 1
+//! command --> PassCommand --> [loops n, p, k, step] --+--> [issue] --> step_* (StepDelay)
+//!                                                     +--> RowReader --> read_address_0, 1
 //! ```
 
-use super::row_address::RowAddress;
-use super::{lanes, registers};
+use super::lanes;
+use super::pass_command::PassCommand;
+use super::row_reader::RowReader;
 use crate::control::command::COMMAND_WORDS;
 use rust_hdl::prelude::*;
 
@@ -61,20 +61,7 @@ pub struct Streamer {
     pub step_last: Signal<Out, Bit>,
     pub stall_bank: Signal<Out, Bit>,
     pub stall_sync: Signal<Out, Bit>,
-    matmul: Signal<Local, Bit>,
-    tokens: Signal<Local, Bits<11>>,
-    pending: DFF<Bit>,
-    pending_source: DFF<Bits<16>>,
-    pending_low_source: DFF<Bits<16>>,
-    pending_stride: DFF<Bits<8>>,
-    pending_k_last: DFF<Bits<8>>,
-    pending_n_last: DFF<Bits<10>>,
-    pending_plane_last: DFF<Bits<2>>,
-    pending_pairs: DFF<Bits<10>>,
-    pending_gather: DFF<Bit>,
-    pending_sync: DFF<Bit>,
-    pending_tag: DFF<Bits<8>>,
-    pending_expert: DFF<Bits<5>>,
+    queued: PassCommand,
     active: DFF<Bit>,
     source: DFF<Bits<16>>,
     low_source: DFF<Bits<16>>,
@@ -93,7 +80,7 @@ pub struct Streamer {
     k: DFF<Bits<8>>,
     plane: DFF<Bits<2>>,
     n: DFF<Bits<10>>,
-    /// First word of row 0 of this pass.
+    /// Word of row 0 in this pass.
     word: DFF<Bits<16>>,
     bank: DFF<Bit>,
     /// Groups started and not drained.
@@ -107,8 +94,6 @@ pub struct Streamer {
     pass_ends: Signal<Local, Bit>,
     group_starts: Signal<Local, Bit>,
     take: Signal<Local, Bit>,
-    row_0: Signal<Local, Bits<11>>,
-    row_1: Signal<Local, Bits<11>>,
     issue_swap: DFF<Bit>,
     issue_valid: DFF<Bit>,
     issue_pair: DFF<Bits<10>>,
@@ -116,24 +101,17 @@ pub struct Streamer {
     issue_first: DFF<Bit>,
     issue_shift: DFF<Bits<2>>,
     issue_last: DFF<Bit>,
-    /// What the row address needs, while the queue is asked.
-    row_pair: DFF<Bits<11>>,
-    row_gather: Vec<DFF<Bit>>,
-    row_stride: Vec<DFF<Bits<8>>>,
-    row_word: Vec<DFF<Bits<16>>>,
     bank_stalled: DFF<Bit>,
     sync_stalled: DFF<Bit>,
-    address_0: RowAddress,
-    address_1: RowAddress,
+    rows: RowReader,
 }
 
 impl Streamer {
     pub fn new() -> Self {
         Self {
             command: lanes(COMMAND_WORDS),
-            row_gather: registers(2),
-            row_stride: registers(2),
-            row_word: registers(2),
+            queued: PassCommand::new(),
+            rows: RowReader::new(),
             ..Self::default()
         }
     }
@@ -143,29 +121,11 @@ impl Logic for Streamer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
+            self, clock, active, source, low_source, stride, k_last, n_last, plane_last, pairs, last_step
+        );
+        dff_setup!(
             self,
             clock,
-            pending,
-            pending_source,
-            pending_low_source,
-            pending_stride,
-            pending_k_last,
-            pending_n_last,
-            pending_plane_last,
-            pending_pairs,
-            pending_gather,
-            pending_sync,
-            pending_tag,
-            pending_expert,
-            active,
-            source,
-            low_source,
-            stride,
-            k_last,
-            n_last,
-            plane_last,
-            pairs,
-            last_step,
             gather,
             sync,
             command_tag,
@@ -176,48 +136,30 @@ impl Logic for Streamer {
             n,
             word,
             bank,
-            filling,
+            filling
+        );
+        dff_setup!(
+            self,
+            clock,
             issue_swap,
             issue_valid,
             issue_pair,
             issue_bank,
             issue_first,
-            issue_shift,
-            issue_last,
-            row_pair,
-            bank_stalled,
-            sync_stalled
+            issue_shift
         );
-        clock!(self, clock, address_0, address_1);
-
-        // Decode a command into the pending registers.
-        self.ready.next = !self.pending.q.val();
-        self.matmul.next = self.accept.val() & ((self.command[0].val() & 15) == 3);
-        self.tokens.next = self.queue_length.val();
-        if self.matmul.val() {
-            if !self.in_loop.val() {
-                self.tokens.next = self.command[3].val().get_bits::<11>(10);
-            }
-            self.pending.d.next = true;
-            self.pending_source.d.next = bit_cast::<16, 32>(self.command[2].val());
-            self.pending_low_source.d.next = bit_cast::<16, 32>(self.command[2].val())
-                + bit_cast::<16, 8>(self.command[2].val().get_bits::<8>(24));
-            self.pending_stride.d.next = self.command[2].val().get_bits::<8>(16);
-            self.pending_k_last.d.next = self.command[2].val().get_bits::<8>(24) - 1;
-            self.pending_n_last.d.next = bit_cast::<10, 32>(self.command[3].val()) - 1;
-            self.pending_plane_last.d.next = 0.into();
-            if self.command[3].val().get_bits::<2>(21) == 1 {
-                self.pending_plane_last.d.next = 1.into();
-            }
-            if self.command[3].val().get_bits::<2>(21) == 2 {
-                self.pending_plane_last.d.next = 3.into();
-            }
-            self.pending_pairs.d.next = (bit_cast::<12, 11>(self.tokens.val()) + 1).get_bits::<10>(1);
-            self.pending_gather.d.next = self.command[3].val().get_bits::<2>(23) == 1;
-            self.pending_sync.d.next = self.command[3].val().get_bit(27);
-            self.pending_tag.d.next = self.tag.val();
-            self.pending_expert.d.next = self.expert.val();
+        dff_setup!(self, clock, issue_last, bank_stalled, sync_stalled);
+        clock!(self, clock, queued, rows);
+        self.queued.reset.next = self.reset.val();
+        self.queued.accept.next = self.accept.val();
+        for i in 0..8 {
+            self.queued.command[i].next = self.command[i].val();
         }
+        self.queued.command_expert.next = self.expert.val();
+        self.queued.queue_length.next = self.queue_length.val();
+        self.queued.in_loop.next = self.in_loop.val();
+        self.queued.command_tag.next = self.tag.val();
+        self.ready.next = !self.queued.full.val();
 
         // Whether a step is issued in this cycle.
         self.first_pass.next = (self.k.q.val() == 0) & (self.plane.q.val() == 0);
@@ -229,9 +171,9 @@ impl Logic for Streamer {
         self.go.next = self.active.q.val()
             & (!self.waits.val() | (self.tile_ready.val() & self.bank_free.val() & self.synced.val()));
         self.pass_ends.next = self.go.val() & (self.step.q.val() == self.last_step.q.val());
-        self.group_starts.next = self.go.val() & self.waits.val() & self.first_pass.val();
         self.bank_stalled.d.next = self.waits.val() & !self.bank_free.val();
         self.sync_stalled.d.next = self.waits.val() & self.bank_free.val() & !self.synced.val();
+        self.group_starts.next = self.go.val() & self.waits.val() & self.first_pass.val();
         if self.group_starts.val() & !self.group_drained.val() {
             self.filling.d.next = self.filling.q.val() + 1;
         }
@@ -255,7 +197,7 @@ impl Logic for Streamer {
         }
 
         // Advance the loops.
-        self.take.next = self.pending.q.val() & !self.active.q.val();
+        self.take.next = self.queued.full.val() & !self.active.q.val();
         if self.go.val() {
             self.sync.d.next = false;
             self.step.d.next = self.step.q.val() + 1;
@@ -278,62 +220,40 @@ impl Logic for Streamer {
                 self.bank.d.next = !self.bank.q.val();
                 if self.n.q.val() == self.n_last.q.val() {
                     self.active.d.next = false;
-                    self.take.next = self.pending.q.val();
+                    self.take.next = self.queued.full.val();
                 }
             }
         }
+        self.queued.take.next = self.take.val();
         if self.take.val() {
-            self.pending.d.next = false;
             self.active.d.next = true;
-            self.source.d.next = self.pending_source.q.val();
-            self.low_source.d.next = self.pending_low_source.q.val();
-            self.word.d.next = self.pending_source.q.val();
-            self.stride.d.next = self.pending_stride.q.val();
-            self.k_last.d.next = self.pending_k_last.q.val();
-            self.n_last.d.next = self.pending_n_last.q.val();
-            self.plane_last.d.next = self.pending_plane_last.q.val();
-            self.pairs.d.next = self.pending_pairs.q.val();
-            self.last_step.d.next = 7.into();
-            if self.pending_pairs.q.val() > 8 {
-                self.last_step.d.next = self.pending_pairs.q.val() - 1;
-            }
-            self.gather.d.next = self.pending_gather.q.val();
-            self.sync.d.next = self.pending_sync.q.val();
-            self.command_tag.d.next = self.pending_tag.q.val();
-            self.command_expert.d.next = self.pending_expert.q.val();
+            self.source.d.next = self.queued.source.val();
+            self.low_source.d.next = self.queued.low_source.val();
+            self.word.d.next = self.queued.source.val();
+            self.stride.d.next = self.queued.stride.val();
+            self.k_last.d.next = self.queued.k_last.val();
+            self.n_last.d.next = self.queued.n_last.val();
+            self.plane_last.d.next = self.queued.plane_last.val();
+            self.pairs.d.next = self.queued.pairs.val();
+            self.last_step.d.next = self.queued.last_step.val();
+            self.gather.d.next = self.queued.gather.val();
+            self.sync.d.next = self.queued.sync.val();
+            self.command_tag.d.next = self.queued.tag.val();
+            self.command_expert.d.next = self.queued.expert.val();
             self.n.d.next = 0.into();
         }
 
-        // Addresses of both rows, while the queue looks the tokens up.
+        // Read it.
         self.lookup_expert.next = self.command_expert.q.val();
         self.lookup_pair.next = self.step.q.val();
-        for i in 0..2 {
-            self.row_gather[i].clock.next = self.clock.val();
-            self.row_stride[i].clock.next = self.clock.val();
-            self.row_word[i].clock.next = self.clock.val();
-        }
-        self.row_gather[0].d.next = self.gather.q.val();
-        self.row_stride[0].d.next = self.stride.q.val();
-        self.row_word[0].d.next = self.word.q.val();
-        self.row_gather[1].d.next = self.row_gather[0].q.val();
-        self.row_stride[1].d.next = self.row_stride[0].q.val();
-        self.row_word[1].d.next = self.row_word[0].q.val();
-        self.row_pair.d.next =
-            bit_cast::<11, 10>(self.issue_pair.q.val()) + bit_cast::<11, 10>(self.issue_pair.q.val());
-        self.row_0.next = self.row_pair.q.val();
-        self.row_1.next = self.row_pair.q.val() + 1;
-        if self.row_gather[1].q.val() {
-            self.row_0.next = self.lookup_token_0.val();
-            self.row_1.next = self.lookup_token_1.val();
-        }
-        self.address_0.row.next = self.row_0.val();
-        self.address_1.row.next = self.row_1.val();
-        self.address_0.stride.next = self.row_stride[1].q.val();
-        self.address_1.stride.next = self.row_stride[1].q.val();
-        self.address_0.word.next = self.row_word[1].q.val();
-        self.address_1.word.next = self.row_word[1].q.val();
-        self.read_address_0.next = self.address_0.address.val();
-        self.read_address_1.next = self.address_1.address.val();
+        self.rows.pair.next = self.step.q.val();
+        self.rows.gather.next = self.gather.q.val();
+        self.rows.stride.next = self.stride.q.val();
+        self.rows.word.next = self.word.q.val();
+        self.rows.lookup_token_0.next = self.lookup_token_0.val();
+        self.rows.lookup_token_1.next = self.lookup_token_1.val();
+        self.read_address_0.next = self.rows.address_0.val();
+        self.read_address_1.next = self.rows.address_1.val();
 
         self.step_swap.next = self.issue_swap.q.val();
         self.step_valid.next = self.issue_valid.q.val();
@@ -345,7 +265,6 @@ impl Logic for Streamer {
         self.stall_bank.next = self.bank_stalled.q.val();
         self.stall_sync.next = self.sync_stalled.q.val();
         if self.reset.val() {
-            self.pending.d.next = false;
             self.active.d.next = false;
             self.step.d.next = 0.into();
             self.k.d.next = 0.into();

@@ -214,11 +214,14 @@ mod tests {
         // First step of the running pass, the first cycle behind it, and the first one with free buses.
         let (mut started, mut ended, mut free) = (0, 8, 0);
         for _ in 0..passes {
-            let tile: Vec<Vec<i64>> = (0..r).map(|_| (0..c).map(|_| operand(random, -127)).collect()).collect();
+            let tile: Vec<Vec<i64>> = (0..r)
+                .map(|_| (0..c).map(|_| operand(random, -127)).collect())
+                .collect();
             let by_rows = random.chance(30);
             let words = if by_rows { r } else { LOAD_LANES };
             let first = free.max(started + 4 - slack) + if random.chance(50) { 0 } else { random.below(20) };
-            let start = ended.max(first + words - 5 + slack) + if random.chance(50) { 0 } else { random.below(20) };
+            let start =
+                ended.max(first + words - 5 + slack) + if random.chance(50) { 0 } else { random.below(20) };
             let steps = LOAD_LANES + if random.chance(50) { 0 } else { random.below(20) };
             cycles.resize(start + steps + 64, Cycle::default());
             for word in 0..words {
@@ -232,9 +235,13 @@ mod tests {
             }
             cycles[start].swap = true;
             for step in start..start + steps {
-                let tokens: [Vec<i64>; 2] = std::array::from_fn(|_| (0..r).map(|_| operand(random, -128)).collect());
+                let tokens: [Vec<i64>; 2] =
+                    std::array::from_fn(|_| (0..r).map(|_| operand(random, -128)).collect());
                 let sum = |t: usize, col: usize| (0..r).map(|lane| tokens[t][lane] * tile[lane][col]).sum();
-                wanted.insert(step, std::array::from_fn(|t| (0..c).map(|col| sum(t, col)).collect()));
+                wanted.insert(
+                    step,
+                    std::array::from_fn(|t| (0..c).map(|col| sum(t, col)).collect()),
+                );
                 cycles[step].tokens = Some(tokens);
             }
             (started, ended, free) = (start, start + steps, first + words);
@@ -249,7 +256,10 @@ mod tests {
             array.token_0[lane].next = to_bits(tokens.map_or_else(|| random.signed(8), |t| t[0][lane]));
             array.token_1[lane].next = to_bits(tokens.map_or_else(|| random.signed(8), |t| t[1][lane]));
         }
-        array.load_enable.iter_mut().for_each(|enable| enable.next = false);
+        array
+            .load_enable
+            .iter_mut()
+            .for_each(|enable| enable.next = false);
         for (bus, second, row) in &cycle.loads {
             array.load_enable[2 * bus + usize::from(*second)].next = true;
             for (data, x) in array.load_data[*bus].iter_mut().zip(row) {
@@ -267,12 +277,20 @@ mod tests {
         for (at, cycle) in plan.cycles.iter().enumerate() {
             present(&mut array, cycle, &mut random);
             tick!(array);
-            let Some(want) = (at + 1).checked_sub(latency).and_then(|step| plan.wanted.get(&step)) else {
+            let Some(want) = (at + 1)
+                .checked_sub(latency)
+                .and_then(|step| plan.wanted.get(&step))
+            else {
                 continue;
             };
             for c in 0..config.columns {
                 let got = [from_bits(array.sum_0[c].val()), from_bits(array.sum_1[c].val())];
-                assert_eq!(got, [want[0][c], want[1][c]], "column {c}, step {}", at + 1 - latency);
+                assert_eq!(
+                    got,
+                    [want[0][c], want[1][c]],
+                    "column {c}, step {}",
+                    at + 1 - latency
+                );
                 compared += 2;
             }
         }
@@ -288,7 +306,11 @@ mod tests {
     #[test]
     fn every_size_of_array_works() {
         for (rows, columns) in [(32, 32), (32, 8), (64, 16), (16, 16)] {
-            let config = AccelConfig { rows, columns, ..AccelConfig::named("zcu104").unwrap() };
+            let config = AccelConfig {
+                rows,
+                columns,
+                ..AccelConfig::named("zcu104").unwrap()
+            };
             config.validate().unwrap();
             assert!(run(&config, 12, 2) >= 12 * 8 * 2 * columns);
         }

@@ -37,7 +37,7 @@ pub const PASS_CYCLES_MIN: usize = LOAD_LANES;
 pub const LOOKUP_CYCLES: usize = ram::LATENCY_CYCLES;
 /// From the streamer's decision to the array's token port.
 pub const STEP_CYCLES: usize = LOOKUP_CYCLES + row_address::LATENCY_CYCLES + ram::LATENCY_CYCLES;
-/// From the loader's decision to the first stream word at the array's load port: ready, stream word and load bus register.
+/// From the loader's decision to the first stream word at the array's load port: ready, and both load bus registers.
 pub const STREAM_LOAD_CYCLES: usize = 3;
 /// From a key/value row's number to its data.
 pub const KV_ROW_CYCLES: usize = row_address::LATENCY_CYCLES + KV_READ_CYCLES;
