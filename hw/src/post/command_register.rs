@@ -190,6 +190,7 @@ impl Logic for CommandRegister {
 mod tests {
     use super::*;
     use crate::control::command::{Command, MatMul, Operation, Wait, ALL_TASKS};
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
 
     /// A MatMul whose every field is random, as the encoder writes it.
@@ -304,5 +305,25 @@ mod tests {
         settle(&mut register);
         tick(&mut register);
         assert!(!register.busy.val());
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("CommandRegister", CommandRegister::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.command_valid.next = rng.chance(60);
+            u.finish.next = rng.chance(30);
+            u.command
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(32).into());
+            if rng.chance(20) {
+                u.command[4].next = 2u64.into();
+            }
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

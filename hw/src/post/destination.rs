@@ -223,6 +223,7 @@ impl Logic for Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
     use std::collections::VecDeque;
 
@@ -330,5 +331,31 @@ mod tests {
                 settle(&mut uut);
             }
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("Destination", Destination::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.valid.next = rng.chance(80);
+            u.first.next = rng.chance(50);
+            u.last.next = rng.chance(50);
+            u.row.next = rng.corner_bits(11).into();
+            u.scatter.next = rng.chance(50);
+            u.word.next = rng.corner_bits(16).into();
+            u.stride.next = rng.corner_bits(10).into();
+            u.group.next = rng.bits(16).into();
+            u.tile.next = rng.bits(4).into();
+            u.dst.next = rng.below(4).into();
+            u.add.next = rng.chance(50);
+            u.write_sums.next = rng.chance(50);
+            u.sums_address.next = rng.bits(8).into();
+            u.queue_token.next = rng.bits(11).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

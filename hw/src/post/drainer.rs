@@ -208,3 +208,38 @@ impl Logic for Drainer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::Lockstep;
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Drainer",
+            || Drainer::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.group_filled.next = u.group_drained.val() | (cycle % 5_000 == 1);
+            u.block_loaded.next = u.group_drained.val() | (cycle % 5_000 == 1);
+            u.copy_done.next = rng.chance(1);
+            u.load.next = u.finish.val();
+            u.busy.next = rng.chance(95);
+            u.copy.next = rng.chance(5);
+            if cycle % 64 == 0 {
+                u.first_word.next = rng.bits(16).into();
+                u.first_sums.next = rng.bits(8).into();
+                u.empty.next = rng.chance(10);
+                u.last_row.next = rng.below(6).into();
+                u.last_tile.next = rng.below(4).into();
+                u.hold_parameters.next = rng.chance(50);
+                u.grouped.next = rng.chance(50);
+            }
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
+    }
+}

@@ -213,6 +213,7 @@ impl Logic for LaneSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
     use std::collections::VecDeque;
 
@@ -295,5 +296,28 @@ mod tests {
                 settle(&mut uut);
             }
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("LaneSettings", LaneSettings::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.row_is_odd.next = cycle % 2 == 1;
+            u.bias_from_sums.next = rng.chance(50);
+            u.block.next = rng.bits(2).into();
+            u.pre_shift.next = rng.bits(4).into();
+            u.shift.next = rng.bits(6).into();
+            u.gelu.next = rng.chance(50);
+            u.factor.next = rng.bits(2).into();
+            u.factor_shift.next = rng.bits(6).into();
+            u.offset.next = rng.bits(8).into();
+            u.score.next = rng.bits(16).into();
+            u.softmax_mantissa.next = rng.bits(16).into();
+            u.softmax_exponent.next = rng.bits(5).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

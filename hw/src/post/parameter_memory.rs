@@ -183,6 +183,7 @@ impl Logic for ParameterMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
 
     fn tick(memory: &mut ParameterMemory) {
@@ -237,5 +238,25 @@ mod tests {
             }
         }
         assert_eq!(compared, 3 * 64 * (8 + 32));
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "ParameterMemory",
+            || ParameterMemory::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.write.next = cycle % 2 == 0;
+            u.write_bank.next = rng.bits(2).into();
+            u.write_word.next = rng.bits(2).into();
+            u.data.iter_mut().for_each(|port| port.next = rng.bits(8).into());
+            u.bias_bank.next = rng.bits(2).into();
+            u.mantissa_bank.next = rng.bits(2).into();
+            u.factor_bank.next = rng.bits(2).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -133,6 +133,7 @@ impl Logic for Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::parameter_memory::LATENCY_CYCLES;
     use crate::post::testing::{settle, Random};
     use std::collections::VecDeque;
@@ -207,5 +208,27 @@ mod tests {
             );
         }
         block.len() / 8
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Parameters",
+            || Parameters::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.parameter_valid.next = rng.chance(70);
+            u.release.next = rng.chance(15);
+            u.parameter_data
+                .iter_mut()
+                .for_each(|port| port.next = rng.bits(8).into());
+            u.bias_bank.next = rng.bits(2).into();
+            u.mantissa_bank.next = rng.bits(2).into();
+            u.factor_bank.next = rng.bits(2).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -34,6 +34,7 @@ impl Logic for Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
 
     #[test]
@@ -61,5 +62,19 @@ mod tests {
             }
         }
         assert!(both > 2_000);
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("Pending", Pending::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.add.next = rng.chance(50);
+            u.take.next = rng.chance(50);
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -183,6 +183,7 @@ const VERILOG: &str = include_str!("post_lane.body.v");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::numerics::post::{post, PostSettings, SHIFT_MAX};
     use crate::post::testing::{settle, Random};
     use std::collections::VecDeque;
@@ -340,5 +341,36 @@ mod tests {
                 "entry {i}"
             );
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("PostLane", PostLane::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.sum_0.next = rng.corner_bits(32).into();
+            u.sum_1.next = rng.corner_bits(32).into();
+            u.odd.next = rng.chance(50);
+            u.bias.next = rng.corner_bits(32).into();
+            u.value_sum.next = rng.corner_bits(20).into();
+            u.bias_from_sums.next = rng.chance(50);
+            u.pre_shift.next = rng.bits(4).into();
+            u.mantissa.next = rng.corner_bits(16).into();
+            u.shift.next = rng.corner_bits(6).into();
+            u.gelu.next = rng.chance(50);
+            u.channel_factor.next = rng.corner_bits(16).into();
+            u.token_factor.next = rng.corner_bits(16).into();
+            u.scale_by_token.next = rng.chance(50);
+            u.factor_shift.next = if cycle % 2 == 0 {
+                rng.below(24)
+            } else {
+                rng.corner_bits(6)
+            }
+            .into();
+            u.offset.next = rng.corner_bits(8).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

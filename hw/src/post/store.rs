@@ -227,3 +227,43 @@ impl Logic for Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::Lockstep;
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Store",
+            || Store::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.valid.next = rng.chance(80);
+            u.first.next = rng.chance(20);
+            u.last.next = rng.chance(20);
+            u.add.next = rng.chance(50);
+            u.sums.next = rng.chance(50);
+            u.dst.next = rng.bits(3).into();
+            u.address.next = rng.bits(16).into();
+            u.token.next = rng.bits(11).into();
+            u.group.next = rng.bits(16).into();
+            u.tile.next = rng.bits(4).into();
+            u.sums_address.next = rng.bits(8).into();
+            u.value_sums_address.next = rng.bits(8).into();
+            u.residual_data
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(16).into());
+            u.z.iter_mut().for_each(|port| {
+                port.next = ((rng.corner_bits(24) as i64) << 40 >> (40 + rng.below(17)) & 0xff_ffff)
+                    .unsigned_abs()
+                    .into()
+            });
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
+    }
+}

@@ -145,6 +145,7 @@ impl Logic for ByteAccumulators {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::Lockstep;
     use crate::post::testing::{settle, Random};
 
     fn tick(block: &mut ValueSums) {
@@ -201,5 +202,27 @@ mod tests {
             }
         }
         assert_eq!(compared, WORDS * config.columns);
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "ValueSums",
+            || ValueSums::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.accumulate.next = rng.chance(80);
+            u.first.next = rng.chance(10);
+            u.last.next = rng.chance(30);
+            u.write_address.next = rng.bits(8).into();
+            u.read_address.next = rng.bits(8).into();
+            u.data
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(8).into());
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -80,6 +80,10 @@ impl Bench {
         }
     }
 
+    pub fn cycle(&self) -> usize {
+        self.cycle
+    }
+
     /// All commands taken and drained, every expected write seen.
     pub fn done(&self) -> bool {
         self.program.commands.is_empty()

@@ -5,7 +5,7 @@ mod model;
 
 use super::drain::DrainUnit;
 use crate::config::AccelConfig;
-use crate::cosim::Rng;
+use crate::cosim::{Lockstep, Rng};
 use crate::testbench::settle;
 use bench::{Bench, Eagerness};
 use model::{Limits, Program};
@@ -99,4 +99,74 @@ fn the_large_configuration_writes_what_the_model_says() {
     };
     let bench = random_program(&config("zcu104"), limits, Eagerness::FULL, 9);
     assert!(bench.compared.iter().sum::<usize>() > 10_000);
+}
+
+/// Prints simulation speed; run with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn speed() {
+    for name in AccelConfig::names() {
+        let mut unit = DrainUnit::new(&config(name));
+        unit.connect_all();
+        let start = std::time::Instant::now();
+        let cycles = 20_000;
+        for i in 0..cycles {
+            unit.sum_0[0].next = u64::from(i as u32).into();
+            settle(&mut unit);
+            clock(&mut unit);
+        }
+        println!(
+            "{name} idle: {:.0} cycles/s",
+            f64::from(cycles) / start.elapsed().as_secs_f64()
+        );
+        let config = config(name);
+        let limits = Limits {
+            commands: 40,
+            most_tokens: 64,
+            most_tiles: 6,
+        };
+        let mut rng = Rng::new(1);
+        let program = Program::random(&config, limits, &mut rng);
+        let start = std::time::Instant::now();
+        let bench = run(&config, program, Eagerness::FULL, 1);
+        let cycles = bench.cycle();
+        println!(
+            "{name} busy: {:.0} cycles/s of {cycles}, {} results",
+            cycles as f64 / start.elapsed().as_secs_f64(),
+            bench.write_cycles.len()
+        );
+    }
+}
+
+#[test]
+fn verilog_agrees() {
+    let nano = config("nano");
+    let limits = Limits {
+        commands: 220,
+        most_tokens: 64,
+        most_tiles: 6,
+    };
+    let eager = [90, 100, 20, 60];
+    let mut bench = None;
+    let report = Lockstep::new(
+        "DrainUnit",
+        || DrainUnit::new(&nano),
+        |u, level| u.clock.next = level.into(),
+    )
+    .run(0..4, 25_000, |unit, rng, cycle| {
+        if cycle == 0 {
+            let percent = eager[rng.below(4) as usize];
+            let eagerness = Eagerness {
+                commands: percent,
+                parameters: percent,
+                groups: percent,
+            };
+            bench = Some(Bench::new(&nano, Program::random(&nano, limits, rng), eagerness));
+        }
+        let bench = bench.as_mut().expect("made in cycle 0");
+        bench.step(unit, rng);
+        assert!(cycle < 24_999 || bench.write_cycles.len() > 10_000);
+    })
+    .unwrap();
+    assert!(report.cycles >= 100_000 && report.comparisons >= 10_000_000);
 }
