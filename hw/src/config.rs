@@ -131,6 +131,12 @@ impl AccelConfig {
                 self.weight_word_bytes()
             ));
         }
+        if self.weight_word_bytes() > BURST_BYTES {
+            return Some(format!(
+                "rows / 8 * columns is {} bytes, but a weight word must fit a burst of {BURST_BYTES}",
+                self.weight_word_bytes()
+            ));
+        }
         if self.residual_word_bytes() % 4 != 0 || self.weight_word_bytes() % self.residual_word_bytes() != 0 {
             return Some(format!(
                 "a weight word of {} bytes must hold whole residual words of {} bytes",

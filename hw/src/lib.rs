@@ -5,6 +5,7 @@ pub mod config;
 pub mod control;
 pub mod cosim;
 pub mod memory;
+pub mod norm;
 pub mod numerics;
 pub mod post;
 pub mod primitives;

@@ -1,6 +1,8 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
 pub mod memory;
+pub mod golden;
 pub mod model;
 pub mod program;
 pub mod report;
+pub mod reference;

@@ -1,1 +1,12 @@
 //! The accelerator's side of AXI: read masters for the weight stream, write master for results, control registers.
+
+pub mod burst_issuer;
+pub mod fetch;
+#[cfg(test)]
+mod fetch_tests;
+pub mod read_port;
+#[cfg(test)]
+mod test_slave;
+pub mod write_port;
+#[cfg(test)]
+mod write_port_tests;

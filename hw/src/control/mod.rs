@@ -4,4 +4,5 @@ pub mod command;
 pub mod command_check;
 pub mod error_code;
 pub mod program_memory;
+pub mod sequencer;
 pub mod watchdog;

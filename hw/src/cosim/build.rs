@@ -11,8 +11,12 @@ use crate::verilog::Port;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 const LIBRARY: &str = "model.so";
+
+/// Tests of one process build the run-time once, not each for itself.
+static RUNTIME_TURN: Mutex<()> = Mutex::new(());
 
 /// Returns the library of a model, building it if no earlier run did.
 pub fn library(name: &str, verilog: &str, ports: &[Port], options: &Options) -> Result<PathBuf, CosimError> {
@@ -119,7 +123,8 @@ fn arguments(name: &str, options: &Options) -> Vec<String> {
     .collect();
     arguments.extend(["--prefix", PREFIX, "--top-module", name].map(str::to_owned));
     // What Rust leaves at zero must not be zero by luck in Verilog.
-    arguments.extend(["--x-initial", "unique", "--x-assign", "unique"].map(str::to_owned));
+    let start = if options.random_start { "unique" } else { "0" };
+    arguments.extend(["--x-initial", start, "--x-assign", start].map(str::to_owned));
     if options.trace {
         arguments.push("--trace".into());
     }
@@ -179,6 +184,7 @@ fn runtime(tools: &Tools, options: &Options) -> Result<PathBuf, CosimError> {
         "runtime-{}",
         hash(&[&tools.fingerprint(), &flags.join(" ")])
     ));
+    let _turn = RUNTIME_TURN.lock().unwrap_or_else(PoisonError::into_inner);
     if !folder.join(OBJECT).is_file() {
         let include = include_flags(tools)?;
         place(&folder, OBJECT, |scratch| {

@@ -20,6 +20,8 @@ pub struct Options {
     pub threads: usize,
     /// The C++ compiler's optimisation: 1 compiles fast, 3 runs fast.
     pub optimise: u8,
+    /// Registers and memories without an initial value start at random, not at zero.
+    pub random_start: bool,
 }
 
 impl Default for Options {
@@ -29,6 +31,7 @@ impl Default for Options {
             trace: false,
             threads: 1,
             optimise: 1,
+            random_start: true,
         }
     }
 }

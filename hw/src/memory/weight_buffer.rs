@@ -15,6 +15,7 @@
 //! ```
 
 use crate::config::AccelConfig;
+use crate::memory::lanes::Lanes;
 use crate::memory::queue::Queue;
 use crate::primitives::ram::{Ram, RamStyle};
 use rust_hdl::prelude::*;
@@ -41,6 +42,7 @@ pub struct WeightBuffer {
     pub consumed: Signal<Out, Bit>,
     ram: Ram<32>,
     ready_words: Queue<32>,
+    split: Lanes<32, 8>,
     tail: DFF<Bits<16>>,
     head: DFF<Bits<16>>,
     stored: DFF<Bits<17>>,
@@ -56,6 +58,7 @@ pub struct WeightBuffer {
     last_word: Constant<Bits<16>>,
     all_places: Constant<Bits<4>>,
     _words: usize,
+    _bytes: usize,
     _delay: usize,
 }
 
@@ -75,6 +78,7 @@ impl WeightBuffer {
             consumed: Signal::default(),
             ram: Ram::new("WeightRam", words, 1, config.weight_words, RamStyle::Ultra),
             ready_words: Queue::new("WeightReadyQueue", words, READY_WORDS),
+            split: Lanes::new(words),
             tail: DFF::default(),
             head: DFF::default(),
             stored: DFF::default(),
@@ -90,6 +94,7 @@ impl WeightBuffer {
             last_word: Constant::new((config.weight_words as u64 - 1).into()),
             all_places: Constant::new((READY_WORDS as u64).into()),
             _words: words,
+            _bytes: 4 * words,
             _delay: LEVEL_DELAY,
         }
     }
@@ -144,10 +149,10 @@ impl Logic for WeightBuffer {
         for i in 0..self._words {
             self.ram.write_data[i].next = self.write_data[i].val();
             self.ready_words.write_data[i].next = self.ram.read_data[i].val();
-            self.stream_data[4 * i].next = self.ready_words.read_data[i].val().get_bits::<8>(0);
-            self.stream_data[4 * i + 1].next = self.ready_words.read_data[i].val().get_bits::<8>(8);
-            self.stream_data[4 * i + 2].next = self.ready_words.read_data[i].val().get_bits::<8>(16);
-            self.stream_data[4 * i + 3].next = self.ready_words.read_data[i].val().get_bits::<8>(24);
+            self.split.from[i].next = self.ready_words.read_data[i].val();
+        }
+        for b in 0..self._bytes {
+            self.stream_data[b].next = self.split.to[b].val();
         }
 
         // Level: a word counts when it has reached the output.

@@ -11,6 +11,9 @@
 //!
 //! `mantissa / 2^(shift - 10)` is `D` times the wanted output units per unit of the normalised value. The narrow output is a
 //! byte in `-128..=127`; the wide one has 15 bits for [`super::byte_planes`].
+//!
+//! Settings that do not belong to the row (a wrong `width`) give a defined but meaningless result: `V` wraps at 64 bits, `c` at 27,
+//! and a shift above 63 counts as 63, beyond which every result is 0 anyway.
 
 use super::{bit_length, round_shift, WIDE_MAX};
 use std::sync::OnceLock;
@@ -69,19 +72,27 @@ pub fn inverse_root(v: u64) -> (u32, u32) {
 /// Mean and factor of a row from its exact sums.
 #[inline]
 pub fn row_scale(sum: i64, squares: u64, settings: &NormSettings) -> RowScale {
-    let spread = u64::from(settings.width) * squares - (sum * sum) as u64;
-    let (root, half) = inverse_root(spread + u64::from(settings.epsilon));
+    let spread = u64::from(settings.width)
+        .wrapping_mul(squares)
+        .wrapping_sub((sum * sum) as u64);
+    let (root, half) = inverse_root(spread.wrapping_add(u64::from(settings.epsilon)));
     RowScale {
         mean: round_shift(sum * i64::from(settings.inverse_width), 22) as i32,
         factor: round_shift(i64::from(root) * i64::from(settings.mantissa), 15) as u32,
-        shift: settings.shift + half,
+        shift: (settings.shift + half).min(63),
     }
+}
+
+/// Keeps 27 bits, the wide input of a DSP multiplier.
+#[inline]
+fn wrap_27(x: i64) -> i64 {
+    x << 37 >> 37
 }
 
 /// One element: narrow (a byte) or wide (15 bits).
 #[inline]
 pub fn element(x: i16, row: &RowScale, wide: bool) -> i32 {
-    let centred = (i64::from(x) << MEAN_FRACTION_BITS) - i64::from(row.mean);
+    let centred = wrap_27((i64::from(x) << MEAN_FRACTION_BITS) - i64::from(row.mean));
     let y = round_shift(centred * i64::from(row.factor), row.shift);
     (if wide {
         y.clamp(-WIDE_MAX, WIDE_MAX)

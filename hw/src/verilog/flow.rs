@@ -3,11 +3,13 @@
 //! A kernel runs top to bottom and the last assignment wins, like a blocking `always @*` block.
 //! Two checks make that exact: every signal that the kernel drives is assigned on every path
 //! (otherwise it would be a latch) and is assigned before it is read (otherwise the read would see
-//! the value of the previous evaluation). Then the kernel is cut into the smallest groups that
-//! still have to stay in one block, so that most of it reads as plain `assign` statements.
+//! the value of the previous evaluation). A child's input is the exception: rust-hdl reads it as
+//! its settled value, whatever the order, and so does a wire. Then the kernel is cut into the
+//! smallest groups that still have to stay in one block, so that most of it reads as plain `assign`
+//! statements.
 
 use super::error::Refusal;
-use super::ir::{writes_of, Expr, SignalId, Stmt};
+use super::ir::{reads_of, writes_of, Expr, SignalId, Stmt};
 use super::symbols::{Role, Symbols};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,16 +25,11 @@ struct State(HashMap<SignalId, Coverage>);
 
 struct Check<'a> {
     symbols: &'a Symbols,
-    /// A child's input reads as its settled value, so it may not change after it was read.
-    read_inputs: HashSet<SignalId>,
 }
 
 /// Refuses latches and reads of values from the previous evaluation.
 pub fn check(symbols: &Symbols, stmts: &[Stmt]) -> Result<(), Refusal> {
-    let mut check = Check {
-        symbols,
-        read_inputs: HashSet::new(),
-    };
+    let check = Check { symbols };
     let mut state = State::default();
     check.block(stmts, &mut state)?;
     let written = writes_of(stmts);
@@ -46,7 +43,7 @@ pub fn check(symbols: &Symbols, stmts: &[Stmt]) -> Result<(), Refusal> {
                 true => "it is not assigned on every path, so it would be a latch",
                 false => "nothing drives it",
             };
-            return Err(Refusal::new(symbol.path.replace('$', "."), reason));
+            return Err(refusal(symbols, id, reason));
         }
     }
     Ok(())
@@ -85,20 +82,18 @@ impl State {
 }
 
 impl Check<'_> {
-    fn block(&mut self, stmts: &[Stmt], state: &mut State) -> Result<(), Refusal> {
+    fn block(&self, stmts: &[Stmt], state: &mut State) -> Result<(), Refusal> {
         stmts.iter().try_for_each(|s| self.stmt(s, state))
     }
 
-    fn stmt(&mut self, stmt: &Stmt, state: &mut State) -> Result<(), Refusal> {
+    fn stmt(&self, stmt: &Stmt, state: &mut State) -> Result<(), Refusal> {
         match stmt {
             Stmt::Assign(id, value) => {
                 self.read(value, state)?;
-                self.write(*id)?;
                 state.0.insert(*id, Coverage::Full);
             }
             Stmt::Slice(id, at, value) => {
                 self.read(value, state)?;
-                self.write(*id)?;
                 state.add_bits(*id, *at, value.ty.width, self.symbols.get(*id).ty.width);
             }
             Stmt::If(test, then, otherwise) => {
@@ -126,45 +121,39 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn write(&self, id: SignalId) -> Result<(), Refusal> {
-        match self.read_inputs.contains(&id) {
-            true => self.refuse(
+    fn read(&self, e: &Expr, state: &State) -> Result<(), Refusal> {
+        let mut old = None;
+        e.reads(&mut |id| {
+            if runs_in_order(self.symbols.get(id).role) && !state.covers(id) {
+                old = Some(id);
+            }
+        });
+        match old {
+            Some(id) => Err(refusal(
+                self.symbols,
                 id,
-                "it is read before its last assignment; use a Local signal for the intermediate value",
-            ),
-            false => Ok(()),
+                "it is read before it is assigned, so it would hold an old value",
+            )),
+            None => Ok(()),
         }
     }
+}
 
-    fn read(&mut self, e: &Expr, state: &State) -> Result<(), Refusal> {
-        let mut ids = vec![];
-        e.reads(&mut |id| ids.push(id));
-        for id in ids {
-            let role = self.symbols.get(id).role;
-            if role.is_driven_by_kernel() && !state.covers(id) {
-                return self.refuse(
-                    id,
-                    "it is read before it is assigned, so it would hold an old value",
-                );
-            }
-            if matches!(role, Role::ChildInput(_)) {
-                self.read_inputs.insert(id);
-            }
-        }
-        Ok(())
-    }
+/// Whether a read sees the value that was assigned last, rather than the settled one.
+fn runs_in_order(role: Role) -> bool {
+    matches!(role, Role::Local | Role::Output)
+}
 
-    fn refuse(&self, id: SignalId, reason: &str) -> Result<(), Refusal> {
-        Err(Refusal::new(self.symbols.get(id).path.replace('$', "."), reason))
-    }
+fn refusal(symbols: &Symbols, id: SignalId, reason: &str) -> Refusal {
+    Refusal::new(symbols.get(id).path.replace('$', "."), reason)
 }
 
 /// Statements that must stay together, in their order.
 pub type Group = Vec<Stmt>;
 
 /// Cuts a checked kernel into independent groups, in the order of their first statements.
-pub fn group(stmts: Vec<Stmt>) -> Vec<Group> {
-    let stmts = without_overwritten(stmts);
+pub fn group(symbols: &Symbols, stmts: Vec<Stmt>) -> Result<Vec<Group>, Refusal> {
+    let stmts = without_overwritten(symbols, stmts);
     let mut union = Union((0..stmts.len()).collect());
     let mut writers: HashMap<SignalId, Vec<usize>> = HashMap::new();
     for (at, stmt) in stmts.iter().enumerate() {
@@ -176,7 +165,9 @@ pub fn group(stmts: Vec<Stmt>) -> Vec<Group> {
     for (at, stmt) in stmts.iter().enumerate() {
         // A value that changes later must be read where it still is the old one.
         stmt.reads(&mut |id| match writers.get(&id) {
-            Some(all) if all.last().is_some_and(|last| *last > at) => union.join(at, all[0]),
+            Some(all) if runs_in_order(symbols.get(id).role) && all.last().is_some_and(|last| *last > at) => {
+                union.join(at, all[0])
+            }
             _ => {}
         });
         if matches!(stmt, Stmt::Comment(_)) && at + 1 < stmts.len() {
@@ -187,11 +178,32 @@ pub fn group(stmts: Vec<Stmt>) -> Vec<Group> {
     for (at, stmt) in stmts.into_iter().enumerate() {
         groups.entry(union.root(at)).or_default().push(stmt);
     }
-    groups.into_values().collect()
+    groups
+        .values()
+        .try_for_each(|group| check_settled(symbols, group))?;
+    Ok(groups.into_values().collect())
+}
+
+/// Inside one block, a child's input that is read must already have its settled value.
+fn check_settled(symbols: &Symbols, group: &[Stmt]) -> Result<(), Refusal> {
+    for (at, stmt) in group.iter().enumerate() {
+        let reads = reads_of(std::slice::from_ref(stmt));
+        let later = writes_of(&group[at..]);
+        if let Some(id) = reads
+            .iter()
+            .filter(|id| later.contains(id))
+            .find(|id| !runs_in_order(symbols.get(**id).role))
+        {
+            let reason =
+                "it is read where it is not settled yet; use a Local signal for the intermediate value";
+            return Err(refusal(symbols, *id, reason));
+        }
+    }
+    Ok(())
 }
 
 /// Drops assignments that a later one overwrites unread, such as a register's default.
-fn without_overwritten(stmts: Vec<Stmt>) -> Vec<Stmt> {
+fn without_overwritten(symbols: &Symbols, stmts: Vec<Stmt>) -> Vec<Stmt> {
     let mut overwritten: HashSet<SignalId> = HashSet::new();
     let mut kept = vec![];
     for stmt in stmts.into_iter().rev() {
@@ -201,7 +213,9 @@ fn without_overwritten(stmts: Vec<Stmt>) -> Vec<Stmt> {
             }
         }
         stmt.reads(&mut |id| {
-            overwritten.remove(&id);
+            if runs_in_order(symbols.get(id).role) {
+                overwritten.remove(&id);
+            }
         });
         kept.push(stmt);
     }

@@ -28,7 +28,6 @@ use super::symbols::{Role, Symbols};
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;
 use rust_hdl::core::ast::{VerilogExpression as Ast, VerilogOp, VerilogOpUnary};
-use rust_hdl::core::type_descriptor::TypeKind;
 
 pub struct Lower<'a> {
     pub symbols: &'a Symbols,
@@ -64,9 +63,9 @@ impl Lower<'_> {
             Ast::Binary(l, op, r) => self.natural_binary(e, l, op, r),
             Ast::Unary(VerilogOpUnary::Not | VerilogOpUnary::Neg, inner) => self.natural(inner),
             Ast::Unary(..) | Ast::Index(..) => Ok(Some(Ty::BOOL)),
-            Ast::Slice(base, width, offset) => Ok(Some(Ty {
+            Ast::Slice(base, width, _) => Ok(Some(Ty {
                 width: *width,
-                signed: self.slice_signed(base, *width, offset)?,
+                signed: self.is_signed(base)?,
             })),
             Ast::IndexReplace(base, ..) => self.natural(base),
         }
@@ -92,6 +91,10 @@ impl Lower<'_> {
                 (l, r) => Ok(l.or(r)),
             },
         }
+    }
+
+    fn is_signed(&self, e: &Ast) -> Lowered<bool> {
+        Ok(self.natural(e)?.is_some_and(|ty| ty.signed))
     }
 
     /// The exact value of an expression made of integers and loop variables only.
@@ -155,9 +158,7 @@ impl Lower<'_> {
             Ast::Binary(l, op, r) => self.binary(e, l, op, r, want),
             Ast::Unary(op, inner) => self.unary(e, op, inner, want),
             Ast::Index(base, index) => self.bits(e, base, 1, index, false),
-            Ast::Slice(base, width, offset) => {
-                self.bits(e, base, *width, offset, self.slice_signed(base, *width, offset)?)
-            }
+            Ast::Slice(base, width, offset) => self.bits(e, base, *width, offset, self.is_signed(base)?),
             Ast::IndexReplace(base, index, value) => self.replace_bit(base, index, value),
         }
     }
@@ -428,46 +429,12 @@ impl Lower<'_> {
             None => Ok(with_bit_at(word, self.lower_alone(index)?, bit)),
         }
     }
-
-    /// Whether a slice is signed: `get_bits` of a signed value, or a signed field of a struct.
-    fn slice_signed(&self, base: &Ast, width: usize, offset: &Ast) -> Lowered<bool> {
-        let Some(ty) = self.natural(base)? else {
-            return Ok(false);
-        };
-        let Ast::Signal(text) = strip_parens(base) else {
-            return Ok(ty.signed);
-        };
-        let path = resolve(text, &self.loops).map_err(|reason| Refusal::new(describe(base), reason))?;
-        let Some(id) = self.symbols.find(&path) else {
-            return Ok(ty.signed);
-        };
-        let TypeKind::Composite(fields) = &self.symbols.get(id).descriptor.kind else {
-            return Ok(ty.signed);
-        };
-        let mut at = 0;
-        for field in fields {
-            let field_width = type_width(&field.kind.kind);
-            if self.integer(offset) == Some(at as i128) && field_width == width {
-                return Ok(matches!(field.kind.kind, TypeKind::Signed(_)));
-            }
-            at += field_width;
-        }
-        Ok(false)
-    }
 }
 
 fn strip_parens(e: &Ast) -> &Ast {
     match e {
         Ast::Paren(inner) => strip_parens(inner),
         e => e,
-    }
-}
-
-fn type_width(kind: &TypeKind) -> usize {
-    match kind {
-        TypeKind::Bits(n) | TypeKind::Signed(n) => *n,
-        TypeKind::Enum(labels) => rust_hdl::prelude::clog2(labels.len()),
-        TypeKind::Composite(fields) => fields.iter().map(|f| type_width(&f.kind.kind)).sum(),
     }
 }
 

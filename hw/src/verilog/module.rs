@@ -120,7 +120,7 @@ impl<'a> Body<'a> {
 
     fn build(mut self, stmts: Vec<Stmt>) -> Result<String, Refusal> {
         let (read, written) = (reads_of(&stmts), writes_of(&stmts));
-        let groups = flow::group(stmts);
+        let groups = flow::group(self.symbols, stmts)?;
         let groups: Vec<_> = groups.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
         let mut blank = false;
         for group in &groups {

@@ -276,6 +276,25 @@ mod tests {
         }
     }
 
+    /// Every single-byte error gives an answer or a sentence, never a panic.
+    #[test]
+    fn damaged_bytes_never_panic() {
+        let whole = file(Dtype::F32, &[2, 1], &floats(&[1.0, 2.0]));
+        let mut refused = 0;
+        for at in 0..whole.len() {
+            for flip in [0x01, 0x10, 0x80, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                refused += usize::from(read(bytes, "w", &[2, 1]).is_err());
+            }
+        }
+        assert!(
+            refused > 2 * whole.len(),
+            "only {refused} of {} were refused",
+            4 * whole.len()
+        );
+    }
+
     #[test]
     fn a_missing_file_is_named() {
         let error = Checkpoint::open("no/such.safetensors").err().unwrap().to_string();

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Transformations};
 
+/// A picture with more pixels is refused before memory is taken for it.
+pub const MAX_PIXELS: usize = 1 << 26;
+
 /// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
@@ -27,12 +30,19 @@ pub enum ImageError {
 }
 
 /// An image of 8 bits a channel, rows of pixels of channels.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     pub height: usize,
     pub width: usize,
     pub channels: usize,
     pub pixels: Vec<u8>,
+}
+
+/// The size only: thousands of pixels would bury the message that they stand in.
+impl std::fmt::Debug for Image {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Image({} x {} x {})", self.height, self.width, self.channels)
+    }
 }
 
 impl Image {
@@ -123,14 +133,15 @@ impl LabelMap {
             labels: raw.bytes,
         })
     }
+}
 
-    /// The labels as a grey image, to share its operations.
-    pub fn as_image(&self) -> Image {
-        Image {
-            height: self.height,
-            width: self.width,
+impl From<LabelMap> for Image {
+    fn from(map: LabelMap) -> Self {
+        Self {
+            height: map.height,
+            width: map.width,
             channels: 1,
-            pixels: self.labels.clone(),
+            pixels: map.labels,
         }
     }
 }
@@ -198,13 +209,18 @@ impl Raw {
         let mut decoder = png::Decoder::new(source);
         decoder.set_transformations(how);
         let mut reader = decoder.read_info().map_err(|e| failed(e.to_string()))?;
+        let (height, width) = (reader.info().height as usize, reader.info().width as usize);
+        if height.saturating_mul(width) > MAX_PIXELS {
+            return Err(failed(format!(
+                "its {height} x {width} pixels are more than {MAX_PIXELS}"
+            )));
+        }
         let size = reader
             .output_buffer_size()
             .ok_or_else(|| failed("it is too large".to_string()))?;
         let mut bytes = vec![0; size];
         let info = reader.next_frame(&mut bytes).map_err(|e| failed(e.to_string()))?;
         bytes.truncate(info.buffer_size());
-        let (height, width) = (info.height as usize, info.width as usize);
         Ok(Self {
             height,
             width,

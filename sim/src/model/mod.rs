@@ -2,12 +2,15 @@
 
 pub mod architecture;
 pub mod checkpoint;
+pub mod dataset;
 pub mod image;
+pub mod metric;
 mod synthetic;
 pub mod tensor;
 pub mod weights;
 
 pub use architecture::Architecture;
+pub use dataset::Dataset;
 pub use image::{Image, LabelMap};
 pub use tensor::Tensor;
 pub use weights::Model;

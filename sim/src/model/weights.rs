@@ -88,6 +88,9 @@ pub struct Model {
     pub heads: Vec<TaskHead>,
 }
 
+/// Gives the tensor of a name and a shape.
+pub type TensorSource<'a, E> = dyn FnMut(&str, &[usize]) -> Result<Tensor, E> + 'a;
+
 impl Model {
     /// Reads the tensors that `architecture` needs.
     pub fn load(
@@ -106,10 +109,7 @@ impl Model {
     }
 
     /// Builds a model from any source of tensors, which is asked for every name and shape once.
-    pub fn build<E>(
-        architecture: &Architecture,
-        source: &mut dyn FnMut(&str, &[usize]) -> Result<Tensor, E>,
-    ) -> Result<Self, E> {
+    pub fn build<E>(architecture: &Architecture, source: &mut TensorSource<'_, E>) -> Result<Self, E> {
         let d = architecture.encoder.dim;
         let image = &architecture.image;
         let values = architecture.patch_values();
@@ -141,11 +141,11 @@ impl Model {
 }
 
 /// Asks the source for the tensors by their names.
-struct Names<'a, E> {
-    source: &'a mut dyn FnMut(&str, &[usize]) -> Result<Tensor, E>,
+struct Names<'a, 's, E> {
+    source: &'a mut TensorSource<'s, E>,
 }
 
-impl<E> Names<'_, E> {
+impl<E> Names<'_, '_, E> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, E> {
         (self.source)(name, shape)
     }

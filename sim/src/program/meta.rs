@@ -94,7 +94,7 @@ impl Tensor {
     }
 
     pub(super) fn check(&self, name: &str, result_bytes: u64) -> Result<(), Fault> {
-        if !self.end().is_some_and(|end| end <= result_bytes) {
+        if self.end().is_none_or(|end| end > result_bytes) {
             let (field, expected) = (
                 format!("end of {name}"),
                 format!("at most {result_bytes}, the result's bytes"),
@@ -180,7 +180,7 @@ impl ImageLayout {
             ));
         }
         let all = self.patches().checked_mul(self.patch_stride);
-        if !all.is_some_and(|all| all <= self.bytes && self.bytes <= 1 << 30) {
+        if all.is_none_or(|all| all > self.bytes) || self.bytes > 1 << 30 {
             let expected = format!("from {all:?} (patches times stride) to 2^30");
             return Err(Fault::value("image bytes", expected, self.bytes));
         }

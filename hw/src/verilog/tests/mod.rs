@@ -2,3 +2,4 @@
 
 mod semantics;
 mod structure;
+mod widgets;

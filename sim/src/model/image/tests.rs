@@ -1,5 +1,5 @@
 use super::*;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 fn encode(color: ColorType, depth: BitDepth, width: u32, height: u32, bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -66,6 +66,20 @@ fn what_is_no_image_is_refused() {
     }
     let missing = Image::load("no/such.png", 1).unwrap_err().to_string();
     assert!(missing.contains("no/such.png"), "{missing}");
+}
+
+#[test]
+fn a_picture_that_claims_to_be_huge_is_refused() {
+    let mut bytes = Vec::new();
+    let mut writer = png::Encoder::new(&mut bytes, 60_000, 60_000)
+        .write_header()
+        .unwrap();
+    let mut stream = writer.stream_writer().unwrap();
+    stream.write_all(&[0; 100_000]).unwrap();
+    drop(stream);
+    drop(writer);
+    let error = decode(&bytes, 1).unwrap_err().to_string();
+    assert!(error.contains("60000 x 60000 pixels are more than"), "{error}");
 }
 
 #[test]

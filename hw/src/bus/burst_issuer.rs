@@ -1,0 +1,392 @@
+//! Turns Fetch commands into bursts and deals them to the read ports.
+//!
+//! Address of the bytes of expert e: `base + 16 * (offset + task * task_stride + e * expert_stride)`; without `experts` there
+//! is one pass with e = 0. With `experts`, e runs over the experts that somebody chose, in increasing order.
+//!
+//! * Burst i of the stream goes to port i mod P. Words longer than a burst (only 64 x 64 arrays) take two bursts on one port.
+//! * A burst is issued only when its words have room in the weight buffer (`space`, credits) and its port is ready.
+//! * Rate: a burst every three cycles (one state each for the address, its carry, and the issue); P ports of 16-beat bursts
+//!   need one every 16 / P. One cycle for each task stride and each expert passed over.
+//! * `done` comes when the last word of the command is in the weight buffer. A command that fetches nothing is done once every
+//!   earlier one is.
+//! * `hold` (error, stop, quiesce) lets nothing new out; the burst at hand waits.
+//!
+//! ```text
+//! Idle -> Task (x task) -> Walk -> Low -> High -> Issue --+
+//!   ^                       ^  |    ^----- burst left ----|
+//!   |                       +--|------ expert done -------+
+//!   +--- all experts walked ---+
+//! ```
+
+use crate::bus::read_port::{beats_per_word, bursts_per_word};
+use crate::config::{AccelConfig, BURST_BEATS};
+use rust_hdl::prelude::*;
+
+#[derive(Copy, Clone, Debug, PartialEq, LogicState)]
+enum IssueState {
+    Idle,
+    Task,
+    Walk,
+    Low,
+    High,
+    Issue,
+    Empty,
+}
+
+/// The burst issuer; see the module.
+#[derive(LogicBlock)]
+pub struct BurstIssuer {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub command_valid: Signal<In, Bit>,
+    pub command_ready: Signal<Out, Bit>,
+    pub command: Vec<Signal<In, Bits<32>>>,
+    pub task: Signal<In, Bits<3>>,
+    /// Bit e: expert e has a token.
+    pub nonempty: Signal<In, Bits<32>>,
+    pub program_lo: Signal<In, Bits<32>>,
+    pub program_hi: Signal<In, Bits<32>>,
+    pub image_lo: Signal<In, Bits<32>>,
+    pub image_hi: Signal<In, Bits<32>>,
+    pub hold: Signal<In, Bit>,
+    /// A word left the weight buffer.
+    pub consumed: Signal<In, Bit>,
+    /// The last word of a command went into the weight buffer.
+    pub collected_final: Signal<In, Bit>,
+    pub port_ready: Vec<Signal<In, Bit>>,
+    pub burst_valid: Vec<Signal<Out, Bit>>,
+    pub burst_lo: Signal<Out, Bits<32>>,
+    pub burst_hi: Signal<Out, Bits<32>>,
+    pub burst_beats: Signal<Out, Bits<5>>,
+    pub burst_final: Signal<Out, Bit>,
+    pub done: Signal<Out, Bit>,
+    /// Waits for room in the weight buffer.
+    pub stall_full: Signal<Out, Bit>,
+    /// Pulse: an expert that nobody chose was passed over.
+    pub skipped: Signal<Out, Bit>,
+    state: DFF<IssueState>,
+    base_lo: DFF<Bits<32>>,
+    base_hi: DFF<Bits<32>>,
+    beats: DFF<Bits<32>>,
+    task_stride: DFF<Bits<32>>,
+    expert_stride: DFF<Bits<32>>,
+    task_left: DFF<Bits<3>>,
+    experts_left: DFF<Bits<6>>,
+    remaining: DFF<Bits<32>>,
+    expert_base: DFF<Bits<32>>,
+    position: DFF<Bits<32>>,
+    left: DFF<Bits<32>>,
+    address_lo: DFF<Bits<32>>,
+    address_hi: DFF<Bits<32>>,
+    turn: Vec<DFF<Bit>>,
+    inside_stripe: DFF<Bit>,
+    issued_any: DFF<Bit>,
+    stripe_words: DFF<Bits<17>>,
+    space: DFF<Bits<17>>,
+    pending: DFF<Bits<8>>,
+    finished: DFF<Bit>,
+    passed_over: DFF<Bit>,
+    short: Signal<Local, Bit>,
+    last_expert: Signal<Local, Bit>,
+    next_expert: Signal<Local, Bit>,
+    final_burst: Signal<Local, Bit>,
+    stripe_end: Signal<Local, Bit>,
+    port_free: Signal<Local, Bit>,
+    has_room: Signal<Local, Bit>,
+    issue: Signal<Local, Bit>,
+    null_done: Signal<Local, Bit>,
+    freed: Signal<Local, Bits<17>>,
+    carry: Signal<Local, Bits<32>>,
+    layer_experts: Signal<Local, Bits<32>>,
+    last_turn: Signal<Local, Bit>,
+    every_expert: Constant<Bits<32>>,
+    stripe_beats: Constant<Bits<32>>,
+    word_shift: Constant<Bits<3>>,
+    two_bursts: Constant<Bit>,
+    buffer_words: Constant<Bits<17>>,
+    _ports: usize,
+}
+
+impl BurstIssuer {
+    /// The issuer of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let ports = config.read_ports;
+        let stripe_beats = BURST_BEATS * bursts_per_word(config);
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            command_valid: Signal::default(),
+            command_ready: Signal::default(),
+            command: (0..8).map(|_| Signal::default()).collect(),
+            task: Signal::default(),
+            nonempty: Signal::default(),
+            program_lo: Signal::default(),
+            program_hi: Signal::default(),
+            image_lo: Signal::default(),
+            image_hi: Signal::default(),
+            hold: Signal::default(),
+            consumed: Signal::default(),
+            collected_final: Signal::default(),
+            port_ready: (0..ports).map(|_| Signal::default()).collect(),
+            burst_valid: (0..ports).map(|_| Signal::default()).collect(),
+            burst_lo: Signal::default(),
+            burst_hi: Signal::default(),
+            burst_beats: Signal::default(),
+            burst_final: Signal::default(),
+            done: Signal::default(),
+            stall_full: Signal::default(),
+            skipped: Signal::default(),
+            state: DFF::default(),
+            base_lo: DFF::default(),
+            base_hi: DFF::default(),
+            beats: DFF::default(),
+            task_stride: DFF::default(),
+            expert_stride: DFF::default(),
+            task_left: DFF::default(),
+            experts_left: DFF::default(),
+            remaining: DFF::default(),
+            expert_base: DFF::default(),
+            position: DFF::default(),
+            left: DFF::default(),
+            address_lo: DFF::default(),
+            address_hi: DFF::default(),
+            turn: (0..ports).map(|_| DFF::default()).collect(),
+            inside_stripe: DFF::default(),
+            issued_any: DFF::default(),
+            stripe_words: DFF::default(),
+            space: DFF::default(),
+            pending: DFF::default(),
+            finished: DFF::default(),
+            passed_over: DFF::default(),
+            short: Signal::default(),
+            last_expert: Signal::default(),
+            next_expert: Signal::default(),
+            final_burst: Signal::default(),
+            stripe_end: Signal::default(),
+            port_free: Signal::default(),
+            has_room: Signal::default(),
+            issue: Signal::default(),
+            null_done: Signal::default(),
+            freed: Signal::default(),
+            carry: Signal::default(),
+            layer_experts: Signal::default(),
+            last_turn: Signal::default(),
+            every_expert: Constant::new(u64::from(u32::MAX).into()),
+            stripe_beats: Constant::new((stripe_beats as u64).into()),
+            word_shift: Constant::new(u64::from(beats_per_word(config).trailing_zeros()).into()),
+            two_bursts: Constant::new(bursts_per_word(config) == 2),
+            buffer_words: Constant::new((config.weight_words as u64).into()),
+            _ports: ports,
+        }
+    }
+}
+
+impl Logic for BurstIssuer {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            state,
+            base_lo,
+            base_hi,
+            beats,
+            task_stride,
+            expert_stride,
+            task_left,
+            experts_left,
+            remaining,
+            expert_base,
+            position,
+            left,
+            address_lo,
+            address_hi,
+            inside_stripe,
+            issued_any,
+            stripe_words,
+            space,
+            pending,
+            finished,
+            passed_over
+        );
+
+        // The burst at hand: its beats, its words, whether it may go.
+        self.short.next = self.left.q.val() <= 16;
+        self.burst_beats.next = 16.into();
+        if self.short.val() {
+            self.burst_beats.next = bit_cast::<5, 32>(self.left.q.val());
+        }
+        self.stripe_end.next = !self.two_bursts.val() | self.inside_stripe.q.val();
+        self.has_room.next =
+            self.inside_stripe.q.val() | (self.space.q.val() >= self.stripe_words.q.val());
+        self.port_free.next = false;
+        for p in 0..self._ports {
+            self.port_free.next =
+                self.port_free.val() | (self.turn[p].q.val() & self.port_ready[p].val());
+        }
+        self.issue.next = (self.state.q.val() == IssueState::Issue)
+            & self.port_free.val()
+            & self.has_room.val()
+            & !self.hold.val();
+        self.stall_full.next = (self.state.q.val() == IssueState::Issue) & !self.has_room.val();
+        self.last_expert.next = self.remaining.q.val() == 1;
+        self.final_burst.next = self.short.val() & self.last_expert.val();
+        self.burst_final.next = self.final_burst.val();
+        self.burst_lo.next = self.address_lo.q.val();
+        self.burst_hi.next = self.address_hi.q.val();
+        self.last_turn.next = false;
+        for p in 0..self._ports {
+            self.turn[p].clock.next = self.clock.val();
+            self.turn[p].d.next = self.turn[p].q.val();
+            self.burst_valid[p].next = self.issue.val() & self.turn[p].q.val();
+            self.last_turn.next = self.turn[p].q.val();
+        }
+
+        // Steps.
+        self.next_expert.next = false;
+        self.null_done.next = false;
+        self.passed_over.d.next = false;
+        self.carry.next = 0.into();
+        self.layer_experts.next = 0.into();
+        self.command_ready.next = (self.state.q.val() == IssueState::Idle) & !self.hold.val();
+        match self.state.q.val() {
+            IssueState::Idle => {
+                self.base_lo.d.next = self.program_lo.val();
+                self.base_hi.d.next = self.program_hi.val();
+                if self.command[2].val().get_bit(0) {
+                    self.base_lo.d.next = self.image_lo.val();
+                    self.base_hi.d.next = self.image_hi.val();
+                }
+                self.remaining.d.next = 1.into();
+                self.experts_left.d.next = 1.into();
+                if self.command[2].val().get_bit(1) {
+                    self.layer_experts.next = self.every_expert.val();
+                    if !self.command[2].val().get_bit(13) {
+                        self.layer_experts.next =
+                            (bits::<32>(1) << self.command[2].val().get_bits::<5>(8)) - 1;
+                    }
+                    self.remaining.d.next = self.nonempty.val() & self.layer_experts.val();
+                    self.experts_left.d.next = self.command[2].val().get_bits::<6>(8);
+                }
+                self.expert_base.d.next = self.command[3].val();
+                self.beats.d.next = self.command[4].val();
+                self.task_stride.d.next = self.command[5].val();
+                self.expert_stride.d.next = self.command[6].val();
+                self.task_left.d.next = self.task.val();
+                self.issued_any.d.next = false;
+                if self.command_valid.val() & !self.hold.val() {
+                    self.state.d.next = IssueState::Task;
+                }
+            }
+            IssueState::Task => {
+                self.state.d.next = IssueState::Walk;
+                if self.task_left.q.val().any() {
+                    self.state.d.next = IssueState::Task;
+                    self.task_left.d.next = self.task_left.q.val() - 1;
+                    self.expert_base.d.next = self.expert_base.q.val() + self.task_stride.q.val();
+                }
+            }
+            IssueState::Walk => {
+                self.position.d.next = self.expert_base.q.val();
+                self.left.d.next = self.beats.q.val();
+                if !self.experts_left.q.val().any() {
+                    self.state.d.next = IssueState::Empty;
+                    if self.issued_any.q.val() {
+                        self.state.d.next = IssueState::Idle;
+                    }
+                } else if self.remaining.q.val().get_bit(0) & self.beats.q.val().any() {
+                    self.state.d.next = IssueState::Low;
+                } else {
+                    self.next_expert.next = true;
+                    self.passed_over.d.next = true;
+                }
+            }
+            IssueState::Low => {
+                self.address_lo.d.next = self.base_lo.q.val() + (self.position.q.val() << 4);
+                self.stripe_words.d.next =
+                    bit_cast::<17, 32>(self.stripe_beats.val() >> self.word_shift.val());
+                if self.left.q.val() < self.stripe_beats.val() {
+                    self.stripe_words.d.next =
+                        bit_cast::<17, 32>(self.left.q.val() >> self.word_shift.val());
+                }
+                self.state.d.next = IssueState::High;
+            }
+            IssueState::High => {
+                if self.address_lo.q.val() < self.base_lo.q.val() {
+                    self.carry.next = 1.into();
+                }
+                self.address_hi.d.next =
+                    self.base_hi.q.val() + (self.position.q.val() >> 28) + self.carry.val();
+                self.state.d.next = IssueState::Issue;
+            }
+            IssueState::Issue => {
+                if self.issue.val() {
+                    self.issued_any.d.next = true;
+                    self.position.d.next = self.position.q.val() + 16;
+                    self.left.d.next = self.left.q.val() - 16;
+                    self.inside_stripe.d.next = !self.stripe_end.val();
+                    self.state.d.next = IssueState::Low;
+                    if self.short.val() {
+                        self.next_expert.next = true;
+                        self.state.d.next = IssueState::Walk;
+                    }
+                }
+            }
+            IssueState::Empty => {
+                if !self.pending.q.val().any() {
+                    self.null_done.next = true;
+                    self.state.d.next = IssueState::Idle;
+                }
+            }
+            _ => {
+                self.state.d.next = IssueState::Idle;
+            }
+        }
+        if self.next_expert.val() {
+            self.remaining.d.next = self.remaining.q.val() >> 1;
+            self.experts_left.d.next = self.experts_left.q.val() - 1;
+            self.expert_base.d.next = self.expert_base.q.val() + self.expert_stride.q.val();
+        }
+        if self.issue.val() & self.stripe_end.val() {
+            for p in 0..self._ports {
+                self.turn[p].d.next = self.last_turn.val();
+                self.last_turn.next = self.turn[p].q.val();
+            }
+        }
+
+        // Credits and ends of commands.
+        self.freed.next = 0.into();
+        if self.consumed.val() {
+            self.freed.next = 1.into();
+        }
+        self.space.d.next = self.space.q.val() + self.freed.val();
+        if self.issue.val() & !self.inside_stripe.q.val() {
+            self.space.d.next =
+                (self.space.q.val() + self.freed.val()) - self.stripe_words.q.val();
+        }
+        if self.issue.val() & self.final_burst.val() & !self.collected_final.val() {
+            self.pending.d.next = self.pending.q.val() + 1;
+        } else if self.collected_final.val()
+            & !(self.issue.val() & self.final_burst.val())
+        {
+            self.pending.d.next = self.pending.q.val() - 1;
+        }
+        self.finished.d.next = self.collected_final.val() | self.null_done.val();
+        self.done.next = self.finished.q.val();
+        self.skipped.next = self.passed_over.q.val();
+
+        if self.reset.val() {
+            self.state.d.next = IssueState::Idle;
+            self.inside_stripe.d.next = false;
+            self.space.d.next = self.buffer_words.val();
+            self.pending.d.next = 0.into();
+            self.finished.d.next = false;
+            self.passed_over.d.next = false;
+            self.last_turn.next = true;
+            for p in 0..self._ports {
+                self.turn[p].d.next = self.last_turn.val();
+                self.last_turn.next = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! Runs the program: loads it, checks it, and hands its commands to the units' queues.
+//!
+//! `start` makes it fetch `command_count` commands through the weight stream (a Fetch of its own making), check every one of
+//! them (one a cycle; the first illegal one stops the frame before any other bus traffic), and dispatch them in order. A command
+//! waits until the units named in its wait fields have few enough commands outstanding, then is pushed into its unit's queue;
+//! MatMul and Copy enter the feed's and the drain's queue together. An ExpertLoop repeats its body for every expert in
+//! `nonempty`, ascending, with the expert and its queue's length beside the command. End waits for all units and raises `done`.
+//!
+//! On an error (illegal command, bus, watchdog) dispatch stops, `abort` keeps the bus masters from new bursts, and when no
+//! burst is owed any more `unit_reset` clears the chip for the next frame. `done` comes with `error_code` set; a bus that never
+//! answers delays `idle`, not `done`.
+//!
+//! * About 7 cycles a command, beside the units' own work. `push` goes up only with `room`; there is no other stall.
+//!
+//! ```text
+//! start --> Load --> Scan --> Read --> Decide --> Dispatch --push--> queue of the unit
+//!                              ^         |           |
+//!                              |         +-> NextExpert (loop)
+//!                              |         +-> Drain --> done
+//!                              +---------------------+         any error --> Abort --> Clear --> done
+//! ```
+
+use super::command::COMMAND_WORDS;
+use super::command_check::{self, CommandCheck};
+use super::program_memory::{self, ProgramMemory};
+use crate::config::{AccelConfig, BURST_BYTES};
+use crate::primitives::delay::Delay;
+use rust_hdl::prelude::*;
+
+/// Words that travel with a command: its own, and one for the loop (`expert | length << 5 | in_loop << 16`).
+pub const QUEUE_LANES: usize = COMMAND_WORDS + 1;
+/// Queues in front of the units: fetch, feed, drain, norm, softmax, router, write.
+pub const QUEUES: usize = 7;
+/// Units with a wait field, in the order of [`super::command::Unit`].
+const UNITS: usize = 6;
+/// Cycles from an index to the verdict on its command.
+const SCAN_CYCLES: usize = program_memory::LATENCY_CYCLES + command_check::LATENCY_CYCLES;
+
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+enum State {
+    Idle,
+    Load,
+    Scan,
+    Read,
+    Decide,
+    Dispatch,
+    NextExpert,
+    Drain,
+    Abort,
+    Clear,
+}
+
+/// The sequencer; see the module.
+#[derive(LogicBlock)]
+pub struct Sequencer {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub start: Signal<In, Bit>,
+    pub command_count: Signal<In, Bits<16>>,
+    pub task: Signal<In, Bits<3>>,
+    pub program_write: Signal<In, Bit>,
+    pub program_data: Vec<Signal<In, Bits<8>>>,
+    pub program_loaded: Signal<In, Bit>,
+    /// Stream words of the program, with `load_start`.
+    pub program_load: Signal<Out, Bits<16>>,
+    pub load_start: Signal<Out, Bit>,
+    pub idle: Signal<Out, Bit>,
+    pub done: Signal<Out, Bit>,
+    pub error_code: Signal<Out, Bits<4>>,
+    pub error_command: Signal<Out, Bits<16>>,
+    pub read_error: Signal<In, Bit>,
+    pub write_error: Signal<In, Bit>,
+    pub watchdog: Signal<In, Bit>,
+    /// No burst is owed on any port.
+    pub bus_quiet: Signal<In, Bit>,
+    pub abort: Signal<Out, Bit>,
+    pub unit_reset: Signal<Out, Bit>,
+    pub nonempty: Signal<In, Bits<32>>,
+    pub count_expert: Signal<Out, Bits<5>>,
+    pub count: Signal<In, Bits<11>>,
+    /// One command finished: fetch, array, norm, softmax, router, write.
+    pub unit_done: Vec<Signal<In, Bit>>,
+    /// Commands are outstanding, in the same order.
+    pub busy: Vec<Signal<Out, Bit>>,
+    /// One for each queue.
+    pub room: Vec<Signal<In, Bit>>,
+    pub push: Vec<Signal<Out, Bit>>,
+    pub command: Vec<Signal<Out, Bits<32>>>,
+    state: DFF<State>,
+    /// Command that is read; during the scan, command that is asked for.
+    index: DFF<Bits<16>>,
+    /// Command that the scan's verdict is about.
+    scanned: DFF<Bits<16>>,
+    scan_valid: Delay<1>,
+    pause: DFF<Bits<4>>,
+    program_sent: DFF<Bit>,
+    load_pulse: DFF<Bit>,
+    in_loop: DFF<Bit>,
+    loop_base: DFF<Bits<16>>,
+    loop_body: DFF<Bits<3>>,
+    loop_position: DFF<Bits<3>>,
+    loop_mask: DFF<Bits<32>>,
+    loop_expert: DFF<Bits<5>>,
+    outstanding: Vec<DFF<Bits<8>>>,
+    fault: DFF<Bits<4>>,
+    fault_command: DFF<Bits<16>>,
+    abort_count: DFF<Bits<13>>,
+    done_sent: DFF<Bit>,
+    done_pulse: DFF<Bit>,
+    aborting: DFF<Bit>,
+    clearing: DFF<Bit>,
+    wait_over: DFF<Bit>,
+    all_quiet: DFF<Bit>,
+    memory: ProgramMemory,
+    check: CommandCheck,
+    tail: Signal<Local, Bits<32>>,
+    bursts: Signal<Local, Bits<16>>,
+    target: Signal<Local, Bits<7>>,
+    issued: Signal<Local, Bits<6>>,
+    go: Signal<Local, Bit>,
+    opcode: Signal<Local, Bits<4>>,
+    mine: Signal<Local, Bit>,
+    wait_now: Signal<Local, Bit>,
+    quiet_now: Signal<Local, Bit>,
+    running: Signal<Local, Bit>,
+    words_shift: Constant<Bits<16>>,
+    _bytes: usize,
+}
+
+fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+impl Sequencer {
+    /// The sequencer of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            command_count: Signal::default(),
+            task: Signal::default(),
+            program_write: Signal::default(),
+            program_data: signals(config.weight_word_bytes()),
+            program_loaded: Signal::default(),
+            program_load: Signal::default(),
+            load_start: Signal::default(),
+            idle: Signal::default(),
+            done: Signal::default(),
+            error_code: Signal::default(),
+            error_command: Signal::default(),
+            read_error: Signal::default(),
+            write_error: Signal::default(),
+            watchdog: Signal::default(),
+            bus_quiet: Signal::default(),
+            abort: Signal::default(),
+            unit_reset: Signal::default(),
+            nonempty: Signal::default(),
+            count_expert: Signal::default(),
+            count: Signal::default(),
+            unit_done: signals(UNITS),
+            busy: signals(UNITS),
+            room: signals(QUEUES),
+            push: signals(QUEUES),
+            command: signals(QUEUE_LANES),
+            state: DFF::default(),
+            index: DFF::default(),
+            scanned: DFF::default(),
+            scan_valid: Delay::new(SCAN_CYCLES),
+            pause: DFF::default(),
+            program_sent: DFF::default(),
+            load_pulse: DFF::default(),
+            in_loop: DFF::default(),
+            loop_base: DFF::default(),
+            loop_body: DFF::default(),
+            loop_position: DFF::default(),
+            loop_mask: DFF::default(),
+            loop_expert: DFF::default(),
+            outstanding: (0..UNITS).map(|_| DFF::default()).collect(),
+            fault: DFF::default(),
+            fault_command: DFF::default(),
+            abort_count: DFF::default(),
+            done_sent: DFF::default(),
+            done_pulse: DFF::default(),
+            aborting: DFF::default(),
+            clearing: DFF::default(),
+            wait_over: DFF::default(),
+            all_quiet: DFF::default(),
+            memory: ProgramMemory::new(config),
+            check: CommandCheck::default(),
+            tail: Signal::default(),
+            bursts: Signal::default(),
+            target: Signal::default(),
+            issued: Signal::default(),
+            go: Signal::default(),
+            opcode: Signal::default(),
+            mine: Signal::default(),
+            wait_now: Signal::default(),
+            quiet_now: Signal::default(),
+            running: Signal::default(),
+            words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
+            _bytes: config.weight_word_bytes(),
+        }
+    }
+}
+
+impl Logic for Sequencer {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            state,
+            index,
+            scanned,
+            pause,
+            program_sent,
+            load_pulse,
+            in_loop,
+            loop_base,
+            loop_body
+        );
+        dff_setup!(
+            self,
+            clock,
+            loop_position,
+            loop_mask,
+            loop_expert,
+            fault,
+            fault_command,
+            abort_count,
+            done_sent
+        );
+        dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
+        clock!(self, clock, scan_valid, memory, check);
+        self.scan_valid.reset.next = self.reset.val();
+        self.load_pulse.d.next = false;
+        self.done_pulse.d.next = false;
+        self.load_start.next = self.load_pulse.q.val();
+        self.idle.next = self.state.q.val() == State::Idle;
+        self.done.next = self.done_pulse.q.val();
+        self.error_code.next = self.fault.q.val();
+        self.error_command.next = self.fault_command.q.val();
+        self.abort.next = self.aborting.q.val();
+        self.unit_reset.next = self.clearing.q.val();
+        self.count_expert.next = self.loop_expert.q.val();
+
+        // The program memory, its check, and the fields that matter here.
+        self.memory.restart.next = self.start.val();
+        self.memory.write.next = self.program_write.val();
+        for b in 0..self._bytes {
+            self.memory.write_data[b].next = self.program_data[b].val();
+        }
+        self.memory.index.next = self.index.q.val();
+        self.tail.next = (bit_cast::<32, 5>(self.loop_expert.q.val()))
+            | (bit_cast::<32, 11>(self.count.val()) << 5)
+            | (bit_cast::<32, 1>(self.in_loop.q.val().into()) << 16);
+        for l in 0..8 {
+            self.check.command[l].next = self.memory.command[l].val();
+            self.command[l].next = self.memory.command[l].val();
+        }
+        self.command[8].next = self.tail.val();
+        self.opcode.next = self.memory.command[0].val().get_bits::<4>(0);
+        self.mine.next = self.memory.command[0]
+            .val()
+            .get_bits::<8>(8)
+            .get_bit(self.task.val().index());
+
+        // The scoreboard: may the command that stands at the memory's output start?
+        self.wait_now.next = true;
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(0) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(0))
+                    >= self.outstanding[0].q.val()));
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(3) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(3))
+                    >= self.outstanding[1].q.val()));
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(6) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(6))
+                    >= self.outstanding[2].q.val()));
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(9) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(9))
+                    >= self.outstanding[3].q.val()));
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(12) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(12))
+                    >= self.outstanding[4].q.val()));
+        self.wait_now.next = self.wait_now.val()
+            & ((self.memory.command[1].val().get_bits::<3>(15) == 7)
+                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(15))
+                    >= self.outstanding[5].q.val()));
+        self.wait_over.d.next = self.wait_now.val();
+        self.quiet_now.next = true;
+        for u in 0..6 {
+            self.outstanding[u].clock.next = self.clock.val();
+            self.quiet_now.next = self.quiet_now.val() & (self.outstanding[u].q.val() == 0);
+            self.busy[u].next = self.outstanding[u].q.val() != 0;
+        }
+        self.all_quiet.d.next = self.quiet_now.val();
+
+        // Which queues take it.
+        self.target.next = 0.into();
+        self.issued.next = 0.into();
+        match self.opcode.val().index() {
+            1 => {
+                self.target.next = 1.into();
+                self.issued.next = 1.into();
+            }
+            2 => {
+                self.target.next = 6.into();
+                self.issued.next = 2.into();
+            }
+            3 => {
+                self.target.next = 6.into();
+                self.issued.next = 2.into();
+            }
+            4 => {
+                self.target.next = 8.into();
+                self.issued.next = 4.into();
+            }
+            5 => {
+                self.target.next = 16.into();
+                self.issued.next = 8.into();
+            }
+            6 => {
+                self.target.next = 32.into();
+                self.issued.next = 16.into();
+            }
+            7 => {
+                self.target.next = 64.into();
+                self.issued.next = 32.into();
+            }
+            _ => {}
+        }
+        self.bursts.next = (self.command_count.val() + 7) >> 3;
+        self.program_load.next = self.bursts.val() << self.words_shift.val();
+        if self.state.q.val() == State::Load {
+            self.target.next = 1.into();
+            self.issued.next = 1.into();
+            self.command[0].next = 1.into();
+            self.command[2].next = 0.into();
+            self.command[3].next = 0.into();
+            self.command[4].next = bit_cast::<32, 16>(self.bursts.val()) << 4;
+            self.command[5].next = 0.into();
+            self.command[6].next = 0.into();
+        }
+        self.go.next = (self.state.q.val() == State::Dispatch)
+            | ((self.state.q.val() == State::Load) & !self.program_sent.q.val());
+        for q in 0..7 {
+            self.go.next = self.go.val() & (self.room[q].val() | !self.target.val().get_bit(q));
+        }
+        for q in 0..7 {
+            self.push[q].next = self.go.val() & self.target.val().get_bit(q);
+        }
+        for u in 0..6 {
+            self.outstanding[u].d.next = self.outstanding[u].q.val();
+            if self.go.val() & self.issued.val().get_bit(u) & !self.unit_done[u].val() {
+                self.outstanding[u].d.next = self.outstanding[u].q.val() + 1;
+            } else if !(self.go.val() & self.issued.val().get_bit(u)) & self.unit_done[u].val() {
+                self.outstanding[u].d.next = self.outstanding[u].q.val() - 1;
+            }
+        }
+
+        self.scan_valid.d.next = 0.into();
+        match self.state.q.val() {
+            State::Idle => {
+                self.program_sent.d.next = false;
+                self.in_loop.d.next = false;
+                self.index.d.next = 0.into();
+                self.scanned.d.next = 0.into();
+                self.done_sent.d.next = false;
+                if self.start.val() {
+                    self.fault.d.next = 0.into();
+                    self.fault_command.d.next = 0.into();
+                    self.load_pulse.d.next = true;
+                    self.state.d.next = State::Load;
+                }
+            }
+            State::Load => {
+                if self.go.val() {
+                    self.program_sent.d.next = true;
+                }
+                if self.program_loaded.val() {
+                    self.state.d.next = State::Scan;
+                }
+            }
+            State::Scan => {
+                if self.index.q.val() != self.command_count.val() {
+                    self.scan_valid.d.next = 1.into();
+                    self.index.d.next = self.index.q.val() + 1;
+                }
+                if self.scan_valid.q.val() == 1 {
+                    self.scanned.d.next = self.scanned.q.val() + 1;
+                    if !self.check.legal.val() {
+                        self.fault.d.next = 1.into();
+                        self.fault_command.d.next = self.scanned.q.val();
+                        self.state.d.next = State::Abort;
+                    }
+                } else if self.scanned.q.val() == self.command_count.val() {
+                    self.index.d.next = 0.into();
+                    self.pause.d.next = 0.into();
+                    self.state.d.next = State::Read;
+                }
+            }
+            State::Read => {
+                self.pause.d.next = self.pause.q.val() + 1;
+                if self.pause.q.val() == 3 {
+                    self.state.d.next = State::Decide;
+                }
+            }
+            State::Decide => {
+                if (self.index.q.val() == self.command_count.val())
+                    | (self.in_loop.q.val() & (self.opcode.val() != 3))
+                {
+                    // The program has no End, or something else than MatMul in a loop.
+                    self.fault.d.next = 1.into();
+                    self.fault_command.d.next = self.index.q.val();
+                    self.state.d.next = State::Abort;
+                } else if !self.mine.val() {
+                    self.pause.d.next = 0.into();
+                    self.index.d.next = self.index.q.val() + 1;
+                    self.state.d.next = State::Read;
+                } else if self.wait_over.q.val() {
+                    if self.opcode.val() == 15 {
+                        self.state.d.next = State::Drain;
+                    } else if self.opcode.val() == 8 {
+                        self.loop_base.d.next = self.index.q.val() + 1;
+                        self.loop_body.d.next = self.memory.command[2].val().get_bits::<3>(8);
+                        self.loop_mask.d.next = self.nonempty.val();
+                        self.loop_expert.d.next = 0.into();
+                        self.state.d.next = State::NextExpert;
+                    } else {
+                        self.state.d.next = State::Dispatch;
+                    }
+                }
+            }
+            State::Dispatch => {
+                if self.go.val() {
+                    self.pause.d.next = 0.into();
+                    self.index.d.next = self.index.q.val() + 1;
+                    self.loop_position.d.next = self.loop_position.q.val() + 1;
+                    self.state.d.next = State::Read;
+                    if self.in_loop.q.val() & (self.loop_position.q.val() + 1 == self.loop_body.q.val()) {
+                        self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
+                        self.loop_expert.d.next = self.loop_expert.q.val() + 1;
+                        self.state.d.next = State::NextExpert;
+                    }
+                }
+            }
+            State::NextExpert => {
+                self.pause.d.next = 0.into();
+                self.loop_position.d.next = 0.into();
+                self.index.d.next = self.loop_base.q.val();
+                if self.loop_mask.q.val() == 0 {
+                    self.in_loop.d.next = false;
+                    self.index.d.next = self.loop_base.q.val() + bit_cast::<16, 3>(self.loop_body.q.val());
+                    self.state.d.next = State::Read;
+                } else if self.loop_mask.q.val().get_bit(0) {
+                    self.in_loop.d.next = true;
+                    self.state.d.next = State::Read;
+                } else {
+                    self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
+                    self.loop_expert.d.next = self.loop_expert.q.val() + 1;
+                }
+            }
+            State::Drain => {
+                if self.all_quiet.q.val() & self.quiet_now.val() {
+                    self.done_pulse.d.next = true;
+                    self.state.d.next = State::Idle;
+                }
+            }
+            State::Abort => {
+                self.pause.d.next = 0.into();
+                if !self.abort_count.q.val().get_bit(12) {
+                    self.abort_count.d.next = self.abort_count.q.val() + 1;
+                }
+                if self.abort_count.q.val().get_bit(12) & !self.done_sent.q.val() {
+                    self.done_sent.d.next = true;
+                    self.done_pulse.d.next = true;
+                }
+                // The first cycles let a burst that was being issued show up as owed.
+                if self.bus_quiet.val() & (self.abort_count.q.val() >= 16) {
+                    self.clearing.d.next = true;
+                    self.state.d.next = State::Clear;
+                }
+            }
+            State::Clear => {
+                self.pause.d.next = self.pause.q.val() + 1;
+                for u in 0..6 {
+                    self.outstanding[u].d.next = 0.into();
+                }
+                if self.pause.q.val() == 15 {
+                    self.clearing.d.next = false;
+                    self.aborting.d.next = false;
+                    self.done_pulse.d.next = !self.done_sent.q.val();
+                    self.state.d.next = State::Idle;
+                }
+            }
+            _ => {
+                self.state.d.next = State::Idle;
+            }
+        }
+        self.running.next = (self.state.q.val() != State::Idle)
+            & (self.state.q.val() != State::Abort)
+            & (self.state.q.val() != State::Clear);
+        if self.running.val() & (self.read_error.val() | self.write_error.val() | self.watchdog.val()) {
+            self.fault_command.d.next = self.index.q.val();
+            self.done_pulse.d.next = false;
+            self.state.d.next = State::Abort;
+            self.fault.d.next = 4.into();
+            if self.read_error.val() {
+                self.fault.d.next = 2.into();
+            } else if self.write_error.val() {
+                self.fault.d.next = 3.into();
+            }
+        }
+        if self.state.q.val() == State::Abort {
+            self.aborting.d.next = true;
+        } else {
+            self.abort_count.d.next = 0.into();
+        }
+        if self.reset.val() {
+            self.state.d.next = State::Idle;
+            self.load_pulse.d.next = false;
+            self.done_pulse.d.next = false;
+            self.aborting.d.next = false;
+            self.clearing.d.next = false;
+            self.fault.d.next = 0.into();
+            for u in 0..6 {
+                self.outstanding[u].d.next = 0.into();
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Reads rows of words once and gives them out twice: to a row reduction as they arrive, and again when its result is known.
+//!
+//! Words are requested in address order (row `t` starts at `src_base + t * stride`), arrive [`READ_CYCLES`] cycles after a granted
+//! request, and wait in a ring of [`BUFFER_WORDS`] words. Requests stop while the ring or the row count is full, so that the unit
+//! behind may stall at any time; a row of up to [`BUFFER_WORDS`] words always fits.
+//!
+//! `issue` asks for the next word, which appears [`ISSUE_CYCLES`] cycles later with `word_valid`; `hold` asks for the same word
+//! again next time. `issue_last` says that the next word is the last of its row. A word a cycle on both sides.
+//!
+//! ```text
+//! read_* <-- [address, row, word]        issue --> [read pointer]
+//! read_data --+--> arrival_* (reduction)               |
+//!             +--> [ring of words] --------------------+--> word_valid, word_data
+//! ```
+
+use crate::primitives::leaf::ports;
+use crate::primitives::ram::{self, Ram, RamStyle};
+use rust_hdl::prelude::*;
+
+/// Words of the ring.
+pub const BUFFER_WORDS: usize = 512;
+/// Rows that may be in the unit at once.
+pub const OPEN_ROWS: usize = 16;
+/// Cycles from a granted request to its data.
+pub const READ_CYCLES: usize = 2;
+/// Cycles from `issue` to `word_valid`.
+pub const ISSUE_CYCLES: usize = ram::LATENCY_CYCLES;
+
+/// The row buffer; see the module.
+#[derive(LogicBlock)]
+pub struct RowBuffer {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub start: Signal<In, Bit>,
+    pub src_base: Signal<In, Bits<16>>,
+    pub stride: Signal<In, Bits<16>>,
+    pub rows: Signal<In, Bits<11>>,
+    pub words: Signal<In, Bits<10>>,
+    pub read_valid: Signal<Out, Bit>,
+    pub read_ready: Signal<In, Bit>,
+    pub read_address: Signal<Out, Bits<16>>,
+    pub read_data: Vec<Signal<In, Bits<16>>>,
+    pub arrival_valid: Signal<Out, Bit>,
+    pub arrival_first: Signal<Out, Bit>,
+    pub arrival_last: Signal<Out, Bit>,
+    pub issue: Signal<In, Bit>,
+    pub hold: Signal<In, Bit>,
+    pub issue_last: Signal<Out, Bit>,
+    pub word_valid: Signal<Out, Bit>,
+    pub word_data: Vec<Signal<Out, Bits<16>>>,
+    free: Signal<Local, Bit>,
+    request: Signal<Local, Bit>,
+    release: Signal<Local, Bit>,
+    close: Signal<Local, Bit>,
+    rows_left: DFF<Bits<11>>,
+    row_base: DFF<Bits<16>>,
+    next_address: DFF<Bits<16>>,
+    word: DFF<Bits<10>>,
+    pending: DFF<Bit>,
+    pending_first: DFF<Bit>,
+    pending_last: DFF<Bit>,
+    address: DFF<Bits<16>>,
+    flight_valid: DFF<Bit>,
+    flight_first: DFF<Bit>,
+    flight_last: DFF<Bit>,
+    here_valid: DFF<Bit>,
+    here_first: DFF<Bit>,
+    here_last: DFF<Bit>,
+    level: DFF<Bits<10>>,
+    open_rows: DFF<Bits<5>>,
+    write_pointer: DFF<Bits<9>>,
+    read_pointer: DFF<Bits<9>>,
+    issue_word: DFF<Bits<10>>,
+    issued_1: DFF<Bit>,
+    issued_2: DFF<Bit>,
+    ring: Ram<16>,
+    _columns: usize,
+}
+
+impl RowBuffer {
+    /// A buffer of words of `columns` 16-bit values.
+    pub fn new(columns: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            start: Signal::default(),
+            src_base: Signal::default(),
+            stride: Signal::default(),
+            rows: Signal::default(),
+            words: Signal::default(),
+            read_valid: Signal::default(),
+            read_ready: Signal::default(),
+            read_address: Signal::default(),
+            read_data: ports(columns),
+            arrival_valid: Signal::default(),
+            arrival_first: Signal::default(),
+            arrival_last: Signal::default(),
+            issue: Signal::default(),
+            hold: Signal::default(),
+            issue_last: Signal::default(),
+            word_valid: Signal::default(),
+            word_data: ports(columns),
+            free: Signal::default(),
+            request: Signal::default(),
+            release: Signal::default(),
+            close: Signal::default(),
+            rows_left: DFF::default(),
+            row_base: DFF::default(),
+            next_address: DFF::default(),
+            word: DFF::default(),
+            pending: DFF::default(),
+            pending_first: DFF::default(),
+            pending_last: DFF::default(),
+            address: DFF::default(),
+            flight_valid: DFF::default(),
+            flight_first: DFF::default(),
+            flight_last: DFF::default(),
+            here_valid: DFF::default(),
+            here_first: DFF::default(),
+            here_last: DFF::default(),
+            level: DFF::default(),
+            open_rows: DFF::default(),
+            write_pointer: DFF::default(),
+            read_pointer: DFF::default(),
+            issue_word: DFF::default(),
+            issued_1: DFF::default(),
+            issued_2: DFF::default(),
+            ring: Ram::new("RowRing", columns, 1, BUFFER_WORDS, RamStyle::Block),
+            _columns: columns,
+        }
+    }
+}
+
+impl Logic for RowBuffer {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            rows_left,
+            row_base,
+            next_address,
+            word,
+            pending,
+            pending_first,
+            pending_last
+        );
+        dff_setup!(
+            self,
+            clock,
+            address,
+            flight_valid,
+            flight_first,
+            flight_last,
+            here_valid,
+            here_first
+        );
+        dff_setup!(
+            self,
+            clock,
+            here_last,
+            level,
+            open_rows,
+            write_pointer,
+            read_pointer,
+            issue_word
+        );
+        dff_setup!(self, clock, issued_1, issued_2);
+        self.ring.clock.next = self.clock.val();
+        // Requests: a row opens only while fewer than 16 are open, a word is asked for only while the ring has a place.
+        self.free.next = !self.pending.q.val() | self.read_ready.val();
+        self.request.next = self.free.val()
+            & self.rows_left.q.val().any()
+            & !self.level.q.val().get_bit(9)
+            & (self.word.q.val().any() | !self.open_rows.q.val().get_bit(4));
+        if self.free.val() {
+            self.pending.d.next = self.request.val();
+        }
+        if self.request.val() {
+            self.address.d.next = self.next_address.q.val();
+            self.pending_first.d.next = !self.word.q.val().any();
+            self.pending_last.d.next = self.word.q.val() + 1 == self.words.val();
+            self.next_address.d.next = self.next_address.q.val() + 1;
+            self.word.d.next = self.word.q.val() + 1;
+            if self.word.q.val() + 1 == self.words.val() {
+                self.word.d.next = 0.into();
+                self.rows_left.d.next = self.rows_left.q.val() - 1;
+                self.row_base.d.next = self.row_base.q.val() + self.stride.val();
+                self.next_address.d.next = self.row_base.q.val() + self.stride.val();
+            }
+        }
+        self.read_valid.next = self.pending.q.val();
+        self.read_address.next = self.address.q.val();
+        // Arrivals.
+        self.flight_valid.d.next = self.pending.q.val() & self.read_ready.val();
+        self.flight_first.d.next = self.pending_first.q.val();
+        self.flight_last.d.next = self.pending_last.q.val();
+        self.here_valid.d.next = self.flight_valid.q.val();
+        self.here_first.d.next = self.flight_first.q.val();
+        self.here_last.d.next = self.flight_last.q.val();
+        self.arrival_valid.next = self.here_valid.q.val();
+        self.arrival_first.next = self.here_first.q.val();
+        self.arrival_last.next = self.here_last.q.val();
+        if self.here_valid.q.val() {
+            self.write_pointer.d.next = self.write_pointer.q.val() + 1;
+        }
+        // Second reading.
+        self.issue_last.next = self.issue_word.q.val() + 1 == self.words.val();
+        self.release.next = self.issue.val() & !self.hold.val();
+        self.close.next = self.release.val() & self.issue_last.val();
+        if self.release.val() {
+            self.read_pointer.d.next = self.read_pointer.q.val() + 1;
+            self.issue_word.d.next = self.issue_word.q.val() + 1;
+        }
+        if self.close.val() {
+            self.issue_word.d.next = 0.into();
+        }
+        self.issued_1.d.next = self.issue.val();
+        self.issued_2.d.next = self.issued_1.q.val();
+        self.word_valid.next = self.issued_2.q.val();
+        // Words and rows inside.
+        if self.request.val() & !self.release.val() {
+            self.level.d.next = self.level.q.val() + 1;
+        }
+        if self.release.val() & !self.request.val() {
+            self.level.d.next = self.level.q.val() - 1;
+        }
+        if self.request.val() & !self.word.q.val().any() & !self.close.val() {
+            self.open_rows.d.next = self.open_rows.q.val() + 1;
+        }
+        if self.close.val() & !(self.request.val() & !self.word.q.val().any()) {
+            self.open_rows.d.next = self.open_rows.q.val() - 1;
+        }
+        self.ring.write_enable[0].next = self.here_valid.q.val();
+        self.ring.write_address.next = bit_cast::<16, 9>(self.write_pointer.q.val());
+        self.ring.read_address.next = bit_cast::<16, 9>(self.read_pointer.q.val());
+        for c in 0..self._columns {
+            self.ring.write_data[c].next = self.read_data[c].val();
+            self.word_data[c].next = self.ring.read_data[c].val();
+        }
+        if self.start.val() {
+            self.rows_left.d.next = self.rows.val();
+            self.row_base.d.next = self.src_base.val();
+            self.next_address.d.next = self.src_base.val();
+            self.word.d.next = 0.into();
+        }
+        if self.reset.val() {
+            self.rows_left.d.next = 0.into();
+            self.word.d.next = 0.into();
+            self.pending.d.next = false;
+            self.flight_valid.d.next = false;
+            self.here_valid.d.next = false;
+            self.level.d.next = 0.into();
+            self.open_rows.d.next = 0.into();
+            self.write_pointer.d.next = 0.into();
+            self.read_pointer.d.next = 0.into();
+            self.issue_word.d.next = 0.into();
+            self.issued_1.d.next = false;
+            self.issued_2.d.next = false;
+        }
+    }
+}

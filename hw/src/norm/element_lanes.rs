@@ -1,0 +1,207 @@
+//! Normalised elements of a word: `numerics::layer_norm::element` in C lanes, one word a cycle.
+//!
+//! ```text
+//! lanes, scale --> [(x << 10) - mean] --> [* factor: 2] --> [+ half] --> [>> 8s] --> [>> 1s] --> [saturate] --> done, bytes
+//! ```
+//!
+//! Narrow: a byte in `-128..=127`. Wide: 15 bits, of which `low` chooses the plane (`x = 128 * high + low`). `done` comes
+//! [`LATENCY_CYCLES`] cycles after `valid`. All inputs belong to the word; the cell never stalls.
+
+use crate::numerics::byte_planes;
+use crate::numerics::layer_norm::{element, RowScale as Scale};
+use crate::primitives::leaf::{ports, signed, unsigned, valid_text, Pipeline};
+use rust_hdl::prelude::*;
+
+/// Cycles from `valid` to `done`.
+pub const LATENCY_CYCLES: usize = 7;
+
+/// The cell; see the module.
+#[derive(LogicBlock)]
+pub struct ElementLanes {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub valid: Signal<In, Bit>,
+    pub lanes: Vec<Signal<In, Bits<16>>>,
+    pub mean: Signal<In, Bits<27>>,
+    pub factor: Signal<In, Bits<17>>,
+    pub shift: Signal<In, Bits<6>>,
+    pub wide: Signal<In, Bit>,
+    pub low: Signal<In, Bit>,
+    pub done: Signal<Out, Bit>,
+    pub bytes: Vec<Signal<Out, Bits<8>>>,
+    _results: Pipeline<Vec<u8>>,
+}
+
+impl ElementLanes {
+    /// A cell of `columns` lanes.
+    pub fn new(columns: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            valid: Signal::default(),
+            lanes: ports(columns),
+            mean: Signal::default(),
+            factor: Signal::default(),
+            shift: Signal::default(),
+            wide: Signal::default(),
+            low: Signal::default(),
+            done: Signal::default(),
+            bytes: ports(columns),
+            _results: Pipeline::new(LATENCY_CYCLES),
+        }
+    }
+
+    fn byte(&self, x: i16, row: &Scale) -> u8 {
+        let y = element(x, row, self.wide.val());
+        match (self.wide.val(), self.low.val()) {
+            (false, _) => y as u8,
+            (true, false) => byte_planes(y).0 as u8,
+            (true, true) => byte_planes(y).1 as u8,
+        }
+    }
+
+    fn take_word(&self) -> Option<Vec<u8>> {
+        let row = Scale {
+            mean: signed(self.mean.val().index() as u64, 27) as i32,
+            factor: self.factor.val().index() as u32,
+            shift: self.shift.val().index() as u32,
+        };
+        let lanes = self.lanes.iter();
+        self.valid.val().then(|| {
+            lanes
+                .map(|lane| self.byte(lane.val().index() as i16, &row))
+                .collect()
+        })
+    }
+
+    fn lane_text(lane: usize) -> String {
+        LANE_TEXT.replace("_n", &format!("_{lane}"))
+    }
+}
+
+/// Flags and shifts that travel with the word. Beyond 47 every shift gives 0, like 47.
+const WORD_TEXT: &str = "\
+reg [16:0] factor_1;
+reg [5:0] shift_1, shift_2, shift_3;
+reg [5:0] shift_4;
+reg [2:0] shift_5;
+reg [5:0] wide_flags, low_flags;
+wire [47:0] half = (shift_3 == 6'd0) ? 48'd0 : 48'd1 << (shift_3 - 6'd1);
+always @(posedge clock) begin
+  factor_1 <= factor;
+  shift_1 <= (shift > 6'd47) ? 6'd47 : shift;
+  shift_2 <= shift_1;
+  shift_3 <= shift_2;
+  shift_4 <= shift_3;
+  shift_5 <= shift_4[2:0];
+  wide_flags <= {wide_flags[4:0], wide};
+  low_flags <= {low_flags[4:0], low};
+end
+";
+
+const LANE_TEXT: &str = "\
+reg [7:0] byte_n;
+initial byte_n = 8'd0;
+reg signed [26:0] centred_n;
+wire signed [44:0] centred_wide_n = {{18{centred_n[26]}}, centred_n};
+wire signed [44:0] factor_wide_n = {28'd0, factor_1};
+reg signed [44:0] product_n, product_held_n;
+reg signed [47:0] rounded_n, coarse_n, fine_n;
+wire too_high_n = ~fine_n[47] & (wide_flags[5] ? fine_n > 48'sd16319 : fine_n > 48'sd127);
+wire too_low_n = fine_n[47] & (wide_flags[5] ? fine_n < -48'sd16319 : fine_n < -48'sd128);
+wire [14:0] limit_n = wide_flags[5] ? 15'd16319 : 15'd127;
+wire [14:0] floor_n = wide_flags[5] ? 15'd16449 : 15'd32640;
+wire [14:0] y_n = too_high_n ? limit_n : too_low_n ? floor_n : fine_n[14:0];
+wire [14:0] shifted_n = y_n + 15'd64;
+wire [7:0] low_byte_n = {~shifted_n[6], ~shifted_n[6], shifted_n[5:0]};
+wire [7:0] wide_byte_n = low_flags[5] ? low_byte_n : shifted_n[14:7];
+always @(posedge clock) begin
+  centred_n <= {lanes_n[15], lanes_n, 10'd0} - mean;
+  product_n <= centred_wide_n * factor_wide_n;
+  product_held_n <= product_n;
+  rounded_n <= {{3{product_held_n[44]}}, product_held_n} + half;
+  coarse_n <= rounded_n >>> {shift_4[5:3], 3'd0};
+  fine_n <= coarse_n >>> shift_5;
+  if (loads) byte_n <= wide_flags[5] ? wide_byte_n : y_n[7:0];
+end
+assign bytes_n = byte_n;
+";
+
+impl Logic for ElementLanes {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let word = self.take_word();
+        let result = self._results.step(word);
+        self.done.next = result.is_some() && !self.reset.val();
+        for (out, byte) in self.bytes.iter_mut().zip(result.iter().flatten()) {
+            out.next = u64::from(*byte).into();
+        }
+        if self.reset.val() {
+            self._results.clear();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.done.connect();
+        self.bytes.iter_mut().for_each(|out| out.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        let columns = self.lanes.len();
+        let lanes: String = (0..columns).map(Self::lane_text).collect();
+        let flow = valid_text(LATENCY_CYCLES);
+        Verilog::Custom(format!(
+            "// module: ElementLanes_c{columns}\n{flow}{WORD_TEXT}{lanes}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::{tick, Rng};
+    use std::collections::VecDeque;
+
+    fn want(lanes: &[i16], row: &Scale, wide: bool, low: bool) -> Vec<u8> {
+        let plane = |y| if low { byte_planes(y).1 } else { byte_planes(y).0 };
+        let byte = |&x: &i16| match wide {
+            true => plane(element(x, row, true)) as u8,
+            false => element(x, row, false) as u8,
+        };
+        lanes.iter().map(byte).collect()
+    }
+
+    #[test]
+    fn bytes_of_a_word_a_cycle_in_every_mode() {
+        let mut rng = Rng::new(31);
+        let mut cell = ElementLanes::new(4);
+        let (mut expected, mut compared) = (VecDeque::new(), 0);
+        cell.connect_all();
+        for _ in 0..8_000 {
+            let lanes: Vec<i16> = (0..4).map(|_| rng.next_u64() as i16).collect();
+            let mean = signed(rng.bits(26), 26) as i32;
+            let (factor, shift) = (rng.bits(17) as u32, rng.bits(6) as u32);
+            let row = Scale { mean, factor, shift };
+            (cell.wide.next, cell.low.next) = (rng.chance(50), rng.chance(50));
+            cell.valid.next = rng.chance(80);
+            for (port, x) in cell.lanes.iter_mut().zip(&lanes) {
+                port.next = unsigned(i64::from(*x), 16).into();
+            }
+            cell.mean.next = unsigned(i64::from(mean), 27).into();
+            cell.factor.next = u64::from(factor).into();
+            cell.shift.next = u64::from(shift).into();
+            if cell.valid.next {
+                expected.push_back(want(&lanes, &row, cell.wide.next, cell.low.next));
+            }
+            tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
+            if cell.done.val() {
+                let got: Vec<u8> = cell.bytes.iter().map(|b| b.val().index() as u8).collect();
+                assert_eq!(Some(got), expected.pop_front());
+                compared += 1;
+            }
+        }
+        assert!(compared > 6_000 && expected.len() < LATENCY_CYCLES, "{compared}");
+    }
+}

@@ -1,0 +1,227 @@
+//! Sum and sum of squares of a row that arrives C values a cycle, exact.
+//!
+//! ```text
+//! S = sum x        30 bits, two's complement
+//! Q = sum x^2      44 bits
+//!
+//! lanes --> [x, x^2] --> [tree, log2(C) levels] --> [+ accumulator] --> done, sum, squares
+//! ```
+//!
+//! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. Rows may follow each other directly. The
+//! sums are exact for rows of up to 2^14 values, more than a command can name.
+
+use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
+use rust_hdl::prelude::*;
+
+/// Bits of the sum.
+pub const SUM_BITS: u32 = 30;
+/// Bits of the sum of squares.
+pub const SQUARES_BITS: u32 = 44;
+
+/// Cycles from a row's last word to `done`.
+pub fn latency_cycles(columns: usize) -> usize {
+    2 + columns.ilog2() as usize
+}
+
+/// The cell; see the module.
+#[derive(LogicBlock)]
+pub struct RowStatistics {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub valid: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub last: Signal<In, Bit>,
+    pub lanes: Vec<Signal<In, Bits<16>>>,
+    pub done: Signal<Out, Bit>,
+    pub sum: Signal<Out, Bits<30>>,
+    pub squares_low: Signal<Out, Bits<32>>,
+    pub squares_high: Signal<Out, Bits<12>>,
+    _sums: (i64, u64),
+    _results: Pipeline<(i64, u64)>,
+}
+
+impl RowStatistics {
+    /// A cell for words of `columns` values.
+    pub fn new(columns: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            valid: Signal::default(),
+            first: Signal::default(),
+            last: Signal::default(),
+            lanes: ports(columns),
+            done: Signal::default(),
+            sum: Signal::default(),
+            squares_low: Signal::default(),
+            squares_high: Signal::default(),
+            _sums: (0, 0),
+            _results: Pipeline::new(latency_cycles(columns)),
+        }
+    }
+
+    /// Adds the word to the row's sums; they are the result with the last word.
+    fn take_word(&mut self) -> Option<(i64, u64)> {
+        if !self.valid.val() {
+            return None;
+        }
+        if self.first.val() {
+            self._sums = (0, 0);
+        }
+        for lane in &self.lanes {
+            let x = signed(lane.val().index() as u64, 16);
+            self._sums.0 += x;
+            self._sums.1 += (x * x) as u64;
+        }
+        self._sums.0 = signed(unsigned(self._sums.0, SUM_BITS), SUM_BITS);
+        self._sums.1 &= (1 << SQUARES_BITS) - 1;
+        self.last.val().then_some(self._sums)
+    }
+
+    fn node_text(level: usize, node: usize) -> String {
+        let (sum_top, square_top, sign) = (15 + level, 30 + level, 14 + level);
+        let (below, a, b) = (level - 1, 2 * node, 2 * node + 1);
+        format!(
+            "reg [{sum_top}:0] sum_{level}_{node};\nreg [{square_top}:0] square_{level}_{node};\n\
+             always @(posedge clock) begin\n  \
+             sum_{level}_{node} <= {{sum_{below}_{a}[{sign}], sum_{below}_{a}}} + {{sum_{below}_{b}[{sign}], sum_{below}_{b}}};\n  \
+             square_{level}_{node} <= {{1'b0, square_{below}_{a}}} + {{1'b0, square_{below}_{b}}};\nend\n"
+        )
+    }
+
+    fn input_text(lane: usize) -> String {
+        format!(
+            "reg [15:0] sum_0_{lane};\nreg [30:0] square_0_{lane};\n\
+             wire signed [31:0] wide_{lane} = {{{{16{{lanes_{lane}[15]}}}}, lanes_{lane}}};\n\
+             wire signed [31:0] product_{lane} = wide_{lane} * wide_{lane};\n\
+             always @(posedge clock) begin\n  sum_0_{lane} <= lanes_{lane};\n  square_0_{lane} <= product_{lane}[30:0];\nend\n"
+        )
+    }
+
+    fn accumulator_text(levels: usize) -> String {
+        let (sum_top, square_top) = (15 + levels, 30 + levels);
+        format!(
+            "reg [29:0] sum_total;\nreg [43:0] square_total;\nreg [29:0] sum_result;\nreg [43:0] square_result;\n\
+             wire [29:0] sum_word = {{{{{sum_fill}{{sum_{levels}_0[{sum_top}]}}}}, sum_{levels}_0}};\n\
+             wire [43:0] square_word = {{{square_fill}'d0, square_{levels}_0}};\n\
+             wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + sum_word;\n\
+             wire [43:0] square_next = (restart ? 44'd0 : square_total) + square_word;\n\
+             assign sum = sum_result;\nassign {{squares_high, squares_low}} = square_result;\n\
+             initial begin\n  sum_total = 30'd0;\n  square_total = 44'd0;\n  sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
+             always @(posedge clock) begin\n  \
+             if (reset) begin\n    sum_total <= 30'd0;\n    square_total <= 44'd0;\n  \
+             end else if (word) begin\n    sum_total <= sum_next;\n    square_total <= square_next;\n  end\n  \
+             if (loads) begin\n    sum_result <= sum_next;\n    square_result <= square_next;\n  end\nend\n",
+            sum_fill = 29 - sum_top,
+            square_fill = 43 - square_top,
+        )
+    }
+}
+
+impl Logic for RowStatistics {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let word = self.take_word();
+        let result = self._results.step(word);
+        self.done.next = result.is_some() && !self.reset.val();
+        if let Some((sum, squares)) = result {
+            self.sum.next = unsigned(sum, SUM_BITS).into();
+            self.squares_low.next = (squares & 0xffff_ffff).into();
+            self.squares_high.next = (squares >> 32).into();
+        }
+        if self.reset.val() {
+            self._results.clear();
+            self._sums = (0, 0);
+        }
+    }
+
+    fn connect(&mut self) {
+        self.done.connect();
+        self.sum.connect();
+        self.squares_low.connect();
+        self.squares_high.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        let columns = self.lanes.len();
+        let levels = columns.ilog2() as usize;
+        let flow = row_flow_text(latency_cycles(columns));
+        let inputs: String = (0..columns).map(Self::input_text).collect();
+        let tree: String = (1..=levels)
+            .flat_map(|level| (0..columns >> level).map(move |node| Self::node_text(level, node)))
+            .collect();
+        Verilog::Custom(format!(
+            "// module: RowStatistics_c{columns}\n{flow}{inputs}{tree}{}",
+            Self::accumulator_text(levels)
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::{tick, Rng};
+
+    fn value(rng: &mut Rng, round: u32) -> i64 {
+        match round % 4 {
+            0 => i64::from(i16::MIN),
+            1 => i64::from(i16::MAX),
+            _ => i64::from(rng.next_u64() as i16),
+        }
+    }
+
+    #[test]
+    fn sums_are_exact_for_extreme_and_random_rows_back_to_back() {
+        let mut rng = Rng::new(11);
+        let mut cell = RowStatistics::new(8);
+        let (mut want, mut compared, mut round) = (std::collections::VecDeque::new(), 0, 0);
+        let (mut left, mut row) = (0u32, (0i64, 0u64));
+        cell.connect_all();
+        for _ in 0..12_000 {
+            cell.valid.next = rng.chance(80);
+            if cell.valid.next {
+                cell.first.next = left == 0;
+                if left == 0 {
+                    (left, row, round) = (1 + rng.below(12) as u32, (0, 0), round + 1);
+                }
+                for lane in cell.lanes.iter_mut() {
+                    let x = value(&mut rng, round);
+                    lane.next = unsigned(x, 16).into();
+                    row = (row.0 + x, row.1 + (x * x) as u64);
+                }
+                left -= 1;
+                cell.last.next = left == 0;
+                if left == 0 {
+                    want.push_back(row);
+                }
+            }
+            tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
+            if cell.done.val() {
+                let squares =
+                    cell.squares_low.val().index() as u64 | (cell.squares_high.val().index() as u64) << 32;
+                let got = (signed(cell.sum.val().index() as u64, 30), squares);
+                assert_eq!(Some(got), want.pop_front());
+                compared += 1;
+            }
+        }
+        assert!(compared > 1_000, "{compared}");
+    }
+
+    #[test]
+    fn the_result_comes_after_the_stated_latency() {
+        for columns in [4, 8, 32] {
+            let mut cell = RowStatistics::new(columns);
+            let mut cycles = 0;
+            cell.connect_all();
+            (cell.valid.next, cell.first.next, cell.last.next) = (true, true, true);
+            while !cell.done.val() {
+                tick(&mut cell, |c, level| c.clock.next = level.into()).unwrap();
+                cell.valid.next = false;
+                cycles += 1;
+                assert!(cycles < 100);
+            }
+            assert_eq!(cycles, latency_cycles(columns));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What hand-written leaf cells share: values in flight, vectors of ports, and pieces of Verilog text.
+//!
+//! A pipelined cell takes its inputs with `valid` and shows the result with `done`, a fixed number of cycles later. Its data
+//! outputs change only then, so an idle cell costs neither switching nor simulation time.
+//!
+//! ```text
+//! valid, inputs --> [1] --> [2] --> ... --> [latency] --> done, outputs
+//! ```
+
+use rust_hdl::prelude::*;
+
+/// The results in flight of a cell with a latency in cycles.
+pub struct Pipeline<T> {
+    stages: Vec<Option<T>>,
+    head: usize,
+}
+
+impl<T> Pipeline<T> {
+    /// A pipeline whose output register shows a result `latency` cycles after its inputs, at least one.
+    pub fn new(latency: usize) -> Self {
+        Self {
+            stages: (1..latency).map(|_| None).collect(),
+            head: 0,
+        }
+    }
+
+    /// Clock edge: takes what enters, returns what the output register loads.
+    pub fn step(&mut self, input: Option<T>) -> Option<T> {
+        if self.stages.is_empty() {
+            return input;
+        }
+        let output = std::mem::replace(&mut self.stages[self.head], input);
+        self.head = (self.head + 1) % self.stages.len();
+        output
+    }
+
+    /// Forgets everything in flight.
+    pub fn clear(&mut self) {
+        self.stages.iter_mut().for_each(|stage| *stage = None);
+    }
+}
+
+/// `count` unconnected ports.
+pub fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+/// Sign-extends the low `bits` bits.
+pub fn signed(value: u64, bits: u32) -> i64 {
+    (value << (64 - bits)) as i64 >> (64 - bits)
+}
+
+/// The low `bits` bits of a two's complement value.
+pub fn unsigned(value: i64, bits: u32) -> u64 {
+    value as u64 & (u64::MAX >> (64 - bits))
+}
+
+/// Verilog: the shift register from `valid` to `done`; `loads` is high in the cycle before `done`.
+pub fn valid_text(latency: usize) -> String {
+    let (last, loads) = match latency {
+        1 => ("valid".into(), "valid".into()),
+        _ => (
+            format!("{{in_flight[{}:0], valid}}", latency - 2),
+            format!("in_flight[{}]", latency - 2),
+        ),
+    };
+    let top = latency - 1;
+    format!(
+        "reg [{top}:0] in_flight;\ninitial in_flight = {latency}'d0;\nwire loads = {loads};\nassign done = in_flight[{top}];\n\
+         always @(posedge clock)\n  if (reset) in_flight <= {latency}'d0;\n  else in_flight <= {last};\n"
+    )
+}
+
+/// Verilog: the flags of a cell that reduces rows (`valid`, `first`, `last` enter with every word), `latency` at least 3.
+///
+/// `word`, `restart` and `loads` say what the accumulator does: take a word, begin anew with it, load the result.
+pub fn row_flow_text(latency: usize) -> String {
+    let (top, below, bits) = (latency - 2, latency - 3, latency - 1);
+    format!(
+        "reg [{top}:0] word_flags;\nreg [{top}:0] first_flags;\nreg [{top}:0] last_flags;\nreg finished;\n\
+         wire word = word_flags[{top}];\nwire restart = first_flags[{top}];\nwire loads = word & last_flags[{top}];\n\
+         assign done = finished;\n\
+         initial begin\n  word_flags = {bits}'d0;\n  first_flags = {bits}'d0;\n  last_flags = {bits}'d0;\n  finished = 1'b0;\nend\n\
+         always @(posedge clock) begin\n  word_flags <= reset ? {bits}'d0 : {{word_flags[{below}:0], valid}};\n  \
+         first_flags <= {{first_flags[{below}:0], first}};\n  last_flags <= {{last_flags[{below}:0], last}};\n  \
+         finished <= loads & ~reset;\nend\n"
+    )
+}
+
+/// Verilog: `name_0` in the lowest bits up to `name_{count-1}` in the highest, joined.
+pub fn joined(name: &str, count: usize) -> String {
+    let lanes: Vec<String> = (0..count).rev().map(|lane| format!("{name}_{lane}")).collect();
+    format!("{{{}}}", lanes.join(", "))
+}
+
+/// Verilog: the outputs `name_0` .. from the `width`-bit slices of `source`, lowest first.
+pub fn split_text(name: &str, count: usize, width: usize, source: &str) -> String {
+    let slice = |lane: usize| format!("{source}[{}:{}]", (lane + 1) * width - 1, lane * width);
+    (0..count)
+        .map(|lane| format!("assign {name}_{lane} = {};\n", slice(lane)))
+        .collect()
+}
+
+/// Verilog: a table of `width` bits as a memory with initial contents.
+pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item = u64>) -> String {
+    let last = entries.len() - 1;
+    let lines: String = entries
+        .enumerate()
+        .map(|(i, value)| format!("  {name}[{i}] = {width}'d{value};\n"))
+        .collect();
+    format!(
+        "(* rom_style = \"distributed\" *) reg [{}:0] {name} [0:{last}];\ninitial begin\n{lines}end\n",
+        width - 1
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_leaves_after_the_latency() {
+        for latency in 1..5 {
+            let mut pipeline = Pipeline::new(latency);
+            let seen: Vec<_> = (0..10).map(|i| pipeline.step(Some(i))).collect();
+            assert_eq!(seen[latency - 1], Some(0));
+            assert!(seen[..latency - 1].iter().all(Option::is_none));
+            pipeline.clear();
+            assert!((1..latency).all(|_| pipeline.step(None::<i32>).is_none()));
+        }
+    }
+
+    #[test]
+    fn signs_survive_the_round_trip() {
+        for value in [-64i64, -1, 0, 63] {
+            assert_eq!(signed(unsigned(value, 7), 7), value);
+        }
+    }
+}
