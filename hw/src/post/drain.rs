@@ -270,7 +270,7 @@ impl Logic for DrainUnit {
         if self.drainer.block_last.val() {
             self.releases.d.next = 1.into();
         }
-        self.parameters.release.next = self.releases.q.val().get_bit(0);
+        self.parameters.free_block.next = self.releases.q.val().get_bit(0);
         self.parameters.bias_bank.next = self.settings.bias_bank.val();
         self.parameters.mantissa_bank.next = self.settings.mantissa_bank.val();
         self.parameters.factor_bank.next = self.settings.factor_bank.val();

@@ -1,13 +1,13 @@
 //! Parameter store: blocks of post-processing parameters from the weight stream, held until the lanes have used them.
 //!
 //! A block is C channels in `64 / R` stream words. Up to [`parameter_memory::BANKS`] blocks are held; a word is taken whenever a
-//! bank is free (`parameter_ready` is a register). `block_loaded` pulses one cycle after a block's last word, `release` gives the
+//! bank is free (`parameter_ready` is a register). `block_loaded` pulses one cycle after a block's last word, `free_block` gives the
 //! oldest block back. Banks are used in turn from 0, by writer and reader alike. Reads take
 //! [`parameter_memory::LATENCY_CYCLES`] cycles, every cycle, each field with its own bank.
 //!
 //! ```text
 //! parameter_* --> [word, bank counters] --> [memory] --> bias, mantissa, factor
-//! release ------> [blocks held]              ^-- bias_bank, mantissa_bank, factor_bank
+//! free_block ------> [blocks held]              ^-- bias_bank, mantissa_bank, factor_bank
 //! ```
 
 use super::parameter_memory::{ParameterMemory, BANKS};
@@ -25,7 +25,7 @@ pub struct Parameters {
     /// A whole block has become readable.
     pub block_loaded: Signal<Out, Bit>,
     /// The oldest block is not needed any more.
-    pub release: Signal<In, Bit>,
+    pub free_block: Signal<In, Bit>,
     pub bias_bank: Signal<In, Bits<2>>,
     pub mantissa_bank: Signal<In, Bits<2>>,
     pub factor_bank: Signal<In, Bits<2>>,
@@ -58,7 +58,7 @@ impl Parameters {
             parameter_ready: Signal::default(),
             parameter_data: (0..bytes).map(|_| Signal::default()).collect(),
             block_loaded: Signal::default(),
-            release: Signal::default(),
+            free_block: Signal::default(),
             bias_bank: Signal::default(),
             mantissa_bank: Signal::default(),
             factor_bank: Signal::default(),
@@ -96,9 +96,9 @@ impl Logic for Parameters {
             self.word.d.next = self.word.q.val() + 1;
         }
         self.held_next.next = self.held.q.val();
-        if self.complete.val() & !self.release.val() {
+        if self.complete.val() & !self.free_block.val() {
             self.held_next.next = self.held.q.val() + 1;
-        } else if !self.complete.val() & self.release.val() {
+        } else if !self.complete.val() & self.free_block.val() {
             self.held_next.next = self.held.q.val() - 1;
         }
         self.held.d.next = self.held_next.val();
@@ -162,7 +162,7 @@ mod tests {
             for (port, &byte) in store.parameter_data.iter_mut().zip(&word) {
                 port.next = u64::from(byte).into();
             }
-            store.release.next = released;
+            store.free_block.next = released;
             store.bias_bank.next = reader.into();
             store.mantissa_bank.next = reader.into();
             store.factor_bank.next = reader.into();
@@ -220,7 +220,7 @@ mod tests {
         .run(0..4, 25_000, |u, rng, cycle| {
             u.reset.next = cycle % 5_000 == 4_999;
             u.parameter_valid.next = rng.chance(70);
-            u.release.next = rng.chance(15);
+            u.free_block.next = rng.chance(15);
             u.parameter_data
                 .iter_mut()
                 .for_each(|port| port.next = rng.bits(8).into());
