@@ -213,8 +213,8 @@ impl Logic for LaneSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cosim::Lockstep;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
     use std::collections::VecDeque;
 
     #[derive(Clone, Copy, Default)]
@@ -276,25 +276,22 @@ mod tests {
     fn every_setting_arrives_in_its_cycle() {
         let mut uut = LaneSettings::default();
         uut.connect_all();
-        let mut random = Random::new(12);
+        let mut rng = Rng::new(12);
         let mut history = VecDeque::from(vec![Slot::default(); LOOKUP_CYCLES + FACTOR_SHIFT_CYCLES + 1]);
-        for cycle in 0..20_000 {
+        for step in 0..20_000 {
             history.push_front(Slot {
-                word: random.word(),
-                lookup: random.word(),
-                exponent: random.word() & 31,
+                word: rng.bits(32) as u32,
+                lookup: rng.bits(32) as u32,
+                exponent: rng.bits(5) as u32,
             });
             history.pop_back();
             let looked_up = history[LOOKUP_CYCLES];
             drive(&mut uut, &history[0], &looked_up);
             settle(&mut uut);
-            if cycle >= history.len() {
+            if step >= history.len() {
                 check(&uut, &history);
             }
-            for level in [true, false] {
-                uut.clock.next = level.into();
-                settle(&mut uut);
-            }
+            cycle(&mut uut, |u| &mut u.clock);
         }
     }
 

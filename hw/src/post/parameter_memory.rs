@@ -183,14 +183,11 @@ impl Logic for ParameterMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cosim::Lockstep;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
 
     fn tick(memory: &mut ParameterMemory) {
-        for level in [true, false] {
-            memory.clock.next = level.into();
-            settle(memory);
-        }
+        cycle(memory, |u| &mut u.clock);
     }
 
     fn write_block(memory: &mut ParameterMemory, bank: usize, block: &[u8]) {
@@ -214,9 +211,9 @@ mod tests {
         for name in AccelConfig::names() {
             let config = AccelConfig::named(name).unwrap();
             let mut memory = ParameterMemory::new(&config);
-            let mut random = Random::new(3);
+            let mut rng = Rng::new(3);
             let blocks: Vec<Vec<u8>> = (0..BANKS)
-                .map(|_| (0..8 * config.columns).map(|_| random.word() as u8).collect())
+                .map(|_| (0..8 * config.columns).map(|_| rng.bits(8) as u8).collect())
                 .collect();
             for (bank, block) in blocks.iter().enumerate() {
                 write_block(&mut memory, bank, block);

@@ -133,9 +133,9 @@ impl Logic for Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cosim::Lockstep;
+    use crate::cosim::{Lockstep, Rng};
     use crate::post::parameter_memory::LATENCY_CYCLES;
-    use crate::post::testing::{settle, Random};
+    use crate::testbench::{cycle, settle};
     use std::collections::VecDeque;
 
     /// Streams random words at random moments and reads the oldest block whenever one is held.
@@ -150,15 +150,15 @@ mod tests {
     fn stream(config: &AccelConfig, cycles: usize) -> usize {
         let mut store = Parameters::new(config);
         store.connect_all();
-        let mut random = Random::new(11);
+        let mut rng = Rng::new(11);
         let (mut block, mut blocks): (Vec<u8>, VecDeque<Vec<u8>>) = Default::default();
         let (mut compared, mut reader, mut steady, mut released) = (0, 0u64, 0, false);
         let mut loaded = 0usize;
         for _ in 0..cycles {
             let word: Vec<u8> = (0..config.weight_word_bytes())
-                .map(|_| random.word() as u8)
+                .map(|_| rng.bits(8) as u8)
                 .collect();
-            store.parameter_valid.next = random.below(4) != 0;
+            store.parameter_valid.next = rng.below(4) != 0;
             for (port, &byte) in store.parameter_data.iter_mut().zip(&word) {
                 port.next = u64::from(byte).into();
             }
@@ -170,17 +170,14 @@ mod tests {
             if store.parameter_valid.val() && store.parameter_ready.val() {
                 block.extend(word);
             }
-            for level in [true, false] {
-                store.clock.next = level.into();
-                settle(&mut store);
-            }
+            cycle(&mut store, |u| &mut u.clock);
             loaded += usize::from(store.block_loaded.val());
             if block.len() == 8 * config.columns {
                 blocks.push_back(std::mem::take(&mut block));
             }
             assert!(blocks.len() <= BANKS && loaded == blocks.len());
             steady = if loaded == 0 { 0 } else { steady + 1 };
-            released = steady > LATENCY_CYCLES && random.below(3) == 0;
+            released = steady > LATENCY_CYCLES && rng.below(3) == 0;
             if steady > LATENCY_CYCLES {
                 compared += compare(&store, &blocks[0]);
             }

@@ -106,14 +106,11 @@ end
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cosim::Lockstep;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::cycle;
 
     fn tick(lane: &mut StoreLane) {
-        for level in [false, true] {
-            lane.clock.next = level.into();
-            settle(lane);
-        }
+        cycle(lane, |u| &mut u.clock);
     }
 
     fn check(lane: &mut StoreLane, z: i32, residual: i16, add: bool) {
@@ -150,10 +147,10 @@ mod tests {
     #[test]
     fn random_results_match_the_integer_meaning() {
         let mut lane = StoreLane::default();
-        let mut random = Random::new(2);
+        let mut rng = Rng::new(2);
         for _ in 0..20_000 {
-            let z = random.word() as i32 >> (8 + random.below(18));
-            check(&mut lane, z, random.word() as i16, random.flip());
+            let z = rng.bits(32) as i32 >> (8 + rng.below(18));
+            check(&mut lane, z, rng.bits(16) as i16, rng.chance(50));
         }
     }
 
