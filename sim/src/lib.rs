@@ -5,4 +5,8 @@ pub mod golden;
 pub mod model;
 pub mod program;
 pub mod report;
+pub mod compiler;
+pub mod golden;
+pub mod model;
+pub mod program;
 pub mod reference;
