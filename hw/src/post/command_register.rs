@@ -190,11 +190,12 @@ impl Logic for CommandRegister {
 mod tests {
     use super::*;
     use crate::control::command::{Command, MatMul, Operation, Wait, ALL_TASKS};
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
 
     /// A MatMul whose every field is random, as the encoder writes it.
-    fn random_matmul(random: &mut Random) -> (MatMul, [u32; 8]) {
-        let mut words: [u32; 8] = std::array::from_fn(|_| random.word());
+    fn random_matmul(rng: &mut Rng) -> (MatMul, [u32; 8]) {
+        let mut words: [u32; 8] = std::array::from_fn(|_| rng.bits(32) as u32);
         let masks = crate::control::command::masks(MatMul::FIELDS);
         words.iter_mut().zip(masks).for_each(|(word, mask)| *word &= mask);
         words[0] = words[0] & !15 | MatMul::OPCODE;
@@ -219,20 +220,17 @@ mod tests {
     }
 
     fn tick(register: &mut CommandRegister) {
-        for level in [true, false] {
-            register.clock.next = level.into();
-            settle(register);
-        }
+        cycle(register, |u| &mut u.clock);
     }
 
     #[test]
     fn every_field_is_where_the_encoder_puts_it() {
         let mut register = CommandRegister::default();
         register.connect_all();
-        let mut random = Random::new(6);
+        let mut rng = Rng::new(6);
         for round in 0..2_000 {
-            let (m, words) = random_matmul(&mut random);
-            let looping = random.flip().then(|| (random.word() & 31, random.word() & 0x7ff));
+            let (m, words) = random_matmul(&mut rng);
+            let looping = rng.chance(50).then(|| (rng.bits(5) as u32, rng.bits(11) as u32));
             register.finish.next = round > 0;
             offer(&mut register, &words, looping);
             assert!(register.load.val() && register.command_ready.val());
@@ -281,8 +279,8 @@ mod tests {
     fn a_held_command_stays_until_it_finishes() {
         let mut register = CommandRegister::default();
         register.connect_all();
-        let mut random = Random::new(8);
-        let (first, words) = random_matmul(&mut random);
+        let mut rng = Rng::new(8);
+        let (first, words) = random_matmul(&mut rng);
         offer(&mut register, &words, None);
         tick(&mut register);
         let copy = Command {
@@ -304,5 +302,25 @@ mod tests {
         settle(&mut register);
         tick(&mut register);
         assert!(!register.busy.val());
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("CommandRegister", CommandRegister::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.command_valid.next = rng.chance(60);
+            u.finish.next = rng.chance(30);
+            u.command
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(32).into());
+            if rng.chance(20) {
+                u.command[4].next = 2u64.into();
+            }
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

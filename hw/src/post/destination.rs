@@ -223,7 +223,8 @@ impl Logic for Destination {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
     use std::collections::VecDeque;
 
     #[derive(Clone, Copy, Default)]
@@ -237,14 +238,14 @@ mod tests {
     }
 
     impl Slot {
-        fn random(random: &mut Random) -> Self {
+        fn random(rng: &mut Rng) -> Self {
             Self {
-                flags: random.word(),
-                row: random.word() & 0x7ff,
-                token: random.word() & 0x7ff,
-                stride: random.word() & 0x3ff,
-                word: random.word() & 0xffff,
-                group: random.word() & 0xffff,
+                flags: rng.bits(32) as u32,
+                row: rng.bits(11) as u32,
+                token: rng.bits(11) as u32,
+                stride: rng.bits(10) as u32,
+                word: rng.bits(16) as u32,
+                group: rng.bits(16) as u32,
             }
         }
 
@@ -314,21 +315,44 @@ mod tests {
     fn addresses_and_flags_arrive_in_their_cycle() {
         let mut uut = Destination::default();
         uut.connect_all();
-        let mut random = Random::new(13);
+        let mut rng = Rng::new(13);
         let mut history = VecDeque::from(vec![Slot::default(); STORE_CYCLES + 1]);
-        for cycle in 0..20_000 {
-            history.push_front(Slot::random(&mut random));
+        for step in 0..20_000 {
+            history.push_front(Slot::random(&mut rng));
             history.pop_back();
             let looked_up = history[LOOKUP_CYCLES];
             drive(&mut uut, &history[0], &looked_up);
             settle(&mut uut);
-            if cycle >= history.len() {
+            if step >= history.len() {
                 check(&uut, &history[READ_CYCLES], &history[STORE_CYCLES]);
             }
-            for level in [true, false] {
-                uut.clock.next = level.into();
-                settle(&mut uut);
-            }
+            cycle(&mut uut, |u| &mut u.clock);
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("Destination", Destination::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.valid.next = rng.chance(80);
+            u.first.next = rng.chance(50);
+            u.last.next = rng.chance(50);
+            u.row.next = rng.corner_bits(11).into();
+            u.scatter.next = rng.chance(50);
+            u.word.next = rng.corner_bits(16).into();
+            u.stride.next = rng.corner_bits(10).into();
+            u.group.next = rng.bits(16).into();
+            u.tile.next = rng.bits(4).into();
+            u.dst.next = rng.below(4).into();
+            u.add.next = rng.chance(50);
+            u.write_sums.next = rng.chance(50);
+            u.sums_address.next = rng.bits(8).into();
+            u.queue_token.next = rng.bits(11).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -33,6 +33,7 @@ use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
 use crate::memory::queue::Queue;
 use crate::primitives::delay::Delay;
+use crate::primitives::leaf::ports;
 use rust_hdl::prelude::*;
 
 /// Cycles from a slot to its write, but for the residual memory.
@@ -113,10 +114,6 @@ pub struct DrainUnit {
     _bytes: usize,
     _columns: usize,
     _groups: usize,
-}
-
-fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
 }
 
 impl DrainUnit {
@@ -270,7 +267,7 @@ impl Logic for DrainUnit {
         if self.drainer.block_last.val() {
             self.releases.d.next = 1.into();
         }
-        self.parameters.release.next = self.releases.q.val().get_bit(0);
+        self.parameters.free_block.next = self.releases.q.val().get_bit(0);
         self.parameters.bias_bank.next = self.settings.bias_bank.val();
         self.parameters.mantissa_bank.next = self.settings.mantissa_bank.val();
         self.parameters.factor_bank.next = self.settings.factor_bank.val();

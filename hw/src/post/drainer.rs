@@ -208,3 +208,205 @@ impl Logic for Drainer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
+    use std::collections::VecDeque;
+
+    /// A command as the register would show it.
+    #[derive(Clone, Copy)]
+    struct Task {
+        copy: bool,
+        rows: u64,
+        tiles: u64,
+        hold: bool,
+        grouped: bool,
+        word: u64,
+        sums: u64,
+    }
+
+    impl Task {
+        fn random(rng: &mut Rng) -> Self {
+            Self {
+                copy: rng.chance(10),
+                rows: rng.below(9),
+                tiles: 1 + rng.below(6),
+                hold: rng.chance(50),
+                grouped: rng.chance(50),
+                word: rng.bits(16),
+                sums: rng.bits(8),
+            }
+        }
+    }
+
+    /// What a slot must show; the expected ones and the seen ones are compared as a whole.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Slot {
+        row: u64,
+        valid: bool,
+        /// First, last of the group; last of the parameter block, of the command.
+        flags: [bool; 4],
+        /// Accumulator bank, parameter bank.
+        banks: [u64; 2],
+        word: u64,
+        group: u64,
+        tile: u64,
+        sums: u64,
+    }
+
+    fn seen(u: &Drainer) -> Slot {
+        Slot {
+            row: u.row.val().index() as u64,
+            valid: u.valid.val(),
+            flags: [u.first.val(), u.last.val(), u.block_last.val(), u.finish.val()],
+            banks: [u64::from(u.bank.val()), u.block.val().index() as u64],
+            word: u.word.val().index() as u64,
+            group: u.group.val().index() as u64,
+            tile: u.tile.val().index() as u64,
+            sums: u.sums_address.val().index() as u64,
+        }
+    }
+
+    /// All slots of a command; `groups` and `blocks` count since the beginning.
+    fn slots(task: &Task, per_word: u64, groups: &mut u64, blocks: &mut u64) -> Vec<Slot> {
+        let mut slots = vec![];
+        for tile in 0..task.tiles {
+            let per_word = if task.grouped { per_word } else { 1 };
+            for row in 0..task.rows.max(1) {
+                let last = row + 1 >= task.rows;
+                let end = last && tile + 1 == task.tiles;
+                slots.push(Slot {
+                    row,
+                    valid: task.rows > 0,
+                    flags: [row == 0, last, end || last && !task.hold, end],
+                    banks: [*groups % 2, *blocks % 4],
+                    word: (task.word + tile / per_word) & 0xffff,
+                    group: 1 << (tile % per_word),
+                    tile,
+                    sums: (task.sums + tile) & 0xff,
+                });
+            }
+            *groups += 1;
+            *blocks += u64::from(!task.hold || tile + 1 == task.tiles);
+        }
+        slots
+    }
+
+    /// The command register, array and parameter store around the drainer.
+    #[derive(Default)]
+    struct Surroundings {
+        task: Option<Task>,
+        expected: VecDeque<Slot>,
+        /// Groups and blocks that the commands so far have, that were offered, and that were used.
+        groups: [u64; 3],
+        blocks: [u64; 3],
+        slots: usize,
+        copies: usize,
+    }
+
+    impl Surroundings {
+        fn drive(&mut self, u: &mut Drainer, rng: &mut Rng) {
+            u.load.next = false;
+            u.busy.next = self.task.is_some();
+            if let Some(task) = self.task {
+                u.copy.next = task.copy;
+                u.empty.next = task.rows == 0;
+                u.last_row.next = task.rows.saturating_sub(1).into();
+                u.last_tile.next = (task.tiles - 1).into();
+                u.hold_parameters.next = task.hold;
+                u.grouped.next = task.grouped;
+            }
+            let mut offer = |[all, offered, used]: &mut [u64; 3], most| {
+                let offers = *offered < *all && *offered - *used < most && rng.chance(40);
+                *offered += u64::from(offers);
+                offers
+            };
+            u.group_filled.next = offer(&mut self.groups, 2);
+            u.block_loaded.next = offer(&mut self.blocks, 4);
+            u.copy_done.next = self.task.is_some_and(|task| task.copy) && rng.chance(10);
+            settle(u);
+        }
+
+        /// Compares the slot of this cycle; an empty group shows only its end.
+        fn watch(&mut self, u: &Drainer) {
+            if u.valid.val() || u.last.val() {
+                assert_eq!(Some(seen(u)), self.expected.pop_front(), "slot {}", self.slots);
+                self.slots += 1;
+                self.groups[2] += u64::from(u.last.val());
+                self.blocks[2] += u64::from(u.block_last.val());
+            }
+        }
+
+        /// The next command may follow in the very cycle in which one finishes.
+        fn load(&mut self, u: &mut Drainer, per_word: u64, rng: &mut Rng) {
+            if u.finish.val() {
+                assert!(self.expected.is_empty(), "a command finished early");
+                self.copies += usize::from(self.task.is_some_and(|task| task.copy));
+                self.task = None;
+            }
+            if self.task.is_none() && rng.chance(70) {
+                let task = Task::random(rng);
+                u.load.next = true;
+                u.first_word.next = task.word.into();
+                u.first_sums.next = task.sums.into();
+                if !task.copy {
+                    let slots = slots(&task, per_word, &mut self.groups[0], &mut self.blocks[0]);
+                    self.expected.extend(slots);
+                }
+                self.task = Some(task);
+            }
+        }
+    }
+
+    #[test]
+    fn slots_follow_the_commands() {
+        let config = AccelConfig::named("nano").unwrap();
+        let mut u = Drainer::new(&config);
+        u.connect_all();
+        let (mut rng, mut around) = (Rng::new(14), Surroundings::default());
+        for _ in 0..60_000 {
+            around.drive(&mut u, &mut rng);
+            around.watch(&u);
+            around.load(&mut u, config.groups() as u64, &mut rng);
+            cycle(&mut u, |u| &mut u.clock);
+        }
+        assert!(
+            around.slots > 10_000 && around.copies > 100,
+            "{} {}",
+            around.slots,
+            around.copies
+        );
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Drainer",
+            || Drainer::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.group_filled.next = u.group_drained.val() | (cycle % 5_000 == 1);
+            u.block_loaded.next = u.group_drained.val() | (cycle % 5_000 == 1);
+            u.copy_done.next = rng.chance(1);
+            u.load.next = u.finish.val();
+            u.busy.next = rng.chance(95);
+            u.copy.next = rng.chance(5);
+            if cycle % 64 == 0 {
+                u.first_word.next = rng.bits(16).into();
+                u.first_sums.next = rng.bits(8).into();
+                u.empty.next = rng.chance(10);
+                u.last_row.next = rng.below(6).into();
+                u.last_tile.next = rng.below(4).into();
+                u.hold_parameters.next = rng.chance(50);
+                u.grouped.next = rng.chance(50);
+            }
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
+    }
+}

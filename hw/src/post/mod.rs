@@ -13,7 +13,5 @@ pub mod post_lane;
 pub mod store;
 pub mod store_lane;
 #[cfg(test)]
-pub(crate) mod testing;
-#[cfg(test)]
 mod tests;
 pub mod value_sums;

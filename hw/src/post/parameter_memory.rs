@@ -183,13 +183,11 @@ impl Logic for ParameterMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
 
     fn tick(memory: &mut ParameterMemory) {
-        for level in [true, false] {
-            memory.clock.next = level.into();
-            settle(memory);
-        }
+        cycle(memory, |u| &mut u.clock);
     }
 
     fn write_block(memory: &mut ParameterMemory, bank: usize, block: &[u8]) {
@@ -213,9 +211,9 @@ mod tests {
         for name in AccelConfig::names() {
             let config = AccelConfig::named(name).unwrap();
             let mut memory = ParameterMemory::new(&config);
-            let mut random = Random::new(3);
+            let mut rng = Rng::new(3);
             let blocks: Vec<Vec<u8>> = (0..BANKS)
-                .map(|_| (0..8 * config.columns).map(|_| random.word() as u8).collect())
+                .map(|_| (0..8 * config.columns).map(|_| rng.bits(8) as u8).collect())
                 .collect();
             for (bank, block) in blocks.iter().enumerate() {
                 write_block(&mut memory, bank, block);
@@ -237,5 +235,25 @@ mod tests {
             }
         }
         assert_eq!(compared, 3 * 64 * (8 + 32));
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "ParameterMemory",
+            || ParameterMemory::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.write.next = cycle % 2 == 0;
+            u.write_bank.next = rng.bits(2).into();
+            u.write_word.next = rng.bits(2).into();
+            u.data.iter_mut().for_each(|port| port.next = rng.bits(8).into());
+            u.bias_bank.next = rng.bits(2).into();
+            u.mantissa_bank.next = rng.bits(2).into();
+            u.factor_bank.next = rng.bits(2).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -1,13 +1,13 @@
 //! Parameter store: blocks of post-processing parameters from the weight stream, held until the lanes have used them.
 //!
 //! A block is C channels in `64 / R` stream words. Up to [`parameter_memory::BANKS`] blocks are held; a word is taken whenever a
-//! bank is free (`parameter_ready` is a register). `block_loaded` pulses one cycle after a block's last word, `release` gives the
+//! bank is free (`parameter_ready` is a register). `block_loaded` pulses one cycle after a block's last word, `free_block` gives the
 //! oldest block back. Banks are used in turn from 0, by writer and reader alike. Reads take
 //! [`parameter_memory::LATENCY_CYCLES`] cycles, every cycle, each field with its own bank.
 //!
 //! ```text
 //! parameter_* --> [word, bank counters] --> [memory] --> bias, mantissa, factor
-//! release ------> [blocks held]              ^-- bias_bank, mantissa_bank, factor_bank
+//! free_block ------> [blocks held]              ^-- bias_bank, mantissa_bank, factor_bank
 //! ```
 
 use super::parameter_memory::{ParameterMemory, BANKS};
@@ -25,7 +25,7 @@ pub struct Parameters {
     /// A whole block has become readable.
     pub block_loaded: Signal<Out, Bit>,
     /// The oldest block is not needed any more.
-    pub release: Signal<In, Bit>,
+    pub free_block: Signal<In, Bit>,
     pub bias_bank: Signal<In, Bits<2>>,
     pub mantissa_bank: Signal<In, Bits<2>>,
     pub factor_bank: Signal<In, Bits<2>>,
@@ -58,7 +58,7 @@ impl Parameters {
             parameter_ready: Signal::default(),
             parameter_data: (0..bytes).map(|_| Signal::default()).collect(),
             block_loaded: Signal::default(),
-            release: Signal::default(),
+            free_block: Signal::default(),
             bias_bank: Signal::default(),
             mantissa_bank: Signal::default(),
             factor_bank: Signal::default(),
@@ -96,9 +96,9 @@ impl Logic for Parameters {
             self.word.d.next = self.word.q.val() + 1;
         }
         self.held_next.next = self.held.q.val();
-        if self.complete.val() & !self.release.val() {
+        if self.complete.val() & !self.free_block.val() {
             self.held_next.next = self.held.q.val() + 1;
-        } else if !self.complete.val() & self.release.val() {
+        } else if !self.complete.val() & self.free_block.val() {
             self.held_next.next = self.held.q.val() - 1;
         }
         self.held.d.next = self.held_next.val();
@@ -133,8 +133,9 @@ impl Logic for Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::{Lockstep, Rng};
     use crate::post::parameter_memory::LATENCY_CYCLES;
-    use crate::post::testing::{settle, Random};
+    use crate::testbench::{cycle, settle};
     use std::collections::VecDeque;
 
     /// Streams random words at random moments and reads the oldest block whenever one is held.
@@ -149,19 +150,19 @@ mod tests {
     fn stream(config: &AccelConfig, cycles: usize) -> usize {
         let mut store = Parameters::new(config);
         store.connect_all();
-        let mut random = Random::new(11);
+        let mut rng = Rng::new(11);
         let (mut block, mut blocks): (Vec<u8>, VecDeque<Vec<u8>>) = Default::default();
         let (mut compared, mut reader, mut steady, mut released) = (0, 0u64, 0, false);
         let mut loaded = 0usize;
         for _ in 0..cycles {
             let word: Vec<u8> = (0..config.weight_word_bytes())
-                .map(|_| random.word() as u8)
+                .map(|_| rng.bits(8) as u8)
                 .collect();
-            store.parameter_valid.next = random.below(4) != 0;
+            store.parameter_valid.next = rng.below(4) != 0;
             for (port, &byte) in store.parameter_data.iter_mut().zip(&word) {
                 port.next = u64::from(byte).into();
             }
-            store.release.next = released;
+            store.free_block.next = released;
             store.bias_bank.next = reader.into();
             store.mantissa_bank.next = reader.into();
             store.factor_bank.next = reader.into();
@@ -169,17 +170,14 @@ mod tests {
             if store.parameter_valid.val() && store.parameter_ready.val() {
                 block.extend(word);
             }
-            for level in [true, false] {
-                store.clock.next = level.into();
-                settle(&mut store);
-            }
+            cycle(&mut store, |u| &mut u.clock);
             loaded += usize::from(store.block_loaded.val());
             if block.len() == 8 * config.columns {
                 blocks.push_back(std::mem::take(&mut block));
             }
             assert!(blocks.len() <= BANKS && loaded == blocks.len());
             steady = if loaded == 0 { 0 } else { steady + 1 };
-            released = steady > LATENCY_CYCLES && random.below(3) == 0;
+            released = steady > LATENCY_CYCLES && rng.below(3) == 0;
             if steady > LATENCY_CYCLES {
                 compared += compare(&store, &blocks[0]);
             }
@@ -207,5 +205,27 @@ mod tests {
             );
         }
         block.len() / 8
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Parameters",
+            || Parameters::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.parameter_valid.next = rng.chance(70);
+            u.free_block.next = rng.chance(15);
+            u.parameter_data
+                .iter_mut()
+                .for_each(|port| port.next = rng.bits(8).into());
+            u.bias_bank.next = rng.bits(2).into();
+            u.mantissa_bank.next = rng.bits(2).into();
+            u.factor_bank.next = rng.bits(2).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

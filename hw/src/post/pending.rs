@@ -34,32 +34,44 @@ impl Logic for Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
 
     #[test]
     fn counts_what_waits() {
         let mut pending = Pending::default();
         pending.connect_all();
-        let mut random = Random::new(4);
+        let mut rng = Rng::new(4);
         let (mut waiting, mut both) = (0usize, 0usize);
-        for cycle in 0..20_000 {
-            let (add, take) = (waiting < 7 && random.flip(), waiting > 0 && random.flip());
+        for step in 0..20_000 {
+            let (add, take) = (waiting < 7 && rng.chance(50), waiting > 0 && rng.chance(50));
             pending.add.next = add;
             pending.take.next = take;
-            pending.reset.next = cycle % 1_000 == 999;
+            pending.reset.next = step % 1_000 == 999;
             settle(&mut pending);
-            assert_eq!(pending.any.val(), waiting > 0, "cycle {cycle}");
-            waiting = if cycle % 1_000 == 999 {
+            assert_eq!(pending.any.val(), waiting > 0, "step {step}");
+            waiting = if step % 1_000 == 999 {
                 0
             } else {
                 waiting + usize::from(add) - usize::from(take)
             };
             both += usize::from(add && take);
-            for level in [true, false] {
-                pending.clock.next = level.into();
-                settle(&mut pending);
-            }
+            cycle(&mut pending, |u| &mut u.clock);
         }
         assert!(both > 2_000);
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("Pending", Pending::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 500 == 499;
+            u.add.next = rng.chance(50);
+            u.take.next = rng.chance(50);
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -183,8 +183,9 @@ const VERILOG: &str = include_str!("post_lane.body.v");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cosim::{Lockstep, Rng};
     use crate::numerics::post::{post, PostSettings, SHIFT_MAX};
-    use crate::post::testing::{settle, Random};
+    use crate::testbench::cycle;
     use std::collections::VecDeque;
 
     /// One result: what goes in at its own cycles, and what must come out.
@@ -206,29 +207,29 @@ mod tests {
             post(self.sum, bias, self.mantissa, factor, &self.settings)
         }
 
-        fn random(random: &mut Random) -> Self {
-            let magnitude = random.below(32) as u32;
+        fn random(rng: &mut Rng) -> Self {
+            let magnitude = rng.below(32) as u32;
             Self {
-                sum: random.word() as i32 >> magnitude,
-                bias: random.word() as i32 >> random.below(32),
-                value_sum: random.flip().then(|| (random.word() as i32) >> 12),
-                mantissa: random.word() as u16,
-                channel_factor: random.word() as u16,
-                token_factor: random.flip().then(|| random.word() as u16),
+                sum: rng.bits(32) as i32 >> magnitude,
+                bias: rng.bits(32) as i32 >> rng.below(32),
+                value_sum: rng.chance(50).then(|| (rng.bits(32) as i32) >> 12),
+                mantissa: rng.bits(16) as u16,
+                channel_factor: rng.bits(16) as u16,
+                token_factor: rng.chance(50).then(|| rng.bits(16) as u16),
                 settings: PostSettings {
-                    pre_shift: random.below(16) as u32,
-                    shift: random.below(SHIFT_MAX as usize + 1) as u32,
-                    gelu: random.flip(),
-                    factor_shift: random.below(SHIFT_MAX as usize + 1) as u32,
-                    offset: random.word() as i8,
+                    pre_shift: rng.below(16) as u32,
+                    shift: rng.below(u64::from(SHIFT_MAX) + 1) as u32,
+                    gelu: rng.chance(50),
+                    factor_shift: rng.below(u64::from(SHIFT_MAX) + 1) as u32,
+                    offset: rng.bits(8) as i8,
                 },
             }
         }
     }
 
-    fn drive(lane: &mut PostLane, history: &VecDeque<Sample>, random: &mut Random) {
-        let (now, odd) = (history[0], random.flip());
-        let noise = random.word();
+    fn drive(lane: &mut PostLane, history: &VecDeque<Sample>, rng: &mut Rng) {
+        let (now, odd) = (history[0], rng.chance(50));
+        let noise = rng.bits(32) as u32;
         let (sum_0, sum_1) = if odd {
             (noise, now.sum as u32)
         } else {
@@ -257,17 +258,14 @@ mod tests {
     /// Streams the samples and counts how many results were compared.
     fn run(samples: impl Iterator<Item = Sample>) -> usize {
         let mut lane = PostLane::default();
-        let mut random = Random::new(7);
+        let mut rng = Rng::new(7);
         let mut history = VecDeque::from(vec![Sample::default(); LATENCY_CYCLES + 1]);
         let mut compared = 0;
         for sample in samples.chain([Sample::default(); LATENCY_CYCLES]) {
             history.push_front(sample);
             history.pop_back();
-            drive(&mut lane, &history, &mut random);
-            for level in [false, true] {
-                lane.clock.next = level.into();
-                settle(&mut lane);
-            }
+            drive(&mut lane, &history, &mut rng);
+            cycle(&mut lane, |u| &mut u.clock);
             let want = history[LATENCY_CYCLES - 1].expected();
             assert_eq!(signed(lane.z.val()), i64::from(want), "result {compared}");
             compared += 1;
@@ -325,8 +323,8 @@ mod tests {
 
     #[test]
     fn random_results_match_the_integer_meaning() {
-        let mut random = Random::new(1);
-        let samples = (0..30_000).map(move |_| Sample::random(&mut random));
+        let mut rng = Rng::new(1);
+        let samples = (0..30_000).map(move |_| Sample::random(&mut rng));
         assert!(run(samples) >= 30_000);
     }
 
@@ -340,5 +338,36 @@ mod tests {
                 "entry {i}"
             );
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("PostLane", PostLane::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.sum_0.next = rng.corner_bits(32).into();
+            u.sum_1.next = rng.corner_bits(32).into();
+            u.odd.next = rng.chance(50);
+            u.bias.next = rng.corner_bits(32).into();
+            u.value_sum.next = rng.corner_bits(20).into();
+            u.bias_from_sums.next = rng.chance(50);
+            u.pre_shift.next = rng.bits(4).into();
+            u.mantissa.next = rng.corner_bits(16).into();
+            u.shift.next = rng.corner_bits(6).into();
+            u.gelu.next = rng.chance(50);
+            u.channel_factor.next = rng.corner_bits(16).into();
+            u.token_factor.next = rng.corner_bits(16).into();
+            u.scale_by_token.next = rng.chance(50);
+            u.factor_shift.next = if cycle % 2 == 0 {
+                rng.below(24)
+            } else {
+                rng.corner_bits(6)
+            }
+            .into();
+            u.offset.next = rng.corner_bits(8).into();
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

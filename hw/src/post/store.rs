@@ -18,6 +18,7 @@
 use super::store_lane::{self, StoreLane};
 use super::value_sums::ValueSums;
 use crate::config::AccelConfig;
+use crate::primitives::leaf::ports;
 use rust_hdl::prelude::*;
 
 /// Cycles from `z` to a write, but for the residual memory.
@@ -82,10 +83,6 @@ pub struct Store {
     rotate_mask: Constant<Bits<6>>,
     _columns: usize,
     _groups: usize,
-}
-
-fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
 }
 
 impl Store {
@@ -225,5 +222,90 @@ impl Logic for Store {
             self.logit_q.d.next = false;
             self.sum_q.d.next = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::cycle;
+
+    /// Which memories are written: activation groups, key/value, score, router, residual.
+    fn enables(u: &Store) -> (u64, [bool; 4]) {
+        let groups = u.activation_write.iter().enumerate();
+        let activation = groups.fold(0, |all, (i, group)| all | u64::from(group.val()) << i);
+        let others = [&u.kv_write, &u.score_write, &u.logit_write, &u.residual_write];
+        (activation, others.map(|port| port.val()))
+    }
+
+    #[test]
+    fn a_result_goes_to_its_memory_alone() {
+        let config = AccelConfig::named("nano").unwrap();
+        let mut u = Store::new(&config);
+        u.connect_all();
+        let mut rng = Rng::new(15);
+        let mut writes = 0;
+        for _ in 0..20_000 {
+            let (valid, dst, group) = (
+                rng.chance(80),
+                rng.bits(3),
+                1 << rng.below(config.groups() as u64),
+            );
+            let (address, token) = (rng.bits(16), rng.bits(11));
+            u.valid.next = valid;
+            u.dst.next = dst.into();
+            u.group.next = group.into();
+            u.address.next = address.into();
+            u.token.next = token.into();
+            cycle(&mut u, |u| &mut u.clock);
+            let (activation, [kv, score, logit, _]) = enables(&u);
+            assert_eq!(activation, if valid && dst == 0 { group } else { 0 });
+            assert_eq!([kv, score, logit], [1, 3, 4].map(|to| valid && dst == to));
+            assert_eq!(u.kv_rotate.val().index() as u64, token % config.columns as u64);
+            let addresses = [&u.activation_address, &u.kv_address, &u.score_address];
+            assert!(addresses.iter().all(|port| port.val().index() as u64 == address));
+            assert_eq!(u.logit_token.val().index() as u64, token);
+            u.valid.next = false;
+            cycle(&mut u, |u| &mut u.clock);
+            assert_eq!(enables(&u), (0, [false, false, false, valid && dst == 2]));
+            assert_eq!(u.residual_address.val().index() as u64, address);
+            writes += usize::from(valid && dst < 5);
+        }
+        assert!(writes > 9_000);
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "Store",
+            || Store::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.valid.next = rng.chance(80);
+            u.first.next = rng.chance(20);
+            u.last.next = rng.chance(20);
+            u.add.next = rng.chance(50);
+            u.sums.next = rng.chance(50);
+            u.dst.next = rng.bits(3).into();
+            u.address.next = rng.bits(16).into();
+            u.token.next = rng.bits(11).into();
+            u.group.next = rng.bits(16).into();
+            u.tile.next = rng.bits(4).into();
+            u.sums_address.next = rng.bits(8).into();
+            u.value_sums_address.next = rng.bits(8).into();
+            u.residual_data
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(16).into());
+            u.z.iter_mut().for_each(|port| {
+                port.next = ((rng.corner_bits(24) as i64) << 40 >> (40 + rng.below(17)) & 0xff_ffff)
+                    .unsigned_abs()
+                    .into()
+            });
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

@@ -106,13 +106,11 @@ end
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::cycle;
 
     fn tick(lane: &mut StoreLane) {
-        for level in [false, true] {
-            lane.clock.next = level.into();
-            settle(lane);
-        }
+        cycle(lane, |u| &mut u.clock);
     }
 
     fn check(lane: &mut StoreLane, z: i32, residual: i16, add: bool) {
@@ -149,10 +147,26 @@ mod tests {
     #[test]
     fn random_results_match_the_integer_meaning() {
         let mut lane = StoreLane::default();
-        let mut random = Random::new(2);
+        let mut rng = Rng::new(2);
         for _ in 0..20_000 {
-            let z = random.word() as i32 >> (8 + random.below(18));
-            check(&mut lane, z, random.word() as i16, random.flip());
+            let z = rng.bits(32) as i32 >> (8 + rng.below(18));
+            check(&mut lane, z, rng.bits(16) as i16, rng.chance(50));
         }
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new("StoreLane", StoreLane::default, |u, level| {
+            u.clock.next = level.into()
+        })
+        .run(0..4, 25_000, |u, rng, cycle| {
+            let narrow = [24, 18, 9][cycle as usize % 3];
+            let z = rng.corner_bits(narrow) << (24 - narrow);
+            u.z.next = ((((z << 8) as i32 >> (32 - narrow)) as u64) & 0xff_ffff).into();
+            u.residual.next = rng.corner_bits(16).into();
+            u.add.next = rng.chance(50);
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

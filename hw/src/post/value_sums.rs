@@ -5,7 +5,7 @@
 //!
 //! * Writing: `accumulate` with C bytes a cycle, `first` and `last` mark the tokens of a group; the sums (20 bits, wrapping) of the
 //!   group are readable at `write_address` from [`WRITE_CYCLES`] cycles after its last bytes.
-//! * Reading: `read_address` to `sums` in [`ram::LATENCY_CYCLES`] cycles, every cycle.
+//! * Reading: `read_address` to `sums` in [`READ_CYCLES`] cycles, every cycle.
 //!
 //! ```text
 //! data --> [accumulators] --> [256 words of C sums] --> sums
@@ -19,6 +19,8 @@ use rust_hdl::prelude::*;
 
 /// Words of sums; the commands' fields have 8 bits.
 const WORDS: usize = 256;
+/// Cycles from a read address to its sums.
+pub const READ_CYCLES: usize = ram::LATENCY_CYCLES;
 /// Cycles from a group's last bytes to the first read address that sees its sums.
 pub const WRITE_CYCLES: usize = 2;
 
@@ -145,27 +147,25 @@ impl Logic for ByteAccumulators {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::post::testing::{settle, Random};
+    use crate::cosim::{Lockstep, Rng};
+    use crate::testbench::{cycle, settle};
 
     fn tick(block: &mut ValueSums) {
-        for level in [true, false] {
-            block.clock.next = level.into();
-            settle(block);
-        }
+        cycle(block, |u| &mut u.clock);
     }
 
     /// Sends one group with gaps and gives its sums.
-    fn send(block: &mut ValueSums, address: usize, tokens: usize, random: &mut Random) -> Vec<i64> {
+    fn send(block: &mut ValueSums, address: usize, tokens: usize, rng: &mut Rng) -> Vec<i64> {
         let mut sums = vec![0i64; block.data.len()];
         let mut token = 0;
         while token < tokens {
-            let valid = random.below(5) != 0;
+            let valid = rng.below(5) != 0;
             block.accumulate.next = valid;
             block.first.next = token == 0;
             block.last.next = token + 1 == tokens;
             block.write_address.next = (address as u64).into();
             for (port, sum) in block.data.iter_mut().zip(&mut sums) {
-                let byte = random.word() as u8;
+                let byte = rng.bits(8) as u8;
                 port.next = u64::from(byte).into();
                 *sum += if valid { i64::from(byte as i8) } else { 0 };
             }
@@ -182,24 +182,46 @@ mod tests {
         let config = AccelConfig::named("nano").unwrap();
         let mut block = ValueSums::new(&config);
         block.connect_all();
-        let mut random = Random::new(9);
+        let mut rng = Rng::new(9);
         let mut want = vec![vec![0i64; config.columns]; WORDS];
         for group in 0..2_000 {
-            let address = random.below(WORDS);
-            let tokens = 1 + random.below(if group == 0 { 2_000 } else { 20 });
-            want[address] = send(&mut block, address, tokens, &mut random);
+            let address = rng.below(WORDS as u64) as usize;
+            let tokens = 1 + rng.below(if group == 0 { 2_000 } else { 20 }) as usize;
+            want[address] = send(&mut block, address, tokens, &mut rng);
         }
         (0..WRITE_CYCLES).for_each(|_| tick(&mut block));
         let mut compared = 0;
         for (address, row) in want.iter().enumerate() {
             block.read_address.next = (address as u64).into();
             settle(&mut block);
-            (0..ram::LATENCY_CYCLES).for_each(|_| tick(&mut block));
+            (0..READ_CYCLES).for_each(|_| tick(&mut block));
             for (out, &sum) in block.sums.iter().zip(row) {
                 assert_eq!((out.val().index() as i64) << 44 >> 44, sum, "word {address}");
                 compared += 1;
             }
         }
         assert_eq!(compared, WORDS * config.columns);
+    }
+
+    #[test]
+    fn verilog_agrees() {
+        let report = Lockstep::new(
+            "ValueSums",
+            || ValueSums::new(&AccelConfig::named("nano").unwrap()),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..4, 25_000, |u, rng, cycle| {
+            u.reset.next = cycle % 5_000 == 4_999;
+            u.accumulate.next = rng.chance(80);
+            u.first.next = rng.chance(10);
+            u.last.next = rng.chance(30);
+            u.write_address.next = rng.bits(8).into();
+            u.read_address.next = rng.bits(8).into();
+            u.data
+                .iter_mut()
+                .for_each(|port| port.next = rng.corner_bits(8).into());
+        })
+        .unwrap();
+        assert!(report.cycles >= 100_000 && report.comparisons >= 200_000);
     }
 }

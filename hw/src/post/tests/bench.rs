@@ -6,7 +6,7 @@ use crate::cosim::Rng;
 use crate::numerics::reciprocal::Reciprocal;
 use crate::post::drain::{DrainUnit, WRITE_SETTLE_CYCLES};
 use rust_hdl::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 /// How eagerly the surroundings act, in percent of the cycles.
 #[derive(Clone, Copy)]
@@ -50,6 +50,10 @@ pub struct Bench {
     /// Cycle of every write, all destinations.
     pub write_cycles: Vec<usize>,
     pub compared: [usize; DESTINATIONS],
+    /// Writes whose lanes are mostly different, hence neither saturated nor zero.
+    pub varied: usize,
+    /// Cycles in which `command_drained` pulsed.
+    pub drained_cycles: Vec<usize>,
     cycle: usize,
 }
 
@@ -76,8 +80,14 @@ impl Bench {
             recent_writes: VecDeque::from(vec![0; WRITE_SETTLE_CYCLES + 1]),
             write_cycles: vec![],
             compared: [0; DESTINATIONS],
+            varied: 0,
+            drained_cycles: vec![],
             cycle: 0,
         }
+    }
+
+    pub fn cycle(&self) -> usize {
+        self.cycle
     }
 
     /// All commands taken and drained, every expected write seen.
@@ -105,8 +115,14 @@ impl Bench {
     fn watch_writes(&mut self, unit: &DrainUnit) {
         for (dst, write) in writes(unit) {
             let want = self.program.expected[dst].pop_front();
-            assert_eq!(Some(write), want, "destination {dst}, cycle {}", self.cycle);
+            assert_eq!(
+                Some(&write),
+                want.as_ref(),
+                "destination {dst}, cycle {}",
+                self.cycle
+            );
             self.compared[dst] += 1;
+            self.varied += usize::from(varies(&write.data));
             self.write_cycles.push(self.cycle);
         }
         if unit.residual_write.val() {
@@ -131,6 +147,7 @@ impl Bench {
                 self.cycle
             );
             self.drained += 1;
+            self.drained_cycles.push(self.cycle);
         }
     }
 
@@ -210,9 +227,9 @@ impl Bench {
             for (port, &word) in unit.command.iter_mut().zip(&command.words) {
                 port.next = u64::from(word).into();
             }
-            unit.expert.next = u64::from(command.expert).into();
-            unit.queue_length.next = u64::from(command.queue_length).into();
-            unit.in_loop.next = command.in_loop;
+            unit.expert.next = u64::from(command.stage.expert).into();
+            unit.queue_length.next = u64::from(command.stage.queue_length).into();
+            unit.in_loop.next = command.stage.in_loop;
         }
         if offered && unit.command_ready.val() {
             self.taken.extend(self.program.commands.pop_front());
@@ -230,6 +247,10 @@ impl Bench {
             self.program.parameters.drain(..bytes);
         }
     }
+}
+
+fn varies(data: &[i32]) -> bool {
+    data.iter().collect::<HashSet<_>>().len() > data.len() / 2
 }
 
 fn signed<const N: usize>(ports: &[Signal<Out, Bits<N>>]) -> Vec<i32> {

@@ -27,12 +27,18 @@ pub struct Group {
     pub after_commands: usize,
 }
 
-/// A command with what the sequencer gives beside it.
-pub struct Issue {
-    pub words: [u32; 8],
+/// What the sequencer says beside a command.
+#[derive(Clone, Copy, Default)]
+pub struct Stage {
     pub expert: u32,
     pub queue_length: u32,
     pub in_loop: bool,
+}
+
+/// A command with what the sequencer gives beside it.
+pub struct Issue {
+    pub words: [u32; 8],
+    pub stage: Stage,
     pub is_copy: bool,
     /// Writes of all commands up to this one.
     pub writes_before_end: usize,
@@ -47,9 +53,9 @@ struct Channel {
 }
 
 impl Channel {
-    fn random(rng: &mut Rng) -> Self {
+    fn random(sum_bits: u64, rng: &mut Rng) -> Self {
         Self {
-            bias: (rng.corner_bits(32) as i32) >> rng.below(32),
+            bias: (rng.corner_bits(32) as i32) >> (32 - sum_bits),
             mantissa: rng.corner_bits(16) as u16,
             factor: rng.corner_bits(16) as u16,
         }
@@ -104,7 +110,7 @@ impl Program {
         program
     }
 
-    /// Queues with distinct tokens, factors and memories, all random.
+    /// Queues with distinct tokens, factors and memories, all rng.
     pub fn surroundings(config: &AccelConfig, rng: &mut Rng) -> Self {
         let (c, tokens) = (config.columns, config.max_tokens);
         let residual: Vec<Vec<i16>> = (0..65_536)
@@ -133,10 +139,10 @@ impl Program {
     }
 
     fn push_copy(&mut self) {
-        self.push_command(Operation::Copy(Copy::default()), 0, 0, false);
+        self.push_command(Operation::Copy(Copy::default()), Stage::default());
     }
 
-    fn push_command(&mut self, operation: Operation, expert: u32, queue_length: u32, in_loop: bool) {
+    fn push_command(&mut self, operation: Operation, stage: Stage) {
         let command = Command {
             tasks: ALL_TASKS,
             wait: Wait::NONE,
@@ -144,9 +150,7 @@ impl Program {
         };
         self.commands.push_back(Issue {
             words: command.encode().expect("the fields are in range"),
-            expert,
-            queue_length,
-            in_loop,
+            stage,
             is_copy: matches!(operation, Operation::Copy(_)),
             writes_before_end: self.writes,
         });
@@ -154,10 +158,17 @@ impl Program {
     }
 
     fn push_matmul(&mut self, limits: Limits, rng: &mut Rng) {
-        let (m, in_loop) = (self.random_matmul(limits, rng), rng.chance(30));
-        let expert = rng.below(32) as u32;
-        let queue_length = 1 + rng.below(limits.most_tokens.min(self.max_tokens)) as u32;
-        self.matmul(m, expert, queue_length, in_loop, rng);
+        let sum_bits = 3 + rng.below(30);
+        let mut m = self.random_matmul(limits, rng);
+        if rng.chance(80) {
+            scale_sensibly(&mut m, sum_bits as u32, rng);
+        }
+        let stage = Stage {
+            expert: rng.below(32) as u32,
+            queue_length: rng.below(limits.most_tokens.min(self.max_tokens) + 1) as u32,
+            in_loop: rng.chance(30),
+        };
+        self.matmul(m, stage, sum_bits, rng);
     }
 
     fn random_matmul(&self, limits: Limits, rng: &mut Rng) -> MatMul {
@@ -173,7 +184,7 @@ impl Program {
         };
         MatMul {
             n_tiles,
-            tokens: 1 + rng.below(limits.most_tokens.min(self.max_tokens)) as u32,
+            tokens: rng.below(limits.most_tokens.min(self.max_tokens) + 1) as u32,
             routing: rng.below(3) as u32,
             hold_parameters: rng.below(2) as u32,
             sums_base: rng.bits(8) as u32,
@@ -195,27 +206,32 @@ impl Program {
     }
 
     /// Adds a command, its parameters and sums, and what it writes.
-    pub fn matmul(&mut self, m: MatMul, expert: u32, queue_length: u32, in_loop: bool, rng: &mut Rng) {
-        let rows = if in_loop { queue_length } else { m.tokens };
+    pub fn matmul(&mut self, m: MatMul, stage: Stage, sum_bits: u64, rng: &mut Rng) {
+        let rows = if stage.in_loop {
+            stage.queue_length
+        } else {
+            m.tokens
+        };
         let mut channels = vec![];
         for n in 0..m.n_tiles {
             if n == 0 || m.hold_parameters == 0 {
-                channels = (0..self.columns).map(|_| Channel::random(rng)).collect();
+                channels = (0..self.columns)
+                    .map(|_| Channel::random(sum_bits, rng))
+                    .collect();
                 self.parameters.extend(channels.iter().flat_map(Channel::bytes));
             }
-            let scale = rng.below(30);
             let sums: Vec<Vec<i32>> = (0..rows)
                 .map(|_| {
                     (0..self.columns)
-                        .map(|_| rng.corner_bits(32) as i32 >> scale)
+                        .map(|_| rng.corner_bits(32) as i32 >> (32 - sum_bits))
                         .collect()
                 })
                 .collect();
-            self.group(&m, n, expert, &channels, &sums);
+            self.group(&m, n, stage.expert, &channels, &sums);
             let after_commands = if m.bias_from_sums == 1 { self.count } else { 0 };
             self.groups.push_back(Group { sums, after_commands });
         }
-        self.push_command(Operation::MatMul(m), expert, queue_length, in_loop);
+        self.push_command(Operation::MatMul(m), stage);
     }
 
     /// All writes of one group.
@@ -295,6 +311,17 @@ impl Program {
         }
         word.iter().map(|&value| value.into()).collect()
     }
+}
+
+/// Shifts that bring sums of `sum_bits` into the range of the destination, so that few results saturate.
+fn scale_sensibly(m: &mut MatMul, sum_bits: u32, rng: &mut Rng) {
+    m.pre_shift = rng.below(u64::from(sum_bits.min(16))) as u32;
+    let y_bits = 12 + rng.below(5) as u32;
+    m.shift = (sum_bits - m.pre_shift).min(27) + 16 - y_bits.min(16);
+    let g_bits = if m.gelu == 1 { y_bits + 4 } else { y_bits };
+    let z_bits = [8, 8, 16, 16, 22][m.dst as usize] - rng.below(3) as u32;
+    let average_exponent = if m.factor == 2 { 12 } else { 0 };
+    m.factor_shift = (g_bits + 16).saturating_sub(z_bits + average_exponent);
 }
 
 fn shuffled(tokens: usize, rng: &mut Rng) -> Vec<(u32, u16)> {
