@@ -13,8 +13,8 @@ pub const BEAT_BYTES: usize = 16;
 pub const BURST_BEATS: usize = 16;
 /// Bytes of the longest burst, and the alignment of everything that the weight stream fetches.
 pub const BURST_BYTES: usize = BEAT_BYTES * BURST_BEATS;
-/// Lanes of one DSP cascade: the longest whose packed lower field stays exact.
-pub const CASCADE_LANES: usize = 16;
+/// Lanes of one DSP cascade: the longest whose packed lower field (18 bits) stays exact for tokens down to -128.
+pub const CASCADE_LANES: usize = 8;
 /// Lanes of one weight-load bus; a tile loads in this many cycles.
 pub const LOAD_LANES: usize = 8;
 /// Bytes of one channel's post-processing parameters: bias (i32), mantissa (u16), factor (u16).

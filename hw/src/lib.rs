@@ -1,5 +1,6 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
+pub mod array;
 pub mod bus;
 pub mod config;
 pub mod control;

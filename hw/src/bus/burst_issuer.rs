@@ -217,12 +217,10 @@ impl Logic for BurstIssuer {
             self.burst_beats.next = bit_cast::<5, 32>(self.left.q.val());
         }
         self.stripe_end.next = !self.two_bursts.val() | self.inside_stripe.q.val();
-        self.has_room.next =
-            self.inside_stripe.q.val() | (self.space.q.val() >= self.stripe_words.q.val());
+        self.has_room.next = self.inside_stripe.q.val() | (self.space.q.val() >= self.stripe_words.q.val());
         self.port_free.next = false;
         for p in 0..self._ports {
-            self.port_free.next =
-                self.port_free.val() | (self.turn[p].q.val() & self.port_ready[p].val());
+            self.port_free.next = self.port_free.val() | (self.turn[p].q.val() & self.port_ready[p].val());
         }
         self.issue.next = (self.state.q.val() == IssueState::Issue)
             & self.port_free.val()
@@ -306,8 +304,7 @@ impl Logic for BurstIssuer {
                 self.stripe_words.d.next =
                     bit_cast::<17, 32>(self.stripe_beats.val() >> self.word_shift.val());
                 if self.left.q.val() < self.stripe_beats.val() {
-                    self.stripe_words.d.next =
-                        bit_cast::<17, 32>(self.left.q.val() >> self.word_shift.val());
+                    self.stripe_words.d.next = bit_cast::<17, 32>(self.left.q.val() >> self.word_shift.val());
                 }
                 self.state.d.next = IssueState::High;
             }
@@ -361,14 +358,11 @@ impl Logic for BurstIssuer {
         }
         self.space.d.next = self.space.q.val() + self.freed.val();
         if self.issue.val() & !self.inside_stripe.q.val() {
-            self.space.d.next =
-                (self.space.q.val() + self.freed.val()) - self.stripe_words.q.val();
+            self.space.d.next = (self.space.q.val() + self.freed.val()) - self.stripe_words.q.val();
         }
         if self.issue.val() & self.final_burst.val() & !self.collected_final.val() {
             self.pending.d.next = self.pending.q.val() + 1;
-        } else if self.collected_final.val()
-            & !(self.issue.val() & self.final_burst.val())
-        {
+        } else if self.collected_final.val() & !(self.issue.val() & self.final_burst.val()) {
             self.pending.d.next = self.pending.q.val() - 1;
         }
         self.finished.d.next = self.collected_final.val() | self.null_done.val();

@@ -33,7 +33,9 @@ impl Bench {
     fn new(config: &AccelConfig, behaviour: Behaviour, seed: u64) -> Self {
         let mut unit = Fetch::new(config);
         unit.connect_all();
-        let slaves = (0..config.read_ports as u64).map(|p| ReadSlave::new(behaviour, seed + p)).collect();
+        let slaves = (0..config.read_ports as u64)
+            .map(|p| ReadSlave::new(behaviour, seed + p))
+            .collect();
         let mut bench = Self {
             unit,
             slaves,
@@ -61,7 +63,9 @@ impl Bench {
             self.unit.rresp[p].next = beat.response.into();
             self.unit.rlast[p].next = beat.last;
             for i in 0..4u64 {
-                let word = (0..4).fold(0, |w, b| w | u64::from(byte_at(beat.address + 4 * i + b)) << (8 * b));
+                let word = (0..4).fold(0, |w, b| {
+                    w | u64::from(byte_at(beat.address + 4 * i + b)) << (8 * b)
+                });
                 self.unit.rdata[4 * p + i as usize].next = word.into();
             }
         }
@@ -74,13 +78,17 @@ impl Bench {
         self.done += usize::from(self.unit.done.val());
         self.skipped += usize::from(self.unit.skipped.val());
         if self.unit.stream_valid.val() && self.unit.stream_ready.val() {
-            self.received.extend(self.unit.stream_data.iter().map(|b| b.val().index() as u8));
+            self.received
+                .extend(self.unit.stream_data.iter().map(|b| b.val().index() as u8));
         }
         for (p, slave) in self.slaves.iter_mut().enumerate() {
             let word = |s: &Signal32| u64::from(s.val());
             let address = word(&self.unit.araddr_hi[p]) << 32 | word(&self.unit.araddr_lo[p]);
             let length: u64 = self.unit.arlen[p].val().into();
-            slave.edge(self.unit.arvalid[p].val().then_some((address, length)), self.unit.rready[p].val());
+            slave.edge(
+                self.unit.arvalid[p].val().then_some((address, length)),
+                self.unit.rready[p].val(),
+            );
         }
         cycle(&mut self.unit, |u| &mut u.clock);
         self.cycles += 1;
@@ -88,7 +96,13 @@ impl Bench {
 
     fn send(&mut self, fetch: command::Fetch) {
         let operation = Operation::Fetch(fetch);
-        let words = Command { tasks: ALL_TASKS, wait: Wait::NONE, operation }.encode().unwrap();
+        let words = Command {
+            tasks: ALL_TASKS,
+            wait: Wait::NONE,
+            operation,
+        }
+        .encode()
+        .unwrap();
         for (signal, word) in self.unit.command.iter_mut().zip(words) {
             signal.next = u64::from(word).into();
         }
@@ -105,7 +119,11 @@ impl Bench {
         let limit = self.cycles + 60_000;
         while !reached(self) {
             self.step();
-            assert!(self.cycles < limit, "{what} never came; {} bytes received", self.received.len());
+            assert!(
+                self.cycles < limit,
+                "{what} never came; {} bytes received",
+                self.received.len()
+            );
         }
     }
 }
@@ -120,12 +138,17 @@ fn bytes(address: u64, beats: u32) -> impl Iterator<Item = u8> {
 /// Random commands; returns the bytes compared.
 fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u64) -> usize {
     let config = config(base, ports);
-    let behaviour = Behaviour { latency: 20, stall, ..Behaviour::IDEAL };
+    let behaviour = Behaviour {
+        latency: 20,
+        stall,
+        ..Behaviour::IDEAL
+    };
     let mut bench = Bench::new(&config, behaviour, seed);
     bench.appetite = appetite;
     bench.unit.task.next = 3u64.into();
     bench.unit.nonempty.next = 0x8000_4a52u64.into();
-    let (mut random, mut expected, word_beats) = (Random::new(seed), vec![], config.weight_word_bytes() as u64 / 16);
+    let (mut random, mut expected, word_beats) =
+        (Random::new(seed), vec![], config.weight_word_bytes() as u64 / 16);
     let commands = 14;
     for _ in 0..commands {
         let fetch = command::Fetch {
@@ -138,14 +161,17 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
             expert_stride: 16 * random.below(1000) as u32,
         };
         let base = if fetch.base == 1 { IMAGE } else { PROGRAM };
-        let chosen = |e: &u32| fetch.experts == 0 || (*e < fetch.expert_count && 0x8000_4a52u32 >> e & 1 == 1);
+        let chosen =
+            |e: &u32| fetch.experts == 0 || (*e < fetch.expert_count && 0x8000_4a52u32 >> e & 1 == 1);
         for e in (0..if fetch.experts == 1 { 32 } else { 1 }).filter(chosen) {
             let at = fetch.offset + 3 * fetch.task_stride + e * fetch.expert_stride;
             expected.extend(bytes(base + 16 * u64::from(at), fetch.beats));
         }
         bench.send(fetch);
     }
-    bench.run_until("the stream", |b| b.received.len() >= expected.len() && b.done >= commands);
+    bench.run_until("the stream", |b| {
+        b.received.len() >= expected.len() && b.done >= commands
+    });
     for _ in 0..50 {
         bench.step();
     }
@@ -153,7 +179,11 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
     assert_eq!(bench.done, commands);
     assert!(!bench.unit.outstanding_any.val() && !bench.unit.error.val());
     for slave in &bench.slaves {
-        assert!(slave.most_outstanding <= config.outstanding_bursts, "{}", slave.most_outstanding);
+        assert!(
+            slave.most_outstanding <= config.outstanding_bursts,
+            "{}",
+            slave.most_outstanding
+        );
     }
     expected.len()
 }
@@ -161,7 +191,14 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
 #[test]
 fn the_stream_is_in_order_for_every_port_count_and_stall_pattern() {
     let mut compared = 0;
-    for (base, ports) in [("nano", 1), ("nano", 2), ("nano", 4), ("zcu104", 1), ("zcu104", 2), ("zcu104", 4)] {
+    for (base, ports) in [
+        ("nano", 1),
+        ("nano", 2),
+        ("nano", 4),
+        ("zcu104", 1),
+        ("zcu104", 2),
+        ("zcu104", 4),
+    ] {
         for (stall, appetite) in [(0, 100), (60, 100), (0, 15), (40, 50)] {
             compared += random_commands(base, ports, stall, appetite, 11 * stall + ports as u64);
         }
@@ -174,8 +211,19 @@ fn words_longer_than_a_burst_stay_on_one_port() {
     let mut config = config("zcu104", 2);
     (config.rows, config.columns) = (64, 64);
     config.validate().unwrap();
-    let mut bench = Bench::new(&config, Behaviour { stall: 30, ..Behaviour::IDEAL }, 5);
-    let fetch = command::Fetch { beats: 32 * 9, offset: 32, ..Default::default() };
+    let mut bench = Bench::new(
+        &config,
+        Behaviour {
+            stall: 30,
+            ..Behaviour::IDEAL
+        },
+        5,
+    );
+    let fetch = command::Fetch {
+        beats: 32 * 9,
+        offset: 32,
+        ..Default::default()
+    };
     bench.send(fetch);
     let expected: Vec<u8> = bytes(PROGRAM + 512, 32 * 9).collect();
     bench.run_until("the stream", |b| b.received.len() >= expected.len());
@@ -187,7 +235,10 @@ fn words_longer_than_a_burst_stay_on_one_port() {
 #[test]
 fn bursts_go_round_robin_and_the_last_one_is_short() {
     let mut bench = Bench::new(&config("zcu104", 4), Behaviour::IDEAL, 1);
-    bench.send(command::Fetch { beats: 16 * 5 + 8, ..Default::default() });
+    bench.send(command::Fetch {
+        beats: 16 * 5 + 8,
+        ..Default::default()
+    });
     bench.run_until("the end", |b| b.done == 1);
     let accepted: Vec<_> = bench.slaves.iter().map(|s| s.accepted.clone()).collect();
     let at = |i: u64| PROGRAM + 256 * i;
@@ -200,19 +251,39 @@ fn bursts_go_round_robin_and_the_last_one_is_short() {
 #[test]
 fn all_ports_run_at_one_beat_a_cycle() {
     for ports in [1, 2, 4] {
-        let behaviour = Behaviour { latency: 30, ..Behaviour::IDEAL };
+        let behaviour = Behaviour {
+            latency: 30,
+            ..Behaviour::IDEAL
+        };
         let mut bench = Bench::new(&config("zcu104", ports), behaviour, 1);
-        bench.send(command::Fetch { beats: 16 * 400, ..Default::default() });
+        bench.send(command::Fetch {
+            beats: 16 * 400,
+            ..Default::default()
+        });
         bench.run_until("the end", |b| b.received.len() == 256 * 400);
         let ideal = 16 * 400 / ports as u64;
-        assert!(bench.cycles < ideal + 70, "{ports} ports: {} cycles, ideal {ideal}", bench.cycles);
+        assert!(
+            bench.cycles < ideal + 70,
+            "{ports} ports: {} cycles, ideal {ideal}",
+            bench.cycles
+        );
     }
 }
 
 #[test]
 fn a_word_takes_the_stated_latency() {
-    let mut bench = Bench::new(&config("nano", 1), Behaviour { latency: 25, ..Behaviour::IDEAL }, 1);
-    bench.send(command::Fetch { beats: 1, ..Default::default() });
+    let mut bench = Bench::new(
+        &config("nano", 1),
+        Behaviour {
+            latency: 25,
+            ..Behaviour::IDEAL
+        },
+        1,
+    );
+    bench.send(command::Fetch {
+        beats: 1,
+        ..Default::default()
+    });
     bench.run_until("the beat", |b| b.slaves[0].beat.is_some());
     let beat = bench.cycles;
     bench.run_until("the word", |b| b.unit.stream_valid.val());
@@ -224,14 +295,22 @@ fn a_full_buffer_stops_the_bursts_without_stalling_the_bus() {
     let config = config("nano", 2);
     let mut bench = Bench::new(&config, Behaviour::IDEAL, 1);
     bench.appetite = 0;
-    bench.send(command::Fetch { beats: 4096, ..Default::default() });
+    bench.send(command::Fetch {
+        beats: 4096,
+        ..Default::default()
+    });
     let mut stalled = 0;
     for _ in 0..4_000 {
         bench.step();
         stalled += usize::from(bench.unit.stall_full.val());
         assert!(bench.slaves.iter().all(|s| s.beat.is_none()) || bench.unit.rready.iter().any(|r| r.val()));
     }
-    let issued: u64 = bench.slaves.iter().flat_map(|s| &s.accepted).map(|(_, beats)| beats).sum();
+    let issued: u64 = bench
+        .slaves
+        .iter()
+        .flat_map(|s| &s.accepted)
+        .map(|(_, beats)| beats)
+        .sum();
     assert_eq!(issued as usize, config.weight_words, "issues exactly what fits");
     assert_eq!(bench.unit.stream_level.val().index(), config.weight_words);
     assert!(stalled > 1_000 && !bench.unit.outstanding_any.val());
@@ -242,9 +321,24 @@ fn a_full_buffer_stops_the_bursts_without_stalling_the_bus() {
 
 #[test]
 fn nobody_chose_any_expert() {
-    let mut bench = Bench::new(&config("nano", 2), Behaviour { latency: 40, ..Behaviour::IDEAL }, 1);
-    bench.send(command::Fetch { beats: 64, ..Default::default() });
-    bench.send(command::Fetch { experts: 1, expert_count: 16, beats: 16, ..Default::default() });
+    let mut bench = Bench::new(
+        &config("nano", 2),
+        Behaviour {
+            latency: 40,
+            ..Behaviour::IDEAL
+        },
+        1,
+    );
+    bench.send(command::Fetch {
+        beats: 64,
+        ..Default::default()
+    });
+    bench.send(command::Fetch {
+        experts: 1,
+        expert_count: 16,
+        beats: 16,
+        ..Default::default()
+    });
     bench.run_until("both ends", |b| b.done == 2 && b.received.len() == 64 * 16);
     assert_eq!(bench.skipped, 16);
 }
@@ -253,9 +347,17 @@ fn nobody_chose_any_expert() {
 fn an_error_stops_new_bursts_drains_and_clears() {
     let (config, mut checked) = (config("nano", 4), 0);
     for (seed, beat) in [0u64, 7, 15, 16, 100, 511].into_iter().enumerate() {
-        let behaviour = Behaviour { latency: 10, stall: 20, error_at: Some(PROGRAM + 16 * beat), silent: false };
+        let behaviour = Behaviour {
+            latency: 10,
+            stall: 20,
+            error_at: Some(PROGRAM + 16 * beat),
+            silent: false,
+        };
         let mut bench = Bench::new(&config, behaviour, seed as u64);
-        bench.send(command::Fetch { beats: 2048, ..Default::default() });
+        bench.send(command::Fetch {
+            beats: 2048,
+            ..Default::default()
+        });
         bench.run_until("the error", |b| b.unit.error.val());
         let burst = PROGRAM + 256 * (beat / 16);
         assert_eq!(u64::from(bench.unit.error_lo.val()), burst & 0xffff_ffff);
@@ -272,7 +374,11 @@ fn an_error_stops_new_bursts_drains_and_clears() {
         assert!(!bench.unit.error.val() && bench.unit.stream_level.val().index() == 0);
         bench.slaves.iter_mut().for_each(|s| s.behaviour.error_at = None);
         (bench.received, bench.done) = (vec![], 0);
-        bench.send(command::Fetch { base: 1, beats: 64, ..Default::default() });
+        bench.send(command::Fetch {
+            base: 1,
+            beats: 64,
+            ..Default::default()
+        });
         bench.run_until("the next stream", |b| b.done == 1 && b.received.len() == 1024);
         assert!(bench.received.iter().copied().eq(bytes(IMAGE, 64)));
         checked += 1;
@@ -282,8 +388,18 @@ fn an_error_stops_new_bursts_drains_and_clears() {
 
 #[test]
 fn hold_pauses_the_bus_and_a_silent_slave_hangs_nothing_else() {
-    let mut bench = Bench::new(&config("nano", 2), Behaviour { latency: 5, ..Behaviour::IDEAL }, 1);
-    bench.send(command::Fetch { beats: 1024, ..Default::default() });
+    let mut bench = Bench::new(
+        &config("nano", 2),
+        Behaviour {
+            latency: 5,
+            ..Behaviour::IDEAL
+        },
+        1,
+    );
+    bench.send(command::Fetch {
+        beats: 1024,
+        ..Default::default()
+    });
     for _ in 0..100 {
         bench.step();
     }
@@ -296,7 +412,10 @@ fn hold_pauses_the_bus_and_a_silent_slave_hangs_nothing_else() {
     bench.unit.hold.next = false;
     bench.run_until("the rest", |b| b.done == 1);
     bench.slaves.iter_mut().for_each(|s| s.behaviour.silent = true);
-    bench.send(command::Fetch { beats: 1024, ..Default::default() });
+    bench.send(command::Fetch {
+        beats: 1024,
+        ..Default::default()
+    });
     for _ in 0..500 {
         bench.step();
     }

@@ -216,8 +216,7 @@ impl Logic for ReadPort {
         // Beats.
         self.rready.next = self.owed.read_valid.val();
         self.accepted.next = self.rvalid.val() & self.owed.read_valid.val();
-        self.burst_end.next =
-            (self.beats.q.val() + 1) == bit_cast::<5, 32>(self.owed.read_data[2].val());
+        self.burst_end.next = (self.beats.q.val() + 1) == bit_cast::<5, 32>(self.owed.read_data[2].val());
         self.owed.read_ready.next = self.accepted.val() & self.burst_end.val();
         if self.accepted.val() {
             self.beats.d.next = self.beats.q.val() + 1;

@@ -21,7 +21,12 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    pub const IDEAL: Self = Self { latency: 1, stall: 0, error_at: None, silent: false };
+    pub const IDEAL: Self = Self {
+        latency: 1,
+        stall: 0,
+        error_at: None,
+        silent: false,
+    };
 }
 
 /// What the slave drives in a cycle.
@@ -87,19 +92,33 @@ impl ReadSlave {
     }
 
     fn take_address(&mut self, address: Option<(u64, u64)>) {
-        assert!(self.stalled.is_none() || self.stalled == address, "address changed while stalled");
+        assert!(
+            self.stalled.is_none() || self.stalled == address,
+            "address changed while stalled"
+        );
         self.stalled = if self.arready { None } else { address };
         let Some((address, length)) = address else { return };
-        assert!(address % 256 == 0 && length < 16, "burst of {} beats at {address:#x}", length + 1);
+        assert!(
+            address % 256 == 0 && length < 16,
+            "burst of {} beats at {address:#x}",
+            length + 1
+        );
         if self.arready {
             self.accepted.push((address, length + 1));
             let ready_at = self.cycle + self.behaviour.latency;
-            self.bursts.push_back(Burst { address, beats: length + 1, ready_at });
+            self.bursts.push_back(Burst {
+                address,
+                beats: length + 1,
+                ready_at,
+            });
         }
     }
 
     fn next_beat(&mut self) -> Option<Beat> {
-        let burst = self.bursts.front_mut().filter(|burst| burst.ready_at <= self.cycle)?;
+        let burst = self
+            .bursts
+            .front_mut()
+            .filter(|burst| burst.ready_at <= self.cycle)?;
         let address = burst.address;
         burst.address += 16;
         burst.beats -= 1;
@@ -107,7 +126,15 @@ impl ReadSlave {
         if last {
             self.bursts.pop_front();
         }
-        let response = if self.behaviour.error_at == Some(address) { 2 } else { 0 };
-        Some(Beat { address, response, last })
+        let response = if self.behaviour.error_at == Some(address) {
+            2
+        } else {
+            0
+        };
+        Some(Beat {
+            address,
+            response,
+            last,
+        })
     }
 }

@@ -392,8 +392,7 @@ impl Logic for WritePort {
         } else if self.answer.val() & !self.issue.val() {
             self.owed.d.next = self.owed.q.val() - 1;
         }
-        self.next_answer.next =
-            (self.answered_lo.q.val() - (self.answered_lo.q.val() & 0xff)) + 256;
+        self.next_answer.next = (self.answered_lo.q.val() - (self.answered_lo.q.val() & 0xff)) + 256;
         if self.answer.val() & !self.failed.q.val() {
             if self.bresp.val().get_bit(1) {
                 self.failed.d.next = true;

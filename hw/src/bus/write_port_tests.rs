@@ -55,13 +55,22 @@ impl Slave {
     }
 
     fn edge(&mut self, address: Option<(u64, u64)>, data: Option<(Vec<u64>, bool)>, bready: bool) {
-        assert!(self.stalled_address.is_none() || self.stalled_address == address, "address changed");
-        assert!(self.stalled_data.is_none() || self.stalled_data == data, "data changed");
+        assert!(
+            self.stalled_address.is_none() || self.stalled_address == address,
+            "address changed"
+        );
+        assert!(
+            self.stalled_data.is_none() || self.stalled_data == data,
+            "data changed"
+        );
         self.stalled_address = address.filter(|_| !self.awready);
         self.stalled_data = data.clone().filter(|_| !self.wready);
         if let Some(burst) = address.filter(|_| self.awready) {
             let (at, beats) = burst;
-            assert!(at % 16 == 0 && beats <= 16 && at / 4096 == (at + 16 * beats - 1) / 4096, "{burst:x?}");
+            assert!(
+                at % 16 == 0 && beats <= 16 && at / 4096 == (at + 16 * beats - 1) / 4096,
+                "{burst:x?}"
+            );
             self.bursts.push(burst);
             self.filling.push_back(burst);
         }
@@ -75,16 +84,21 @@ impl Slave {
         self.cycle += 1;
         self.awready = !self.random.percent(self.stall);
         self.wready = !self.random.percent(self.stall);
-        if self.answers.front().is_some_and(|(due, _)| *due <= self.cycle) && !self.random.percent(self.stall) {
+        if self.answers.front().is_some_and(|(due, _)| *due <= self.cycle) && !self.random.percent(self.stall)
+        {
             self.response = self.answers.pop_front().map(|(_, response)| response);
         }
     }
 
     fn take(&mut self, words: &[u64], last: bool) {
-        let burst = self.filling.front_mut().expect("data without an accepted address");
+        let burst = self
+            .filling
+            .front_mut()
+            .expect("data without an accepted address");
         for (i, word) in words.iter().enumerate() {
             for b in 0..4 {
-                self.memory.insert(burst.0 + 4 * i as u64 + b, (word >> (8 * b)) as u8);
+                self.memory
+                    .insert(burst.0 + 4 * i as u64 + b, (word >> (8 * b)) as u8);
             }
         }
         self.beat_cycles.push(self.cycle);
@@ -148,7 +162,8 @@ impl Bench {
         settle(unit);
         self.done += usize::from(unit.done.val());
         let granted = unit.read_valid.val() && unit.read_ready.val();
-        self.reads.push_back(granted.then(|| unit.read_address.val().into()));
+        self.reads
+            .push_back(granted.then(|| unit.read_address.val().into()));
         let address = u64::from(unit.awaddr_hi.val()) << 32 | u64::from(unit.awaddr_lo.val());
         let beats = u64::from(unit.awlen.val()) + 1;
         let words = unit.wdata.iter().map(|w| w.val().into()).collect();
@@ -171,7 +186,13 @@ impl Bench {
 
     fn send(&mut self, write: command::Write) {
         let operation = Operation::Write(write);
-        let words = Command { tasks: ALL_TASKS, wait: Wait::NONE, operation }.encode().unwrap();
+        let words = Command {
+            tasks: ALL_TASKS,
+            wait: Wait::NONE,
+            operation,
+        }
+        .encode()
+        .unwrap();
         for (signal, word) in self.unit.command.iter_mut().zip(words) {
             signal.next = u64::from(word).into();
         }
@@ -205,12 +226,20 @@ fn every_byte_arrives_for_every_width_and_stall_pattern() {
         for (stall, grants) in [(0, 100), (60, 100), (0, 20), (50, 50)] {
             let mut bench = Bench::new(columns, stall, grants);
             for (i, beats) in [1, 16, 17, 33, 100, 4].into_iter().enumerate() {
-                let write = command::Write { src_base: 7 + 31 * i as u32, beats, offset: 5 * i as u32 + 3 };
+                let write = command::Write {
+                    src_base: 7 + 31 * i as u32,
+                    beats,
+                    offset: 5 * i as u32 + 3,
+                };
                 bench.slave.memory.clear();
                 bench.send(write);
                 bench.run_until("the end", |b| b.done == i + 1);
                 compared += bench.check(write);
-                assert_eq!(bench.slave.memory.len(), 16 * beats as usize, "bytes beyond the command");
+                assert_eq!(
+                    bench.slave.memory.len(),
+                    16 * beats as usize,
+                    "bytes beyond the command"
+                );
             }
         }
     }
@@ -220,12 +249,25 @@ fn every_byte_arrives_for_every_width_and_stall_pattern() {
 #[test]
 fn bursts_end_at_256_byte_boundaries_and_keep_the_rate() {
     let mut bench = Bench::new(8, 0, 100);
-    bench.send(command::Write { src_base: 0, beats: 40, offset: 27 });
+    bench.send(command::Write {
+        src_base: 0,
+        beats: 40,
+        offset: 27,
+    });
     bench.run_until("the end", |b| b.done == 1);
     // The result base is 256-byte aligned and crosses 4 GB 512 bytes later.
     let at = |beat: u64| RESULT + 16 * beat;
-    assert_eq!(bench.slave.bursts, [(at(27), 5), (at(32), 16), (at(48), 16), (at(64), 3)]);
-    let gaps: Vec<u64> = bench.slave.beat_cycles.windows(2).map(|w| w[1] - w[0]).filter(|g| *g != 1).collect();
+    assert_eq!(
+        bench.slave.bursts,
+        [(at(27), 5), (at(32), 16), (at(48), 16), (at(64), 3)]
+    );
+    let gaps: Vec<u64> = bench
+        .slave
+        .beat_cycles
+        .windows(2)
+        .map(|w| w[1] - w[0])
+        .filter(|g| *g != 1)
+        .collect();
     assert_eq!(gaps.len(), 3, "one beat a cycle inside bursts");
     assert_eq!(*gaps.iter().min().unwrap(), GAP_CYCLES as u64 + 1);
 }
@@ -235,7 +277,11 @@ fn an_error_stops_new_bursts_and_keeps_the_address() {
     for (beat, burst) in [(0, 0), (20, 16), (47, 32)] {
         let mut bench = Bench::new(8, 30, 80);
         bench.slave.error_at = Some(RESULT + 16 * beat);
-        bench.send(command::Write { src_base: 0, beats: 400, offset: 0 });
+        bench.send(command::Write {
+            src_base: 0,
+            beats: 400,
+            offset: 0,
+        });
         bench.run_until("the error", |b| b.unit.error.val());
         let address = u64::from(bench.unit.error_hi.val()) << 32 | u64::from(bench.unit.error_lo.val());
         assert_eq!(address, RESULT + 16 * burst);
@@ -249,7 +295,11 @@ fn an_error_stops_new_bursts_and_keeps_the_address() {
         bench.step();
         bench.unit.reset.next = false;
         bench.slave.error_at = None;
-        let write = command::Write { src_base: 3, beats: 20, offset: 64 };
+        let write = command::Write {
+            src_base: 3,
+            beats: 20,
+            offset: 64,
+        };
         bench.send(write);
         bench.run_until("the next command", |b| b.done == 1);
         assert_eq!(bench.check(write), 320);
@@ -259,7 +309,11 @@ fn an_error_stops_new_bursts_and_keeps_the_address() {
 #[test]
 fn hold_completes_what_was_issued_and_nothing_more() {
     let mut bench = Bench::new(32, 20, 100);
-    let write = command::Write { src_base: 9, beats: 200, offset: 0 };
+    let write = command::Write {
+        src_base: 9,
+        beats: 200,
+        offset: 0,
+    };
     bench.send(write);
     bench.run_until("some beats", |b| b.slave.beat_cycles.len() > 40);
     bench.unit.hold.next = true;

@@ -5,4 +5,6 @@ pub mod command_check;
 pub mod error_code;
 pub mod program_memory;
 pub mod sequencer;
+#[cfg(test)]
+mod sequencer_tests;
 pub mod watchdog;

@@ -3,7 +3,7 @@
 use super::elaborate::{elaborate, AtomInfo, Scope};
 use super::error::{block_error, ExportError};
 use super::leaf;
-use super::module::{kernel_body, leaf_body, Child};
+use super::module::{kernel_text, leaf_text, Child};
 use super::names::{camel_case, is_identifier, verilog_name};
 use rust_hdl::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -118,11 +118,11 @@ impl Builder {
             .map(|c| self.child(c))
             .collect::<Result<Vec<_>, _>>()?;
         let body = match &scope.code {
-            Verilog::Combinatorial(code) => kernel_body(scope, code, &children)?,
-            Verilog::Custom(code) => leaf_body(scope, leaf::split_hint(code).1, false)?,
+            Verilog::Combinatorial(code) => kernel_text(scope, code, &children)?,
+            Verilog::Custom(code) => leaf_text(scope, leaf::split_hint(code).1, false)?,
             Verilog::Wrapper(wrapper) => {
                 self.external(scope, &scope.path, &wrapper.cores)?;
-                leaf_body(scope, &wrapper.code, true)?
+                leaf_text(scope, &wrapper.code, true)?
             }
             Verilog::Blackbox(cell) => {
                 self.external(scope, &cell.name, &cell.code)?;

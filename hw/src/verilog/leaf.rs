@@ -25,6 +25,17 @@ pub fn split_hint(code: &str) -> (Option<String>, &str) {
     }
 }
 
+/// The text without blank lines at its ends and never two in a row, tabs as four blanks.
+pub fn tidy(code: &str) -> String {
+    let mut out = String::new();
+    for line in code.trim().lines().map(|l| l.trim_end().replace('\t', "    ")) {
+        if !(line.is_empty() && out.ends_with("\n\n")) {
+            out += &format!("{line}\n");
+        }
+    }
+    out
+}
+
 /// The initial value of a block that is rust-hdl's D flip-flop: `q <= d` at the rising edge.
 pub fn flip_flop(scope: &Scope) -> Option<BigUint> {
     let Verilog::Custom(code) = &scope.code else {

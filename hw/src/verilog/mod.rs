@@ -18,6 +18,8 @@
 //! - hand-written cells follow [`leaf`](self::leaf);
 //! - paths `rows$3$out` become names `rows_3_out`; two paths that become one name are an error.
 
+mod body;
+mod connect;
 mod describe;
 mod design;
 mod elaborate;

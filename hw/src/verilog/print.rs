@@ -144,27 +144,43 @@ impl<'a> Printer<'a> {
 
     fn prefix(&self, op: &str, a: &Expr) -> Text {
         Text {
-            text: format!("{op}{}", self.operand(a, None)),
+            text: format!("{op}{}", self.bare_or_parens(a)),
             binding: Binding::Prefix,
         }
     }
 
     fn operator(&self, op: &'static str, a: &Expr, b: &Expr) -> Text {
-        // `a + b + c` needs no parentheses, and nothing else goes without them.
-        let chain = matches!(op, "+" | "&" | "|" | "^" | "&&" | "||").then_some(op);
-        let text = format!("{} {op} {}", self.operand(a, chain), self.operand(b, None));
+        // Sums and chains of one operator need no parentheses; nothing else goes without them.
+        let chain: &[&str] = match op {
+            "+" | "-" => &["+", "-"],
+            "&" | "|" | "^" | "&&" | "||" => &[op],
+            _ => &[],
+        };
+        let text = format!("{} {op} {}", self.operand(a, chain), self.operand(b, &[]));
         Text {
             text,
             binding: Binding::Operator(op),
         }
     }
 
-    fn operand(&self, e: &Expr, chain: Option<&str>) -> String {
+    /// The operand of a prefix: two operators side by side could read as one (`^~`).
+    fn bare_or_parens(&self, e: &Expr) -> String {
+        match self.text(e) {
+            Text {
+                text,
+                binding: Binding::Atom,
+            } => text,
+            Text { text, .. } => format!("({text})"),
+        }
+    }
+
+    /// An operand of an operator that may stand bare next to those in `chain`.
+    fn operand(&self, e: &Expr, chain: &[&str]) -> String {
         let text = self.text(e);
         match text.binding {
             Binding::Atom => text.text,
-            Binding::Operator(op) if chain == Some(op) => text.text,
-            Binding::Prefix if chain.is_some_and(|c| c.len() == 2) && text.text.starts_with('!') => text.text,
+            Binding::Operator(op) if chain.contains(&op) => text.text,
+            Binding::Prefix if text.text.starts_with(['!', '~']) => text.text,
             _ => format!("({})", text.text),
         }
     }
@@ -175,7 +191,7 @@ impl<'a> Printer<'a> {
             if signed {
                 self.signed_operand(e)
             } else {
-                self.operand(e, None)
+                self.operand(e, &[])
             }
         };
         let text = format!("{} {op} {}", side(a), side(b));
@@ -256,6 +272,31 @@ impl<'a> Printer<'a> {
         let text = format!("{name}({})", self.expr(argument));
         self.uses.borrow_mut().functions.insert(name, body);
         atom(text)
+    }
+
+    /// An assignment outside of any block.
+    pub fn continuous(&self, stmt: &Stmt, out: &mut String) {
+        match stmt {
+            Stmt::Assign(id, value) => {
+                *out += &format!(
+                    "    assign {} = {};\n",
+                    self.symbols.get(*id).ident,
+                    self.expr(value)
+                );
+            }
+            other => self.stmt(other, 1, out),
+        }
+    }
+
+    /// The names of functions and constants that the text uses.
+    pub fn globals(&self) -> Vec<String> {
+        let uses = self.uses.borrow();
+        uses.constants
+            .iter()
+            .map(|(name, ..)| name)
+            .chain(uses.functions.keys())
+            .cloned()
+            .collect()
     }
 
     /// A statement inside an `always` block.

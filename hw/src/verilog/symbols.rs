@@ -37,7 +37,6 @@ pub struct Symbol {
     pub port: String,
     pub ty: Ty,
     pub role: Role,
-    pub descriptor: TypeDescriptor,
     pub value: BigUint,
 }
 
@@ -90,7 +89,6 @@ impl Symbols {
             port: atom.path.clone(),
             ty: atom.ty,
             role,
-            descriptor: atom.descriptor.clone(),
             value: atom.value.clone(),
         });
     }
@@ -139,15 +137,29 @@ impl Symbols {
         Ok(self.states.get(&key))
     }
 
-    /// How many states the enum has to which the state of this Verilog name belongs.
-    pub fn state_count(&self, ident: &str) -> Option<usize> {
-        let path = self
-            .states
+    fn state_path(&self, ident: &str) -> Option<&str> {
+        self.states
             .iter()
             .find(|(_, s)| s.ident == ident)
-            .map(|(path, _)| path)?;
-        let prefix = format!("{}$", path.split('$').next()?);
+            .map(|(path, _)| path.as_str())
+    }
+
+    /// How many states the enum has to which the state of this Verilog name belongs.
+    pub fn state_count(&self, ident: &str) -> Option<usize> {
+        let prefix = format!("{}$", self.state_path(ident)?.split('$').next()?);
         Some(self.states.keys().filter(|p| p.starts_with(&prefix)).count())
+    }
+
+    /// A key that sorts the states of an enum by value and puts other constants behind them.
+    pub fn state_order(&self, ident: &str, value: &BigUint) -> (bool, String, BigUint) {
+        match self.state_path(ident) {
+            Some(path) => (
+                false,
+                path.split('$').next().unwrap_or("").to_owned(),
+                value.clone(),
+            ),
+            None => (true, ident.to_owned(), value.clone()),
+        }
     }
 
     pub fn get(&self, id: SignalId) -> &Symbol {

@@ -1,0 +1,58 @@
+//! The array and what feeds it, in the order in which a tile and then a token passes.
+//!
+//! ```text
+//! stream --> loader --tiles--> systolic_array --sums--> accumulator --> drain
+//!               |                    ^
+//! kv memory ----+     streamer --token pairs
+//! ```
+
+pub mod accumulator;
+pub mod accumulator_column;
+pub mod column;
+pub mod column_sum;
+pub mod feed;
+pub mod kv_rows;
+pub mod lane_delay;
+pub mod load_bus;
+pub mod loader;
+pub mod mac_pair;
+pub mod row_address;
+pub mod step_delay;
+pub mod stream_word;
+pub mod streamer;
+pub mod systolic_array;
+pub mod timing;
+
+#[cfg(test)]
+mod bench;
+
+use rust_hdl::prelude::*;
+
+/// A vector of ports.
+pub(crate) fn lanes<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
+    (0..count).map(|_| Signal::default()).collect()
+}
+
+/// A vector of registers.
+pub(crate) fn registers<T: Synth>(count: usize) -> Vec<DFF<T>> {
+    (0..count).map(|_| DFF::default()).collect()
+}
+
+/// The low `N` bits of a two's complement number.
+#[inline]
+pub(crate) fn to_bits<const N: usize>(x: i64) -> Bits<N> {
+    (x as u64 & ((1u64 << N) - 1)).into()
+}
+
+/// `N` bits as a two's complement number.
+#[inline]
+pub(crate) fn from_bits<const N: usize>(x: Bits<N>) -> i64 {
+    let raw: u64 = x.into();
+    ((raw << (64 - N)) as i64) >> (64 - N)
+}
+
+/// `{name_2, name_1, name_0}`: a vector port as one Verilog value, lane 0 lowest.
+pub(crate) fn concatenation(name: &str, lanes: std::ops::Range<usize>) -> String {
+    let list: Vec<String> = lanes.rev().map(|lane| format!("{name}_{lane}")).collect();
+    format!("{{{}}}", list.join(", "))
+}

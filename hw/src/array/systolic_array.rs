@@ -1,0 +1,173 @@
+//! The systolic array: R lanes x C columns of [`MacPair`](super::mac_pair::MacPair), weight stationary.
+//!
+//! ```text
+//! sum_t[c] = sum over the lanes of token_t[lane] * weight[lane][c]
+//! ```
+//!
+//! * A step presents the same two tokens to every column; lane `i` of a cascade is delayed by `i` cycles to meet the partial sums.
+//! * Every four columns have their own broadcast registers, so that no register drives more than four DSPs.
+//! * A tile loads beside the running pass over R/8 buses of C bytes; bus `j` serves lanes `8j .. 8j + 8`, its halves one after the other.
+//!   [`timing`](super::timing) says when a word may be presented.
+//! * Latency: [`TOKEN_CYCLES`] + 7 + 4 + log2(R/8) + 1 cycles from the tokens to the sums. One pair a cycle, never stalls, no reset:
+//!   steps that nobody wants are simply not accumulated.
+//!
+//! ```text
+//! token_0, token_1 --> [skew i] --> [broadcast] --+--> column 0..3 --> sum_0, sum_1
+//! swap --------------> [chain] ---> [broadcast] --+
+//! load_enable -------> [stage] ---> [broadcast] --+
+//! load_data ---------> [stage] ---> [stage] ------+
+//! ```
+
+use super::column::Column;
+use super::column_sum::SUM_BITS;
+use super::lane_delay::LaneDelay;
+use super::load_bus::SEGMENT_LANES;
+use super::mac_pair::SWAP_CYCLES;
+use super::{lanes, registers};
+use crate::config::{AccelConfig, CASCADE_LANES};
+use rust_hdl::prelude::*;
+
+/// Cycles from the token port to the cells of lane 0.
+pub const TOKEN_CYCLES: usize = 1;
+/// Cycles from the load port to the cells.
+pub const LOAD_CYCLES: usize = 2;
+/// Columns that share broadcast registers.
+const BROADCAST_COLUMNS: usize = 4;
+
+/// The array; see the module.
+#[derive(LogicBlock, Default)]
+pub struct SystolicArray {
+    pub clock: Signal<In, Clock>,
+    pub token_0: Vec<Signal<In, Bits<8>>>,
+    pub token_1: Vec<Signal<In, Bits<8>>>,
+    /// With the first step of a pass: from here on the tile that was loaded last multiplies.
+    pub swap: Signal<In, Bit>,
+    /// By bus and column.
+    pub load_data: Vec<Vec<Signal<In, Bits<8>>>>,
+    /// By segment of four lanes.
+    pub load_enable: Vec<Signal<In, Bit>>,
+    pub sum_0: Vec<Signal<Out, Bits<SUM_BITS>>>,
+    pub sum_1: Vec<Signal<Out, Bits<SUM_BITS>>>,
+    /// Lanes `8b + i`, `i > 0`, of both tokens at `14b + i - 1` and `14b + i + 6`.
+    skew: LaneDelay<8>,
+    /// By group of columns; lane `8b + i` of both tokens at `16b + i` and `16b + i + 8`.
+    broadcast: Vec<LaneDelay<8>>,
+    /// By bus.
+    load_stages: Vec<LaneDelay<8>>,
+    swap_chain: Vec<DFF<Bit>>,
+    load_stage: Vec<DFF<Bit>>,
+    /// By group of columns and lane of a cascade.
+    swap_broadcast: Vec<Vec<DFF<Bit>>>,
+    /// By group of columns and segment.
+    load_broadcast: Vec<Vec<DFF<Bit>>>,
+    columns: Vec<Column>,
+    _cascades: usize,
+    _columns: usize,
+    _groups: usize,
+    _segments: usize,
+}
+
+// A swap leaves the chain when its lane's tokens leave the skew, and both pass one broadcast register more.
+const _: () = assert!(SWAP_CYCLES == 1 && TOKEN_CYCLES == 1 && CASCADE_LANES == 8);
+
+impl SystolicArray {
+    pub fn new(config: &AccelConfig) -> Self {
+        let (r, c) = (config.rows, config.columns);
+        let (cascades, groups, segments) = (r / CASCADE_LANES, c / BROADCAST_COLUMNS, r / SEGMENT_LANES);
+        let skew = (0..cascades).flat_map(|_| (1..CASCADE_LANES).chain(1..CASCADE_LANES));
+        let broadcast = || LaneDelay::new(&format!("TokenBroadcast_r{r}"), vec![TOKEN_CYCLES; 2 * r]);
+        let load_stages = || LaneDelay::new(&format!("LoadStages_c{c}"), vec![LOAD_CYCLES; c]);
+        Self {
+            token_0: lanes(r),
+            token_1: lanes(r),
+            load_data: (0..cascades).map(|_| lanes(c)).collect(),
+            load_enable: lanes(segments),
+            sum_0: lanes(c),
+            sum_1: lanes(c),
+            skew: LaneDelay::new(&format!("TokenSkew_r{r}"), skew.collect()),
+            broadcast: (0..groups).map(|_| broadcast()).collect(),
+            load_stages: (0..cascades).map(|_| load_stages()).collect(),
+            swap_chain: registers(CASCADE_LANES),
+            load_stage: registers(segments),
+            swap_broadcast: (0..groups).map(|_| registers(CASCADE_LANES)).collect(),
+            load_broadcast: (0..groups).map(|_| registers(segments)).collect(),
+            columns: (0..c).map(|_| Column::new(r)).collect(),
+            _cascades: cascades,
+            _columns: c,
+            _groups: groups,
+            _segments: segments,
+            ..Self::default()
+        }
+    }
+}
+
+impl Logic for SystolicArray {
+    #[hdl_gen]
+    fn update(&mut self) {
+        self.skew.clock.next = self.clock.val();
+        for b in 0..self._cascades {
+            for i in 1..8 {
+                self.skew.d[14 * b + i - 1].next = self.token_0[8 * b + i].val();
+                self.skew.d[14 * b + i + 6].next = self.token_1[8 * b + i].val();
+            }
+        }
+        for g in 0..self._groups {
+            self.broadcast[g].clock.next = self.clock.val();
+            for b in 0..self._cascades {
+                self.broadcast[g].d[16 * b].next = self.token_0[8 * b].val();
+                self.broadcast[g].d[16 * b + 8].next = self.token_1[8 * b].val();
+                for i in 1..8 {
+                    self.broadcast[g].d[16 * b + i].next = self.skew.q[14 * b + i - 1].val();
+                    self.broadcast[g].d[16 * b + i + 8].next = self.skew.q[14 * b + i + 6].val();
+                }
+            }
+        }
+        for i in 0..8 {
+            self.swap_chain[i].clock.next = self.clock.val();
+        }
+        self.swap_chain[0].d.next = self.swap.val();
+        for i in 1..8 {
+            self.swap_chain[i].d.next = self.swap_chain[i - 1].q.val();
+        }
+        for s in 0..self._segments {
+            self.load_stage[s].clock.next = self.clock.val();
+            self.load_stage[s].d.next = self.load_enable[s].val();
+        }
+        for j in 0..self._cascades {
+            self.load_stages[j].clock.next = self.clock.val();
+            for c in 0..self._columns {
+                self.load_stages[j].d[c].next = self.load_data[j][c].val();
+            }
+        }
+        for g in 0..self._groups {
+            for i in 0..8 {
+                self.swap_broadcast[g][i].clock.next = self.clock.val();
+                self.swap_broadcast[g][i].d.next = self.swap_chain[i].q.val();
+            }
+            for s in 0..self._segments {
+                self.load_broadcast[g][s].clock.next = self.clock.val();
+                self.load_broadcast[g][s].d.next = self.load_stage[s].q.val();
+            }
+            for c in 0..4 {
+                self.columns[4 * g + c].clock.next = self.clock.val();
+                for i in 0..8 {
+                    self.columns[4 * g + c].swap[i].next = self.swap_broadcast[g][i].q.val();
+                }
+                for s in 0..self._segments {
+                    self.columns[4 * g + c].load[s].next = self.load_broadcast[g][s].q.val();
+                }
+                for b in 0..self._cascades {
+                    self.columns[4 * g + c].weight[b].next = self.load_stages[b].q[4 * g + c].val();
+                    for i in 0..8 {
+                        self.columns[4 * g + c].token_0[8 * b + i].next =
+                            self.broadcast[g].q[16 * b + i].val();
+                        self.columns[4 * g + c].token_1[8 * b + i].next =
+                            self.broadcast[g].q[16 * b + i + 8].val();
+                    }
+                }
+                self.sum_0[4 * g + c].next = self.columns[4 * g + c].sum_0.val();
+                self.sum_1[4 * g + c].next = self.columns[4 * g + c].sum_1.val();
+            }
+        }
+    }
+}
