@@ -1,8 +1,9 @@
 //! moevit's golden model, compiler, integer reference and engines.
 
-pub mod memory;
+pub mod engine;
 pub mod golden;
+pub mod memory;
 pub mod model;
 pub mod program;
-pub mod report;
 pub mod reference;
+pub mod report;

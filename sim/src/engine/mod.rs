@@ -1,0 +1,63 @@
+//! What computes a frame: golden model, integer reference, circuits, Verilog.
+//!
+//! ```text
+//!  image --Runner--+-- golden (f32)
+//!                  +-- reference (integers): result, routes
+//!                  +-- Engine (circuit, Verilator): the same bits, and cycles
+//!                        `-- Session: host, registers, board memory -- Device: pins
+//! ```
+//!
+//! [`Runner::frame`] computes one image for one task, [`judge`] compares it with the golden model, [`evaluate`] does both for a
+//! test set.
+
+pub mod compare;
+pub mod compiled;
+pub mod device;
+pub mod evaluate;
+pub mod judge;
+pub mod prediction;
+pub mod runner;
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde::Serialize;
+
+pub use compiled::Compiled;
+pub use runner::{Computer, Frame, Runner};
+
+/// Hears now and then how many cycles a frame has taken.
+pub type Progress<'a> = dyn FnMut(u64) + 'a;
+
+/// Where the cycles of a frame went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cycles {
+    /// From the start to the interrupt, as the host counts.
+    pub total: u64,
+    /// Cycles in which each unit had a command.
+    pub by_unit: BTreeMap<String, u64>,
+    /// Cycles in which the array wanted to work, by what it waited for.
+    pub stalls: BTreeMap<String, u64>,
+    /// Bytes that each read port delivered.
+    pub bytes_read: Vec<u64>,
+    pub bytes_written: u64,
+}
+
+/// What an engine gives for a frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EngineOutput {
+    /// The result buffer.
+    pub result: Vec<u8>,
+    pub cycles: Option<Cycles>,
+}
+
+/// Runs the frames of one program.
+pub trait Engine: Send {
+    /// Runs a frame of a packed image; see [`crate::program::ImageLayout::pack`].
+    fn run(&mut self, image: &[u8], task: usize, progress: &mut Progress) -> Result<EngineOutput>;
+
+    /// Ends the engine; a waveform is complete afterwards.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
