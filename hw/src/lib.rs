@@ -1,6 +1,7 @@
 //! moevit's circuits in rust-hdl, their integer arithmetic, and the Verilog exporter.
 
 pub mod array;
+pub mod attention;
 pub mod bus;
 pub mod config;
 pub mod control;

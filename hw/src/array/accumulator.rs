@@ -95,3 +95,81 @@ impl Logic for Accumulator {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::accumulator_column::PLANE_SHIFTS;
+    use crate::array::bench::{tick, Random};
+    use crate::array::step_delay::READ_AHEAD_CYCLES;
+    use crate::array::{from_bits, to_bits};
+    use std::collections::VecDeque;
+
+    /// A step at the accumulators: pair, bank, whether it starts the sum, shift code.
+    type Step = Option<(usize, bool, bool, usize)>;
+
+    /// Passes of eight steps over random pairs in one bank, while the other bank is read.
+    fn run(config: &AccelConfig, passes: usize, seed: u64) -> usize {
+        let (pairs, columns) = (config.accumulator_pairs, config.columns);
+        let mut random = Random::new(seed);
+        let mut accumulator = Accumulator::new(config);
+        let mut model = vec![vec![vec![[0i32; 2]; columns]; pairs]; 2];
+        let mut ahead: VecDeque<Step> = vec![None; READ_AHEAD_CYCLES].into();
+        let mut asked: VecDeque<Option<Vec<[i32; 2]>>> = vec![None; DRAIN_CYCLES - 1].into();
+        let mut compared = 0;
+        for pass in 0..passes {
+            let bank = pass / 4 % 2 == 1;
+            let first_pair = random.below(pairs - 7);
+            let base = if pass % 4 == 0 { first_pair } else { 0 };
+            for step in 0..12 {
+                // Four idle cycles let a group's last write settle before its bank is read.
+                let next = (step < 8 && random.chance(80))
+                    .then(|| ((base + step) % pairs, bank, pass % 4 == 0, random.below(PLANE_SHIFTS.len())));
+                accumulator.read_valid.next = next.is_some();
+                accumulator.read_bank.next = bank;
+                accumulator.read_pair.next = (next.map_or(0, |s| s.0) as u64).into();
+                ahead.push_back(next);
+                let now = ahead.pop_front().unwrap();
+                accumulator.write_valid.next = now.is_some();
+                let (pair, write_bank, first, shift) = now.unwrap_or_default();
+                accumulator.write_pair.next = (pair as u64).into();
+                accumulator.write_bank.next = write_bank;
+                accumulator.first.next = first;
+                accumulator.shift.next = (shift as u64).into();
+                for c in 0..columns {
+                    let sums = [random.signed(SUM_BITS as u32), random.signed(SUM_BITS as u32)];
+                    accumulator.sum_0[c].next = to_bits(sums[0]);
+                    accumulator.sum_1[c].next = to_bits(sums[1]);
+                    if now.is_some() {
+                        let entry = &mut model[usize::from(write_bank)][pair][c];
+                        let old = if first { [0; 2] } else { *entry };
+                        *entry = std::array::from_fn(|t| old[t].wrapping_add((sums[t] << PLANE_SHIFTS[shift]) as i32));
+                    }
+                }
+                let drained = random.below(pairs);
+                let drain = pass % 4 > 0;
+                accumulator.drain_pair.next = (drained as u64).into();
+                accumulator.drain_bank.next = !bank;
+                asked.push_back(drain.then(|| model[usize::from(!bank)][drained].clone()));
+                tick!(accumulator);
+                if let Some(want) = asked.pop_front().unwrap() {
+                    for (c, want) in want.iter().enumerate() {
+                        let got = [from_bits(accumulator.drain_0[c].val()), from_bits(accumulator.drain_1[c].val())];
+                        assert_eq!(got.map(|x| x as i32), *want, "pass {pass}, column {c}");
+                        compared += 2;
+                    }
+                }
+            }
+        }
+        compared
+    }
+
+    #[test]
+    fn one_bank_accumulates_while_the_other_drains() {
+        let nano = AccelConfig::named("nano").unwrap();
+        assert!(run(&nano, 400, 1) >= 50_000);
+        // Not a power of two of pairs.
+        let odd = AccelConfig { accumulator_pairs: 40, ..nano };
+        assert!(run(&odd, 400, 2) >= 50_000);
+    }
+}

@@ -28,7 +28,7 @@ use rust_hdl::prelude::*;
 
 /// The unit; see the module.
 #[derive(LogicBlock)]
-pub struct Feed {
+pub struct FeedUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
@@ -99,7 +99,7 @@ pub struct Feed {
     _copy_bytes: usize,
 }
 
-impl Feed {
+impl FeedUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (rows, columns, bytes) = (config.rows, config.columns, config.weight_word_bytes());
         let copy_bytes = rows.max(config.residual_word_bytes());
@@ -174,7 +174,7 @@ impl Feed {
     }
 }
 
-impl Logic for Feed {
+impl Logic for FeedUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, commands_taken, commands_drained);

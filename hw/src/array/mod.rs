@@ -25,6 +25,10 @@ pub mod timing;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod feed_bench;
+#[cfg(test)]
+mod feed_test;
 
 use rust_hdl::prelude::*;
 

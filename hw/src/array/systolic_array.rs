@@ -171,3 +171,126 @@ impl Logic for SystolicArray {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::bench::{tick, Random};
+    use crate::array::{from_bits, timing, to_bits};
+    use crate::config::LOAD_LANES;
+    use std::collections::BTreeMap;
+
+    /// What is presented in a cycle.
+    #[derive(Default, Clone)]
+    struct Cycle {
+        swap: bool,
+        tokens: Option<[Vec<i64>; 2]>,
+        /// Bus, whether its second half loads, and the row.
+        loads: Vec<(usize, bool, Vec<i64>)>,
+    }
+
+    struct Schedule {
+        cycles: Vec<Cycle>,
+        /// Sums by the cycle in which the step is presented.
+        wanted: BTreeMap<usize, [Vec<i64>; 2]>,
+    }
+
+    const LANE_OF_WORD: [usize; 8] = [3, 2, 1, 0, 7, 6, 5, 4];
+
+    fn operand(random: &mut Random, least: i64) -> i64 {
+        if random.chance(25) {
+            *random.pick(&[least, 127])
+        } else {
+            random.signed(8).max(least)
+        }
+    }
+
+    /// Random passes; loads as early or as late as the contract of `timing` allows, or anywhere between.
+    fn schedule(config: &AccelConfig, passes: usize, random: &mut Random) -> Schedule {
+        let (r, c) = (config.rows, config.columns);
+        let slack = LOAD_CYCLES - TOKEN_CYCLES;
+        let mut cycles = vec![Cycle::default(); 64];
+        let mut wanted = BTreeMap::new();
+        // First step of the running pass, the first cycle behind it, and the first one with free buses.
+        let (mut started, mut ended, mut free) = (0, 8, 0);
+        for _ in 0..passes {
+            let tile: Vec<Vec<i64>> = (0..r).map(|_| (0..c).map(|_| operand(random, -127)).collect()).collect();
+            let by_rows = random.chance(30);
+            let words = if by_rows { r } else { LOAD_LANES };
+            let first = free.max(started + 4 - slack) + if random.chance(50) { 0 } else { random.below(20) };
+            let start = ended.max(first + words - 5 + slack) + if random.chance(50) { 0 } else { random.below(20) };
+            let steps = LOAD_LANES + if random.chance(50) { 0 } else { random.below(20) };
+            cycles.resize(start + steps + 64, Cycle::default());
+            for word in 0..words {
+                let loads = &mut cycles[first + word].loads;
+                if by_rows {
+                    loads.push((word / 8, word % 8 >= 4, tile[word ^ 3].clone()));
+                } else {
+                    let row = |bus: usize| tile[8 * bus + LANE_OF_WORD[word]].clone();
+                    loads.extend((0..r / 8).map(|bus| (bus, word >= 4, row(bus))));
+                }
+            }
+            cycles[start].swap = true;
+            for step in start..start + steps {
+                let tokens: [Vec<i64>; 2] = std::array::from_fn(|_| (0..r).map(|_| operand(random, -128)).collect());
+                let sum = |t: usize, col: usize| (0..r).map(|lane| tokens[t][lane] * tile[lane][col]).sum();
+                wanted.insert(step, std::array::from_fn(|t| (0..c).map(|col| sum(t, col)).collect()));
+                cycles[step].tokens = Some(tokens);
+            }
+            (started, ended, free) = (start, start + steps, first + words);
+        }
+        Schedule { cycles, wanted }
+    }
+
+    fn present(array: &mut SystolicArray, cycle: &Cycle, random: &mut Random) {
+        array.swap.next = cycle.swap;
+        let tokens = cycle.tokens.as_ref();
+        for lane in 0..array.token_0.len() {
+            array.token_0[lane].next = to_bits(tokens.map_or_else(|| random.signed(8), |t| t[0][lane]));
+            array.token_1[lane].next = to_bits(tokens.map_or_else(|| random.signed(8), |t| t[1][lane]));
+        }
+        array.load_enable.iter_mut().for_each(|enable| enable.next = false);
+        for (bus, second, row) in &cycle.loads {
+            array.load_enable[2 * bus + usize::from(*second)].next = true;
+            for (data, x) in array.load_data[*bus].iter_mut().zip(row) {
+                data.next = to_bits(*x);
+            }
+        }
+    }
+
+    fn run(config: &AccelConfig, passes: usize, seed: u64) -> usize {
+        let mut random = Random::new(seed);
+        let plan = schedule(config, passes, &mut random);
+        let mut array = SystolicArray::new(config);
+        let latency = timing::array_cycles(config);
+        let mut compared = 0;
+        for (at, cycle) in plan.cycles.iter().enumerate() {
+            present(&mut array, cycle, &mut random);
+            tick!(array);
+            let Some(want) = (at + 1).checked_sub(latency).and_then(|step| plan.wanted.get(&step)) else {
+                continue;
+            };
+            for c in 0..config.columns {
+                let got = [from_bits(array.sum_0[c].val()), from_bits(array.sum_1[c].val())];
+                assert_eq!(got, [want[0][c], want[1][c]], "column {c}, step {}", at + 1 - latency);
+                compared += 2;
+            }
+        }
+        compared
+    }
+
+    #[test]
+    fn passes_match_an_integer_model_whenever_tiles_load() {
+        let compared = run(&AccelConfig::named("nano").unwrap(), 120, 1);
+        assert!(compared >= 120 * 8 * 16, "{compared}");
+    }
+
+    #[test]
+    fn every_size_of_array_works() {
+        for (rows, columns) in [(32, 32), (32, 8), (64, 16), (16, 16)] {
+            let config = AccelConfig { rows, columns, ..AccelConfig::named("zcu104").unwrap() };
+            config.validate().unwrap();
+            assert!(run(&config, 12, 2) >= 12 * 8 * 2 * columns);
+        }
+    }
+}

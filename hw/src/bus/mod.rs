@@ -10,3 +10,9 @@ mod test_slave;
 pub mod write_port;
 #[cfg(test)]
 mod write_port_tests;
+pub mod counters;
+pub mod register_decoder;
+pub mod register_table;
+pub mod registers;
+#[cfg(test)]
+mod registers_tests;

@@ -57,7 +57,7 @@ pub struct Sequencer {
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
     pub command_count: Signal<In, Bits<16>>,
-    pub task: Signal<In, Bits<3>>,
+    pub task_number: Signal<In, Bits<3>>,
     pub program_write: Signal<In, Bit>,
     pub program_data: Vec<Signal<In, Bits<8>>>,
     pub program_loaded: Signal<In, Bit>,
@@ -139,7 +139,7 @@ impl Sequencer {
             reset: Signal::default(),
             start: Signal::default(),
             command_count: Signal::default(),
-            task: Signal::default(),
+            task_number: Signal::default(),
             program_write: Signal::default(),
             program_data: signals(config.weight_word_bytes()),
             program_loaded: Signal::default(),
@@ -264,7 +264,7 @@ impl Logic for Sequencer {
         self.mine.next = self.memory.command[0]
             .val()
             .get_bits::<8>(8)
-            .get_bit(self.task.val().index());
+            .get_bit(self.task_number.val().index());
 
         // The scoreboard: may the command that stands at the memory's output start?
         self.wait_now.next = true;

@@ -3,7 +3,7 @@
 use super::layer_norm::{overhead_cycles, NormUnit};
 use crate::config::AccelConfig;
 use crate::control::command::{Command, Norm, Operation, Wait, ALL_TASKS};
-use crate::cosim::{tick, Rng};
+use crate::cosim::{settle, tick, Rng};
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, row_scale, NormSettings};
 use rust_hdl::prelude::*;
@@ -31,6 +31,7 @@ impl Bench {
         let config = AccelConfig::named("nano").unwrap();
         let mut uut = NormUnit::new(&config);
         uut.connect_all();
+        settle(&mut uut).unwrap();
         let residual = vec![vec![0; config.columns]; config.residual_words];
         Self {
             uut,

@@ -56,6 +56,9 @@ pub fn flip_flop(scope: &Scope) -> Option<BigUint> {
 pub fn is_procedural(code: &str, output: &AtomInfo) -> Result<bool, String> {
     let name = verilog_name(&output.path);
     let tokens = tokens(code);
+    if in_assigned_concatenation(&tokens, &name) {
+        return Ok(false);
+    }
     let mut procedural = false;
     for (at, token) in tokens.iter().enumerate() {
         if *token != name {
@@ -76,6 +79,17 @@ pub fn is_procedural(code: &str, output: &AtomInfo) -> Result<bool, String> {
         true => Ok(true),
         false => Err(format!("its text never drives the output `{name}`")),
     }
+}
+
+/// Whether the text has `assign {.., name, ..} = ..`.
+fn in_assigned_concatenation(tokens: &[&str], name: &str) -> bool {
+    let starts = tokens
+        .windows(2)
+        .enumerate()
+        .filter(|(_, pair)| *pair == ["assign", "{"]);
+    starts
+        .map(|(at, _)| tokens[at + 2..].iter().take_while(|token| **token != "}"))
+        .any(|mut list| list.any(|token| *token == name))
 }
 
 /// The token behind any `[...]` that starts at `at`.
@@ -148,6 +162,7 @@ mod tests {
         assert_eq!(is_procedural(code, &output("y")), Ok(false));
         assert_eq!(is_procedural(code, &output("z")), Ok(false));
         assert!(is_procedural(code, &output("w")).is_err());
+        assert_eq!(is_procedural("assign {b, a} = x;", &output("a")), Ok(false));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The accelerator as its programs see it: memories, router, and one command after the other.
 
 use moevit_hw::config::AccelConfig;
-use moevit_hw::control::command::{Command, ExpertLoop, Operation, COMMAND_BYTES};
+use moevit_hw::control::command::{Command, ExpertLoop, Operation};
 
+use super::decode::decode;
 use super::error::{Fault, MachineError};
 use super::fetch::{self, Board};
 use super::footprint::Footprint;
@@ -308,39 +309,6 @@ impl Fault {
             operation: name(operation),
             fault: self,
         }
-    }
-}
-
-/// The commands at the start of the payload.
-fn decode(job: &Job, config: &AccelConfig) -> Result<Vec<Command>, MachineError> {
-    let (count, memory) = (job.command_count, config.program_commands);
-    let held = job.payload.len() / COMMAND_BYTES;
-    let most = held.min(memory);
-    if count == 0 || count > most {
-        return Err(MachineError::CommandCount {
-            count,
-            most,
-            held,
-            memory,
-        });
-    }
-    let commands = job.payload.chunks_exact(COMMAND_BYTES).take(count);
-    commands
-        .enumerate()
-        .map(|(index, bytes)| decode_one(bytes).map_err(|fault| undecoded(index, fault)))
-        .collect()
-}
-
-fn decode_one(bytes: &[u8]) -> Result<Command, Fault> {
-    let word = |i: usize| u32::from_le_bytes(std::array::from_fn(|byte| bytes[4 * i + byte]));
-    Ok(Command::decode(&std::array::from_fn(word))?)
-}
-
-fn undecoded(index: usize, fault: Fault) -> MachineError {
-    MachineError::Command {
-        index,
-        operation: "undecoded",
-        fault,
     }
 }
 

@@ -14,6 +14,7 @@
 //!
 //! Waits have no meaning here; [`hazards`] checks on request that they order every access.
 
+mod decode;
 mod error;
 mod fetch;
 mod footprint;

@@ -65,6 +65,7 @@ impl Columns {
     }
 
     /// Unpacks tiles of the weight stream; `tile` names the columns in messages.
+    #[inline(never)]
     pub fn from_stream(bytes: &[u8], tile: usize, config: &AccelConfig) -> Result<Self, Fault> {
         if bytes.contains(&0x80) {
             return Err(Fault::Weight { tile });
@@ -103,11 +104,20 @@ impl Columns {
     }
 }
 
+/// Values that [`dot`] takes at once; every depth is a multiple.
+const STEP: usize = 16;
+
 /// `sum a * b`: bytes by bytes over any depth stay far from the limits of 32 bits.
+///
+/// Products are added in neighbouring pairs, with wrapping adds: the form that compilers turn into one instruction for eight.
 #[inline]
 pub fn dot(a: &[i16], b: &[i16]) -> i32 {
-    // Wrapping adds vectorise in every build profile.
-    a.iter()
-        .zip(b)
-        .fold(0i32, |sum, (&a, &b)| sum.wrapping_add(i32::from(a) * i32::from(b)))
+    let mut sums = [0i32; STEP / 2];
+    for (a, b) in a.chunks_exact(STEP).zip(b.chunks_exact(STEP)) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let product = |j: usize| i32::from(a[j]) * i32::from(b[j]);
+            *sum = sum.wrapping_add(product(2 * i).wrapping_add(product(2 * i + 1)));
+        }
+    }
+    sums.iter().fold(0, |all, &sum| all.wrapping_add(sum))
 }

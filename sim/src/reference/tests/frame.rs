@@ -6,6 +6,7 @@ use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{Copy, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax};
 
 use super::build::{Builder, Random};
+use crate::reference::RunOutput;
 
 const TOKENS: u32 = 129;
 const EXPERTS: u32 = 16;
@@ -254,6 +255,12 @@ fn to_residual(k_tiles: u32) -> MatMul {
     }
 }
 
+fn work_of(builder: &Builder, output: &RunOutput, operation: &str) -> u64 {
+    let named = builder.commands.iter().zip(&output.work);
+    let wanted = named.filter(|(command, _)| format!("{:?}", command.operation).starts_with(operation));
+    wanted.map(|(_, work)| work.stream_bytes).sum()
+}
+
 #[test]
 fn a_frame_does_all_of_its_work() {
     let mut frame = Frame::new();
@@ -276,7 +283,13 @@ fn a_frame_does_all_of_its_work() {
     println!("{:?} a frame, {:?}", start.elapsed(), output.total());
     assert_eq!(again, output);
     assert!(output.total().macs > 783_000_000);
-    assert!(output.total().stream_bytes > 2 * 17_000_000 / 2);
+    let fetched: u64 = work_of(&frame.builder, &output, "Fetch");
+    assert!(fetched > 17_000_000);
+    assert_eq!(
+        output.total().stream_bytes,
+        2 * fetched,
+        "fetched once, consumed once"
+    );
     let values: Vec<u8> = output.result.chunks(2).map(|b| b[0]).collect();
     let distinct = (0..=255u8).filter(|b| values.contains(b)).count();
     assert!(distinct > 250, "the result is not noise: {distinct}");

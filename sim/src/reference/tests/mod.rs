@@ -7,6 +7,7 @@ mod experts;
 mod frame;
 mod movement;
 mod naive;
+mod noise;
 mod products;
 mod races;
 mod rows_of_units;

@@ -1,0 +1,121 @@
+//! Probabilities before normalisation, `numerics::exp2::probability(maximum - score)`, in C lanes, one word a cycle.
+//!
+//! ```text
+//! lanes, maximum --> [maximum - score] --> [table of 256, integer part] --> [shift] --> [round] --> done, bytes
+//! ```
+//!
+//! Scores are Q7.8; a byte is `p - 128` with `p = round(255 * 2^(score - maximum))`. Lanes from `lane_count` on lie beyond the row
+//! and give `p = 0`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`; the cell never stalls.
+
+use crate::numerics::exp2::{probability, probability_table};
+use crate::primitives::leaf::{ports, rom_text, valid_text, Pipeline};
+use rust_hdl::prelude::*;
+
+/// Cycles from `valid` to `done`.
+pub const LATENCY_CYCLES: usize = 4;
+
+/// The cell; see the module.
+#[derive(LogicBlock)]
+pub struct ExpLanes {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub valid: Signal<In, Bit>,
+    pub maximum: Signal<In, Bits<16>>,
+    pub lane_count: Signal<In, Bits<7>>,
+    pub lanes: Vec<Signal<In, Bits<16>>>,
+    pub done: Signal<Out, Bit>,
+    pub bytes: Vec<Signal<Out, Bits<8>>>,
+    _results: Pipeline<Vec<u8>>,
+}
+
+impl ExpLanes {
+    /// A cell of `columns` lanes.
+    pub fn new(columns: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            valid: Signal::default(),
+            maximum: Signal::default(),
+            lane_count: Signal::default(),
+            lanes: ports(columns),
+            done: Signal::default(),
+            bytes: ports(columns),
+            _results: Pipeline::new(LATENCY_CYCLES),
+        }
+    }
+
+    fn take_word(&self) -> Option<Vec<u8>> {
+        let (maximum, count) = (self.maximum.val().index() as u16, self.lane_count.val().index());
+        let byte = |(lane, score): (usize, &Signal<In, Bits<16>>)| {
+            let distance = maximum.wrapping_sub(score.val().index() as u16);
+            let p = if lane < count {
+                probability(u32::from(distance))
+            } else {
+                0
+            };
+            p ^ 0x80
+        };
+        self.valid
+            .val()
+            .then(|| self.lanes.iter().enumerate().map(byte).collect())
+    }
+
+    fn lane_text(lane: usize) -> String {
+        LANE_TEXT
+            .replace("_n", &format!("_{lane}"))
+            .replace("LANE", &lane.to_string())
+    }
+}
+
+const LANE_TEXT: &str = "\
+reg [7:0] byte_n;
+reg [15:0] distance_n, entry_n, shifted_n;
+reg [7:0] places_n;
+reg inside_n, alive_n;
+wire [15:0] rounded_n = shifted_n + 16'd128;
+assign bytes_n = byte_n;
+initial byte_n = 8'd0;
+always @(posedge clock) begin
+  distance_n <= maximum - lanes_n;
+  inside_n <= lane_count > 7'dLANE;
+  entry_n <= exponential[distance_n[7:0]];
+  places_n <= distance_n[15:8];
+  alive_n <= inside_n;
+  shifted_n <= (alive_n && places_n < 8'd16) ? entry_n >> places_n[3:0] : 16'd0;
+  if (loads) byte_n <= {~rounded_n[15], rounded_n[14:8]};
+end
+";
+
+impl Logic for ExpLanes {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let word = self.take_word();
+        let result = self._results.step(word);
+        self.done.next = result.is_some() && !self.reset.val();
+        for (out, byte) in self.bytes.iter_mut().zip(result.iter().flatten()) {
+            out.next = u64::from(*byte).into();
+        }
+        if self.reset.val() {
+            self._results.clear();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.done.connect();
+        self.bytes.iter_mut().for_each(|out| out.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        let columns = self.lanes.len();
+        let flow = valid_text(LATENCY_CYCLES);
+        let rom = rom_text(
+            "exponential",
+            16,
+            probability_table().iter().map(|&x| u64::from(x)),
+        );
+        let lanes: String = (0..columns).map(Self::lane_text).collect();
+        Verilog::Custom(format!("// module: ExpLanes_c{columns}\n{flow}{rom}{lanes}"))
+    }
+}

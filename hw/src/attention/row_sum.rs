@@ -1,0 +1,119 @@
+//! Sum of a row's probabilities, which arrive as C bytes `p - 128` a cycle.
+//!
+//! ```text
+//! lanes --> [tree, log2(C) levels] --> [+ accumulator] --> done, sum
+//! ```
+//!
+//! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. The sum has 24 bits, the width of the
+//! reciprocal's input; a row of 2,047 probabilities needs 19.
+
+use crate::primitives::leaf::{ports, row_flow_text, Pipeline};
+use rust_hdl::prelude::*;
+
+/// Cycles from a row's last word to `done`.
+pub fn latency_cycles(columns: usize) -> usize {
+    1 + columns.ilog2() as usize
+}
+
+const SUM_MASK: u32 = (1 << 24) - 1;
+
+/// The cell; see the module.
+#[derive(LogicBlock)]
+pub struct RowSum {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub valid: Signal<In, Bit>,
+    pub first: Signal<In, Bit>,
+    pub last: Signal<In, Bit>,
+    pub lanes: Vec<Signal<In, Bits<8>>>,
+    pub done: Signal<Out, Bit>,
+    pub sum: Signal<Out, Bits<24>>,
+    _sum: u32,
+    _results: Pipeline<u32>,
+}
+
+impl RowSum {
+    /// A cell for words of `columns` bytes.
+    pub fn new(columns: usize) -> Self {
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            valid: Signal::default(),
+            first: Signal::default(),
+            last: Signal::default(),
+            lanes: ports(columns),
+            done: Signal::default(),
+            sum: Signal::default(),
+            _sum: 0,
+            _results: Pipeline::new(latency_cycles(columns)),
+        }
+    }
+
+    fn take_word(&mut self) -> Option<u32> {
+        if !self.valid.val() {
+            return None;
+        }
+        if self.first.val() {
+            self._sum = 0;
+        }
+        let word: u32 = self
+            .lanes
+            .iter()
+            .map(|lane| lane.val().index() as u32 ^ 0x80)
+            .sum();
+        self._sum = (self._sum + word) & SUM_MASK;
+        self.last.val().then_some(self._sum)
+    }
+
+    fn node_text(level: usize, node: usize) -> String {
+        let (top, below, a, b) = (7 + level, level - 1, 2 * node, 2 * node + 1);
+        format!(
+            "reg [{top}:0] sum_{level}_{node};\n\
+             always @(posedge clock) sum_{level}_{node} <= {{1'b0, sum_{below}_{a}}} + {{1'b0, sum_{below}_{b}}};\n"
+        )
+    }
+}
+
+impl Logic for RowSum {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        let row = self.take_word();
+        let result = self._results.step(row);
+        self.done.next = result.is_some() && !self.reset.val();
+        if let Some(sum) = result {
+            self.sum.next = u64::from(sum).into();
+        }
+        if self.reset.val() {
+            self._results.clear();
+            self._sum = 0;
+        }
+    }
+
+    fn connect(&mut self) {
+        self.done.connect();
+        self.sum.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        let columns = self.lanes.len();
+        let levels = columns.ilog2() as usize;
+        let flow = row_flow_text(latency_cycles(columns));
+        let inputs: String = (0..columns)
+            .map(|lane| format!("wire [7:0] sum_0_{lane} = {{~lanes_{lane}[7], lanes_{lane}[6:0]}};\n"))
+            .collect();
+        let tree: String = (1..=levels)
+            .flat_map(|level| (0..columns >> level).map(move |node| Self::node_text(level, node)))
+            .collect();
+        Verilog::Custom(format!(
+            "// module: RowSum_c{columns}\n{flow}{inputs}{tree}\
+             reg [23:0] total, result;\n\
+             wire [23:0] next = (restart ? 24'd0 : total) + {{{fill}'d0, sum_{levels}_0}};\n\
+             assign sum = result;\ninitial begin\n  total = 24'd0;\n  result = 24'd0;\nend\n\
+             always @(posedge clock) begin\n  if (reset) total <= 24'd0;\n  else if (word) total <= next;\n  \
+             if (loads) result <= next;\nend\n",
+            fill = 16 - levels,
+        ))
+    }
+}

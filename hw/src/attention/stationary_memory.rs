@@ -1,0 +1,306 @@
+//! Key/value memory: C banks of bytes, written by token, read by token (values) or by channel (keys).
+//!
+//! Channel `ch` of token `t` lies in bank `(ch + t) mod C`, at the address of its word. So both a word of one token (C channels)
+//! and a column (one channel of C tokens in a row) take one byte from every bank.
+//!
+//! ```text
+//! write:   bank b = lane (b - rotate),  address                          rotate = t mod C
+//! values:  address_b = base,            lane l = bank (l + rotate)       rotate = t mod C, base: the word's address
+//! keys:    address_b = base + ((b - rotate) mod C) * stride              rotate = ch mod C, base: word of token n * C
+//!          lane l (token n * C + l) = bank (l + rotate)
+//!
+//! write_* --> [rotate] --> banks
+//! read_*  --> [C addresses] --> [banks: 2] --> [rotate] --> read_data
+//! ```
+//!
+//! * Read latency [`KV_READ_CYCLES`], one word a cycle; writes one word a cycle. A read sees the writes of earlier cycles.
+//! * Reads beyond the depth give zero, writes there do nothing. Addresses wrap at 16 bits.
+
+use crate::config::AccelConfig;
+use crate::primitives::leaf::{joined, ports, split_text};
+use rust_hdl::prelude::*;
+
+/// Cycles from a read to its data: address, memory, output register, rotation.
+pub const KV_READ_CYCLES: usize = 4;
+
+/// The memory; see the module.
+#[derive(LogicBlock)]
+pub struct StationaryMemory {
+    pub clock: Signal<In, Clock>,
+    pub write_enable: Signal<In, Bit>,
+    pub write_address: Signal<In, Bits<16>>,
+    pub write_rotate: Signal<In, Bits<6>>,
+    pub write_data: Vec<Signal<In, Bits<8>>>,
+    pub read_base: Signal<In, Bits<16>>,
+    pub read_stride: Signal<In, Bits<8>>,
+    pub read_rotate: Signal<In, Bits<6>>,
+    pub read_by_keys: Signal<In, Bit>,
+    pub read_data: Vec<Signal<Out, Bits<8>>>,
+    _depth: usize,
+    /// Word `a` of bank `b` at `a * C + b`.
+    _bytes: Vec<u8>,
+    _write: Option<(usize, Vec<u8>)>,
+    _addresses: Vec<usize>,
+    _stage: Vec<u8>,
+    _output: Vec<u8>,
+    /// Rotations of the words in the three stages before `read_data`.
+    _rotations: [usize; 3],
+}
+
+impl StationaryMemory {
+    /// The memory of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let (columns, depth) = (config.columns, config.stationary_words);
+        Self {
+            clock: Signal::default(),
+            write_enable: Signal::default(),
+            write_address: Signal::default(),
+            write_rotate: Signal::default(),
+            write_data: ports(columns),
+            read_base: Signal::default(),
+            read_stride: Signal::default(),
+            read_rotate: Signal::default(),
+            read_by_keys: Signal::default(),
+            read_data: ports(columns),
+            _depth: depth,
+            _bytes: vec![0; depth * columns],
+            _write: None,
+            _addresses: vec![0; columns],
+            _stage: vec![0; columns],
+            _output: vec![0; columns],
+            _rotations: [0; 3],
+        }
+    }
+
+    fn show_output(&mut self) {
+        let columns = self.read_data.len();
+        for (lane, out) in self.read_data.iter_mut().enumerate() {
+            out.next = u64::from(self._output[(lane + self._rotations[2]) % columns]).into();
+        }
+    }
+
+    fn read_banks(&mut self) {
+        let columns = self.read_data.len();
+        self._output.copy_from_slice(&self._stage);
+        for (bank, &address) in self._addresses.iter().enumerate() {
+            self._stage[bank] = match address < self._depth {
+                true => self._bytes[address * columns + bank],
+                false => 0,
+            };
+        }
+    }
+
+    fn write_banks(&mut self) {
+        let columns = self.read_data.len();
+        if let Some((address, word)) = self._write.take().filter(|w| w.0 < self._depth) {
+            self._bytes[address * columns..(address + 1) * columns].copy_from_slice(&word);
+        }
+    }
+
+    fn take_write(&mut self) {
+        if !self.write_enable.val() {
+            return;
+        }
+        let (columns, rotate) = (self.write_data.len(), self.write_rotate.val().index());
+        let mut word = vec![0; columns];
+        for (lane, data) in self.write_data.iter().enumerate() {
+            word[(lane + rotate) % columns] = data.val().index() as u8;
+        }
+        self._write = Some((self.write_address.val().index(), word));
+    }
+
+    fn take_read(&mut self) {
+        let (columns, rotate) = (self.read_data.len(), self.read_rotate.val().index());
+        let (base, stride) = (self.read_base.val().index(), self.read_stride.val().index());
+        let by_keys = usize::from(self.read_by_keys.val());
+        for (bank, address) in self._addresses.iter_mut().enumerate() {
+            let token = (bank + columns - rotate % columns) % columns;
+            *address = (base + by_keys * token * stride) & 0xffff;
+        }
+        self._rotations = [rotate, self._rotations[0], self._rotations[1]];
+    }
+
+    fn bank_text(&self, bank: usize) -> String {
+        let bits = self.read_data.len().ilog2();
+        let top = self._depth.next_power_of_two().ilog2() - 1;
+        let settings = [
+            ("_n", format!("_{bank}")),
+            ("BANK", format!("{bits}'d{bank}")),
+            ("ROTATE", format!("read_rotate[{}:0]", bits - 1)),
+            ("BITS", (bits - 1).to_string()),
+            ("FILL", format!("{}'d0", 16 - bits)),
+            ("DEPTH", self._depth.to_string()),
+            ("LAST", (self._depth - 1).to_string()),
+            ("TOP", top.to_string()),
+            ("SLICE", format!("[{}:{}]", 8 * bank + 7, 8 * bank)),
+        ];
+        settings
+            .iter()
+            .fold(BANK_TEXT.into(), |text: String, (name, value)| {
+                text.replace(name, value)
+            })
+    }
+
+    fn rotation_text(&self) -> String {
+        let columns = self.read_data.len();
+        let (width, bits) = (8 * columns, columns.ilog2());
+        format!(
+            "reg write_now, write_inside;\nreg [15:0] write_at;\nreg [{top}:0] write_word;\n\
+             wire [{top}:0] write_lanes = {lanes};\n\
+             wire [{double}:0] write_turned = {{write_lanes, write_lanes}} << {{write_rotate[{sel}:0], 3'd0}};\n\
+             initial write_now = 1'b0;\n\
+             always @(posedge clock) begin\n  write_now <= write_enable;\n  write_at <= write_address;\n  \
+             write_inside <= {{1'b0, write_address}} < 17'd{depth};\n  write_word <= write_turned[{double}:{width}];\nend\n\
+             reg [{sel}:0] rotate_1, rotate_2, rotate_3;\nreg [{top}:0] read_word;\n\
+             wire [{top}:0] read_banks = {banks};\n\
+             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_3, 3'd0}};\n{outputs}\
+             initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
+             always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  \
+             read_word <= read_turned[{top}:0];\nend\n",
+            top = width - 1,
+            double = 2 * width - 1,
+            sel = bits - 1,
+            depth = self._depth,
+            lanes = joined("write_data", columns),
+            banks = joined("taken", columns),
+            outputs = split_text("read_data", columns, 8, "read_word"),
+        )
+    }
+}
+
+const BANK_TEXT: &str = "\
+(* ram_style = \"block\" *) reg [7:0] bank_n [0:LAST];
+reg [7:0] stage_n, taken_n;
+reg [15:0] address_n;
+reg inside_n;
+wire [BITS:0] token_n = BANK - ROTATE;
+wire [15:0] skip_n = {FILL, token_n} * {8'd0, read_stride};
+always @(posedge clock) begin
+  address_n <= read_base + (read_by_keys ? skip_n : 16'd0);
+  inside_n <= {1'b0, address_n} < 17'dDEPTH;
+  stage_n <= bank_n[address_n[TOP:0]];
+  taken_n <= inside_n ? stage_n : 8'd0;
+  if (write_now && write_inside) bank_n[write_at[TOP:0]] <= write_wordSLICE;
+end
+integer i_n;
+initial begin
+  stage_n = 8'd0;
+  taken_n = 8'd0;
+  address_n = 16'd0;
+  inside_n = 1'b0;
+  for (i_n = 0; i_n < DEPTH; i_n = i_n + 1) bank_n[i_n] = 8'd0;
+end
+";
+
+impl Logic for StationaryMemory {
+    fn update(&mut self) {
+        if !self.clock.pos_edge() {
+            return;
+        }
+        self.show_output();
+        self.read_banks();
+        self.write_banks();
+        self.take_write();
+        self.take_read();
+    }
+
+    fn connect(&mut self) {
+        self.read_data.iter_mut().for_each(|out| out.connect());
+    }
+
+    fn hdl(&self) -> Verilog {
+        let columns = self.read_data.len();
+        let banks: String = (0..columns).map(|bank| self.bank_text(bank)).collect();
+        Verilog::Custom(format!(
+            "// module: StationaryMemory_c{columns}_n{}\n{}{banks}",
+            self._depth,
+            self.rotation_text()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cosim::{tick, Rng};
+
+    const HEADS: usize = 2;
+    const TOKENS: usize = 19;
+
+    fn memory() -> (StationaryMemory, usize) {
+        let config = AccelConfig::named("nano").unwrap();
+        let mut memory = StationaryMemory::new(&config);
+        memory.connect_all();
+        (memory, config.columns)
+    }
+
+    fn clock(memory: &mut StationaryMemory) {
+        tick(memory, |m, level| m.clock.next = level.into()).unwrap();
+    }
+
+    /// Writes `TOKENS` rows of `HEADS` words from address 3; returns `[token][channel]`.
+    fn fill(memory: &mut StationaryMemory, columns: usize) -> Vec<Vec<u8>> {
+        let mut rng = Rng::new(9);
+        let rows: Vec<Vec<u8>> = (0..TOKENS)
+            .map(|_| (0..HEADS * columns).map(|_| rng.bits(8) as u8).collect())
+            .collect();
+        for (t, row) in rows.iter().enumerate() {
+            for (word, bytes) in row.chunks(columns).enumerate() {
+                memory.write_enable.next = true;
+                memory.write_address.next = ((3 + t * HEADS + word) as u64).into();
+                memory.write_rotate.next = ((t % columns) as u64).into();
+                for (port, byte) in memory.write_data.iter_mut().zip(bytes) {
+                    port.next = u64::from(*byte).into();
+                }
+                clock(memory);
+            }
+        }
+        memory.write_enable.next = false;
+        rows
+    }
+
+    /// Presents a read, then nothing of interest; returns the word after the stated latency.
+    fn read(memory: &mut StationaryMemory, base: usize, rotate: usize, keys: bool) -> Vec<u8> {
+        memory.read_base.next = (base as u64).into();
+        memory.read_stride.next = (HEADS as u64).into();
+        memory.read_rotate.next = (rotate as u64).into();
+        memory.read_by_keys.next = keys;
+        for _ in 0..KV_READ_CYCLES {
+            clock(memory);
+            memory.read_base.next = 77u64.into();
+            memory.read_rotate.next = 5u64.into();
+        }
+        memory.read_data.iter().map(|d| d.val().index() as u8).collect()
+    }
+
+    #[test]
+    fn rows_and_columns_come_back() {
+        let (mut memory, columns) = memory();
+        let rows = fill(&mut memory, columns);
+        for (t, row) in rows.iter().enumerate() {
+            let got = read(&mut memory, 3 + t * HEADS + 1, t % columns, false);
+            assert_eq!(got, row[columns..2 * columns]);
+        }
+        for channel in 0..HEADS * columns {
+            for n in 0..TOKENS / columns {
+                let base = 3 + n * columns * HEADS + channel / columns;
+                let got = read(&mut memory, base, channel % columns, true);
+                let want: Vec<u8> = (0..columns).map(|c| rows[n * columns + c][channel]).collect();
+                assert_eq!(got, want, "channel {channel}, tokens from {}", n * columns);
+            }
+        }
+    }
+
+    #[test]
+    fn addresses_beyond_the_depth_are_harmless() {
+        let (mut memory, columns) = memory();
+        memory.write_enable.next = true;
+        memory.write_address.next = 60_000u64.into();
+        memory.write_data[0].next = 1u64.into();
+        clock(&mut memory);
+        memory.write_enable.next = false;
+        assert_eq!(read(&mut memory, 60_000, 0, false), vec![0; columns]);
+        let folded = 60_000 % memory._depth;
+        assert_eq!(read(&mut memory, folded, 0, false), vec![0; columns]);
+    }
+}

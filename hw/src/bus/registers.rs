@@ -1,0 +1,520 @@
+//! AXI4-Lite slave with the control registers of [`super::register_table`].
+//!
+//! * One write and one read at a time; each answers OKAY. A write takes effect the cycle after both its address and its data
+//!   are there (`bvalid` one later), a read answers two cycles after its address. Byte strobes are honoured.
+//! * `start` pulses when a start was asked for and the chip is idle; pointers, commands, task and watchdog come out latched
+//!   with it and stay for the frame.
+//! * With `done` the error code is recorded (0: no error), and the interrupt where enabled.
+//! * `interrupt` is a level, one cycle after its causes.
+//!
+//! ```text
+//! AW, W --> [held] --> write decoder --> registers --> chip
+//! AR -----> [held] --> read decoder --> choose --> [R]
+//! chip events --> counters --^
+//! ```
+
+use super::counters::Counters;
+use super::register_decoder::RegisterDecoder;
+use super::register_table::{register, version, COUNTED_PORTS, COUNTERS, FRAME_REGISTERS, ID_MAGIC};
+use crate::config::AccelConfig;
+use rust_hdl::prelude::*;
+
+/// The register block; see the module.
+#[derive(LogicBlock)]
+pub struct Registers {
+    pub clock: Signal<In, Clock>,
+    pub reset: Signal<In, Bit>,
+    pub awvalid: Signal<In, Bit>,
+    pub awready: Signal<Out, Bit>,
+    pub awaddr: Signal<In, Bits<12>>,
+    pub wvalid: Signal<In, Bit>,
+    pub wready: Signal<Out, Bit>,
+    pub wdata: Signal<In, Bits<32>>,
+    pub wstrb: Signal<In, Bits<4>>,
+    pub bvalid: Signal<Out, Bit>,
+    pub bready: Signal<In, Bit>,
+    pub bresp: Signal<Out, Bits<2>>,
+    pub arvalid: Signal<In, Bit>,
+    pub arready: Signal<Out, Bit>,
+    pub araddr: Signal<In, Bits<12>>,
+    pub rvalid: Signal<Out, Bit>,
+    pub rready: Signal<In, Bit>,
+    pub rdata: Signal<Out, Bits<32>>,
+    pub rresp: Signal<Out, Bits<2>>,
+    pub interrupt: Signal<Out, Bit>,
+    /// Pulse: a frame begins.
+    pub start: Signal<Out, Bit>,
+    pub idle: Signal<In, Bit>,
+    /// Pulse: the frame has ended.
+    pub done: Signal<In, Bit>,
+    /// With `done`: why it stopped, 0 for no error.
+    pub error_code: Signal<In, Bits<4>>,
+    pub error_command: Signal<In, Bits<16>>,
+    pub error_lo: Signal<In, Bits<32>>,
+    pub error_hi: Signal<In, Bits<32>>,
+    pub program_lo: Signal<Out, Bits<32>>,
+    pub program_hi: Signal<Out, Bits<32>>,
+    pub image_lo: Signal<Out, Bits<32>>,
+    pub image_hi: Signal<Out, Bits<32>>,
+    pub result_lo: Signal<Out, Bits<32>>,
+    pub result_hi: Signal<Out, Bits<32>>,
+    pub commands: Signal<Out, Bits<16>>,
+    pub task: Signal<Out, Bits<3>>,
+    pub watchdog: Signal<Out, Bits<32>>,
+    /// Nothing new may go to the bus.
+    pub quiesce: Signal<Out, Bit>,
+    /// Pulse: drop the frame.
+    pub soft_reset: Signal<Out, Bit>,
+    /// Units with a command, in the order of `Unit::ALL`.
+    pub busy: Signal<In, Bits<6>>,
+    pub streaming: Signal<In, Bit>,
+    pub stall_stream: Signal<In, Bit>,
+    pub stall_bank: Signal<In, Bit>,
+    pub stall_sync: Signal<In, Bit>,
+    pub stall_full: Signal<In, Bit>,
+    pub skipped: Signal<In, Bit>,
+    pub beats_in: Vec<Signal<In, Bit>>,
+    pub beat_out: Signal<In, Bit>,
+    write_decoder: RegisterDecoder,
+    read_decoder: RegisterDecoder,
+    counters: Counters,
+    aw_held: DFF<Bit>,
+    aw_address: DFF<Bits<12>>,
+    w_held: DFF<Bit>,
+    w_data: DFF<Bits<32>>,
+    w_strobe: DFF<Bits<4>>,
+    b_valid: DFF<Bit>,
+    ar_held: DFF<Bit>,
+    ar_address: DFF<Bits<12>>,
+    r_valid: DFF<Bit>,
+    r_data: DFF<Bits<32>>,
+    asked: DFF<Bit>,
+    running: DFF<Bit>,
+    ended: DFF<Bit>,
+    started: DFF<Bit>,
+    enabled: DFF<Bit>,
+    sources: DFF<Bits<2>>,
+    recorded: DFF<Bits<2>>,
+    interrupting: DFF<Bit>,
+    failed: DFF<Bit>,
+    code: DFF<Bits<4>>,
+    failed_command: DFF<Bits<16>>,
+    failed_lo: DFF<Bits<32>>,
+    failed_hi: DFF<Bits<32>>,
+    quiet: DFF<Bit>,
+    dropping: DFF<Bit>,
+    frame: Vec<DFF<Bits<32>>>,
+    latched: Vec<DFF<Bits<32>>>,
+    write: Signal<Local, Bit>,
+    read: Signal<Local, Bit>,
+    low_byte: Signal<Local, Bit>,
+    launch: Signal<Local, Bit>,
+    frame_end: Signal<Local, Bit>,
+    bit_mask: Signal<Local, Bits<32>>,
+    fresh_bits: Signal<Local, Bits<32>>,
+    next_recorded: Signal<Local, Bits<2>>,
+    ctrl: Signal<Local, Bits<32>>,
+    status: Signal<Local, Bits<32>>,
+    value: Signal<Local, Bits<32>>,
+    top_byte: Constant<Bits<32>>,
+    magic: Constant<Bits<32>>,
+    version: Constant<Bits<32>>,
+    config_hash: Constant<Bits<32>>,
+    caps: Constant<Bits<32>>,
+    frame_mask: Vec<Constant<Bits<32>>>,
+    _frames: usize,
+    _counters: usize,
+    _ports: usize,
+}
+
+impl Registers {
+    /// The registers of a configuration.
+    pub fn new(config: &AccelConfig) -> Self {
+        let constant = |value: u32| Constant::new(u64::from(value).into());
+        let caps = config.rows | config.columns << 8 | config.read_ports << 16;
+        let mask = |name: &&str| register(name).map_or(0, |r| r.mask());
+        Self {
+            clock: Signal::default(),
+            reset: Signal::default(),
+            awvalid: Signal::default(),
+            awready: Signal::default(),
+            awaddr: Signal::default(),
+            wvalid: Signal::default(),
+            wready: Signal::default(),
+            wdata: Signal::default(),
+            wstrb: Signal::default(),
+            bvalid: Signal::default(),
+            bready: Signal::default(),
+            bresp: Signal::default(),
+            arvalid: Signal::default(),
+            arready: Signal::default(),
+            araddr: Signal::default(),
+            rvalid: Signal::default(),
+            rready: Signal::default(),
+            rdata: Signal::default(),
+            rresp: Signal::default(),
+            interrupt: Signal::default(),
+            start: Signal::default(),
+            idle: Signal::default(),
+            done: Signal::default(),
+            error_code: Signal::default(),
+            error_command: Signal::default(),
+            error_lo: Signal::default(),
+            error_hi: Signal::default(),
+            program_lo: Signal::default(),
+            program_hi: Signal::default(),
+            image_lo: Signal::default(),
+            image_hi: Signal::default(),
+            result_lo: Signal::default(),
+            result_hi: Signal::default(),
+            commands: Signal::default(),
+            task: Signal::default(),
+            watchdog: Signal::default(),
+            quiesce: Signal::default(),
+            soft_reset: Signal::default(),
+            busy: Signal::default(),
+            streaming: Signal::default(),
+            stall_stream: Signal::default(),
+            stall_bank: Signal::default(),
+            stall_sync: Signal::default(),
+            stall_full: Signal::default(),
+            skipped: Signal::default(),
+            beats_in: (0..config.read_ports).map(|_| Signal::default()).collect(),
+            beat_out: Signal::default(),
+            write_decoder: RegisterDecoder::default(),
+            read_decoder: RegisterDecoder::default(),
+            counters: Counters::new(COUNTERS.len()),
+            aw_held: DFF::default(),
+            aw_address: DFF::default(),
+            w_held: DFF::default(),
+            w_data: DFF::default(),
+            w_strobe: DFF::default(),
+            b_valid: DFF::default(),
+            ar_held: DFF::default(),
+            ar_address: DFF::default(),
+            r_valid: DFF::default(),
+            r_data: DFF::default(),
+            asked: DFF::default(),
+            running: DFF::default(),
+            ended: DFF::default(),
+            started: DFF::default(),
+            enabled: DFF::default(),
+            sources: DFF::default(),
+            recorded: DFF::default(),
+            interrupting: DFF::default(),
+            failed: DFF::default(),
+            code: DFF::default(),
+            failed_command: DFF::default(),
+            failed_lo: DFF::default(),
+            failed_hi: DFF::default(),
+            quiet: DFF::default(),
+            dropping: DFF::default(),
+            frame: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
+            latched: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
+            write: Signal::default(),
+            read: Signal::default(),
+            low_byte: Signal::default(),
+            launch: Signal::default(),
+            frame_end: Signal::default(),
+            bit_mask: Signal::default(),
+            fresh_bits: Signal::default(),
+            next_recorded: Signal::default(),
+            ctrl: Signal::default(),
+            status: Signal::default(),
+            value: Signal::default(),
+            top_byte: constant(0xff00_0000),
+            magic: constant(ID_MAGIC),
+            version: constant(version()),
+            config_hash: constant(config.hash()),
+            caps: constant(caps as u32),
+            frame_mask: FRAME_REGISTERS.iter().map(|name| constant(mask(name))).collect(),
+            _frames: FRAME_REGISTERS.len(),
+            _counters: COUNTERS.len(),
+            _ports: config.read_ports.min(COUNTED_PORTS),
+        }
+    }
+}
+
+impl Logic for Registers {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self, clock, aw_held, aw_address, w_held, w_data, w_strobe, b_valid, ar_held, ar_address, r_valid, r_data,
+            asked, running, ended, started, enabled, sources, recorded, interrupting, failed, code, failed_command,
+            failed_lo, failed_hi, quiet, dropping
+        );
+        clock!(self, clock, counters);
+
+        // Write channel: hold address and data until both are there, write, answer.
+        self.awready.next = !self.aw_held.q.val();
+        self.wready.next = !self.w_held.q.val();
+        if self.awvalid.val() & !self.aw_held.q.val() {
+            self.aw_held.d.next = true;
+            self.aw_address.d.next = self.awaddr.val();
+        }
+        if self.wvalid.val() & !self.w_held.q.val() {
+            self.w_held.d.next = true;
+            self.w_data.d.next = self.wdata.val();
+            self.w_strobe.d.next = self.wstrb.val();
+        }
+        self.write.next = self.aw_held.q.val() & self.w_held.q.val() & !self.b_valid.q.val();
+        if self.write.val() {
+            self.aw_held.d.next = false;
+            self.w_held.d.next = false;
+            self.b_valid.d.next = true;
+        }
+        if self.b_valid.q.val() & self.bready.val() {
+            self.b_valid.d.next = false;
+        }
+        self.bvalid.next = self.b_valid.q.val();
+        self.bresp.next = 0.into();
+        self.write_decoder.address.next = self.aw_address.q.val();
+        self.bit_mask.next = 0.into();
+        if self.w_strobe.q.val().get_bit(0) {
+            self.bit_mask.next = self.bit_mask.val() | 0xff;
+        }
+        if self.w_strobe.q.val().get_bit(1) {
+            self.bit_mask.next = self.bit_mask.val() | 0xff00;
+        }
+        if self.w_strobe.q.val().get_bit(2) {
+            self.bit_mask.next = self.bit_mask.val() | 0xff_0000;
+        }
+        if self.w_strobe.q.val().get_bit(3) {
+            self.bit_mask.next = self.bit_mask.val() | self.top_byte.val();
+        }
+        self.fresh_bits.next = self.w_data.q.val() & self.bit_mask.val();
+        self.low_byte.next = self.write.val() & self.w_strobe.q.val().get_bit(0);
+
+        // What software writes.
+        if self.low_byte.val() & self.write_decoder.special[1].val() {
+            self.enabled.d.next = self.w_data.q.val().get_bit(0);
+        }
+        if self.low_byte.val() & self.write_decoder.special[2].val() {
+            self.sources.d.next = bit_cast::<2, 32>(self.w_data.q.val());
+        }
+        self.dropping.d.next = false;
+        if self.low_byte.val() & self.write_decoder.special[8].val() {
+            self.dropping.d.next = self.w_data.q.val().get_bit(0);
+            self.quiet.d.next = self.w_data.q.val().get_bit(1);
+        }
+        self.soft_reset.next = self.dropping.q.val();
+        self.quiesce.next = self.quiet.q.val();
+        for i in 0..self._frames {
+            self.frame[i].clock.next = self.clock.val();
+            self.latched[i].clock.next = self.clock.val();
+            self.frame[i].d.next = self.frame[i].q.val();
+            self.latched[i].d.next = self.latched[i].q.val();
+            if self.write.val() & self.write_decoder.frame[i].val() {
+                self.frame[i].d.next = ((self.frame[i].q.val() & !self.bit_mask.val())
+                    | self.fresh_bits.val())
+                    & self.frame_mask[i].val();
+            }
+        }
+
+        // Start and end of a frame.
+        self.frame_end.next = self.done.val() & self.running.q.val();
+        if self.low_byte.val() & self.write_decoder.special[0].val() & self.w_data.q.val().get_bit(0) {
+            if !self.asked.q.val() & !self.running.q.val() {
+                self.asked.d.next = !self.failed.q.val();
+                self.frame_end.next = self.frame_end.val() | self.failed.q.val();
+            }
+        }
+        self.launch.next = self.asked.q.val() & self.idle.val() & !self.dropping.q.val();
+        self.started.d.next = self.launch.val();
+        self.start.next = self.started.q.val();
+        if self.launch.val() {
+            self.asked.d.next = false;
+            self.running.d.next = true;
+            for i in 0..self._frames {
+                self.latched[i].d.next = self.frame[i].q.val();
+            }
+        }
+        self.program_lo.next = self.latched[0].q.val();
+        self.program_hi.next = self.latched[1].q.val();
+        self.image_lo.next = self.latched[2].q.val();
+        self.image_hi.next = self.latched[3].q.val();
+        self.result_lo.next = self.latched[4].q.val();
+        self.result_hi.next = self.latched[5].q.val();
+        self.commands.next = bit_cast::<16, 32>(self.latched[6].q.val());
+        self.task.next = bit_cast::<3, 32>(self.latched[7].q.val());
+        self.watchdog.next = self.latched[8].q.val();
+        if self.done.val() & self.running.q.val() {
+            self.running.d.next = false;
+            if self.error_code.val().any() {
+                self.failed.d.next = true;
+                self.code.d.next = self.error_code.val();
+                self.failed_command.d.next = self.error_command.val();
+                self.failed_lo.d.next = self.error_lo.val();
+                self.failed_hi.d.next = self.error_hi.val();
+            }
+        } else if self.low_byte.val() & self.write_decoder.special[4].val() & self.w_data.q.val().get_bit(0) {
+            self.failed.d.next = false;
+            self.code.d.next = 0.into();
+        }
+        if self.dropping.q.val() {
+            self.asked.d.next = false;
+            self.running.d.next = false;
+        }
+
+        // Read channel.
+        self.arready.next = !self.ar_held.q.val();
+        if self.arvalid.val() & !self.ar_held.q.val() {
+            self.ar_held.d.next = true;
+            self.ar_address.d.next = self.araddr.val();
+        }
+        self.read.next = self.ar_held.q.val() & !self.r_valid.q.val();
+        self.read_decoder.address.next = self.ar_address.q.val();
+        if self.r_valid.q.val() & self.rready.val() {
+            self.r_valid.d.next = false;
+        }
+        self.rvalid.next = self.r_valid.q.val();
+        self.rdata.next = self.r_data.q.val();
+        self.rresp.next = 0.into();
+
+        // What software reads.
+        self.ctrl.next = 0.into();
+        if self.asked.q.val() | self.running.q.val() {
+            self.ctrl.next = 1.into();
+        } else if self.idle.val() {
+            self.ctrl.next = 4.into();
+        }
+        if self.ended.q.val() {
+            self.ctrl.next = self.ctrl.val() | 10;
+        }
+        self.status.next = 0.into();
+        self.value.next = 0.into();
+        if self.read.val() {
+            self.status.next = bit_cast::<32, 4>(self.code.q.val()) << 4;
+            if self.failed.q.val() {
+                self.status.next = self.status.val() | 1;
+            }
+            if !self.idle.val() | self.running.q.val() {
+                self.status.next = self.status.val() | 0x100;
+            }
+            if self.read_decoder.special[0].val() {
+                self.value.next = self.ctrl.val();
+            }
+            if self.read_decoder.special[1].val() & self.enabled.q.val() {
+                self.value.next = 1.into();
+            }
+            if self.read_decoder.special[2].val() {
+                self.value.next = bit_cast::<32, 2>(self.sources.q.val());
+            }
+            if self.read_decoder.special[3].val() {
+                self.value.next = bit_cast::<32, 2>(self.recorded.q.val());
+            }
+            if self.read_decoder.special[4].val() {
+                self.value.next = self.status.val();
+            }
+            if self.read_decoder.special[5].val() {
+                self.value.next = bit_cast::<32, 16>(self.failed_command.q.val());
+            }
+            if self.read_decoder.special[6].val() {
+                self.value.next = self.failed_lo.q.val();
+            }
+            if self.read_decoder.special[7].val() {
+                self.value.next = self.failed_hi.q.val();
+            }
+            if self.read_decoder.special[8].val() & self.quiet.q.val() {
+                self.value.next = 2.into();
+            }
+            if self.read_decoder.special[9].val() {
+                self.value.next = self.magic.val();
+            }
+            if self.read_decoder.special[10].val() {
+                self.value.next = self.version.val();
+            }
+            if self.read_decoder.special[11].val() {
+                self.value.next = self.config_hash.val();
+            }
+            if self.read_decoder.special[12].val() {
+                self.value.next = self.caps.val();
+            }
+            for i in 0..self._frames {
+                if self.read_decoder.frame[i].val() {
+                    self.value.next = self.frame[i].q.val();
+                }
+            }
+            for i in 0..self._counters {
+                if self.read_decoder.counter[i].val() {
+                    self.value.next = self.counters.value[i].val();
+                }
+            }
+        }
+        if self.read.val() {
+            self.ar_held.d.next = false;
+            self.r_valid.d.next = true;
+            self.r_data.d.next = self.value.val();
+            if self.read_decoder.special[0].val() {
+                self.ended.d.next = false;
+            }
+        }
+        if self.frame_end.val() {
+            self.ended.d.next = true;
+        }
+
+        // Interrupts.
+        self.next_recorded.next = self.recorded.q.val();
+        if self.low_byte.val() & self.write_decoder.special[3].val() {
+            self.next_recorded.next = self.recorded.q.val() ^ bit_cast::<2, 32>(self.w_data.q.val());
+        }
+        if self.frame_end.val() {
+            self.next_recorded.next = self.next_recorded.val() | self.sources.q.val();
+        }
+        self.recorded.d.next = self.next_recorded.val();
+        self.interrupting.d.next = self.enabled.q.val() & self.recorded.q.val().any();
+        self.interrupt.next = self.interrupting.q.val();
+
+        // Counters.
+        self.counters.clear.next = self.launch.val();
+        self.counters.enable.next = self.running.q.val();
+        for i in 0..self._counters {
+            self.counters.event[i].next = false;
+        }
+        self.counters.event[0].next = true;
+        self.counters.event[1].next = self.streaming.val();
+        self.counters.event[2].next = self.stall_stream.val();
+        self.counters.event[3].next = self.stall_bank.val();
+        self.counters.event[4].next = self.stall_sync.val();
+        self.counters.event[5].next = self.stall_full.val();
+        self.counters.event[6].next = self.skipped.val();
+        self.counters.event[7].next = self.beat_out.val();
+        for p in 0..self._ports {
+            self.counters.event[8 + p].next = self.beats_in[p].val();
+        }
+        self.counters.event[12].next = self.busy.val().get_bit(0);
+        self.counters.event[13].next = self.busy.val().get_bit(1);
+        self.counters.event[14].next = self.busy.val().get_bit(2);
+        self.counters.event[15].next = self.busy.val().get_bit(3);
+        self.counters.event[16].next = self.busy.val().get_bit(4);
+        self.counters.event[17].next = self.busy.val().get_bit(5);
+
+        if self.reset.val() {
+            self.aw_held.d.next = false;
+            self.w_held.d.next = false;
+            self.b_valid.d.next = false;
+            self.ar_held.d.next = false;
+            self.r_valid.d.next = false;
+            self.asked.d.next = false;
+            self.running.d.next = false;
+            self.ended.d.next = false;
+            self.started.d.next = false;
+            self.enabled.d.next = false;
+            self.sources.d.next = 0.into();
+            self.recorded.d.next = 0.into();
+            self.interrupting.d.next = false;
+            self.failed.d.next = false;
+            self.code.d.next = 0.into();
+            self.failed_command.d.next = 0.into();
+            self.failed_lo.d.next = 0.into();
+            self.failed_hi.d.next = 0.into();
+            self.quiet.d.next = false;
+            self.dropping.d.next = false;
+            self.counters.clear.next = true;
+            for i in 0..self._frames {
+                self.frame[i].d.next = 0.into();
+                self.latched[i].d.next = 0.into();
+            }
+        }
+    }
+}

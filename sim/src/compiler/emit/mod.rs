@@ -1,0 +1,184 @@
+//! Emits the steps of a frame: embedding, blocks, results, heads.
+
+mod attention;
+mod embedding;
+mod feed_forward;
+mod head;
+
+use std::ops::Range;
+
+use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
+use moevit_hw::control::command::{End, MatMul, Norm, Operation, Write};
+
+use super::layout::{Layout, Sizes};
+use super::network::norm::NormNumbers;
+use super::network::Network;
+use super::quantise::{Matrix, Quantised};
+use super::schedule::{Step, Stream};
+use super::tile::matrix_stream;
+use crate::model::architecture::{Architecture, BlockKind};
+
+/// Destinations of a product.
+mod dst {
+    pub const ACTIVATION: u32 = 0;
+    pub const STATIONARY: u32 = 1;
+    pub const RESIDUAL: u32 = 2;
+    pub const SCORE: u32 = 3;
+    pub const ROUTER: u32 = 4;
+}
+
+/// Most beats of a Write command, a whole number of residual words.
+const WRITE_BEATS: usize = 65_536 - BURST_BYTES;
+
+/// All steps of a frame in dispatch order, without fetches and waits.
+pub fn frame(config: &AccelConfig, architecture: &Architecture, layout: &Layout, network: &Network) -> Vec<Step> {
+    let mut emitter = Emitter {
+        config,
+        architecture,
+        layout,
+        network,
+        steps: Vec::new(),
+    };
+    emitter.embedding();
+    for block in 0..network.blocks.len() {
+        emitter.attention(block);
+        match architecture.block_kind(block) {
+            BlockKind::Dense { .. } => emitter.dense(block),
+            BlockKind::Moe { .. } => emitter.experts(block),
+        }
+    }
+    emitter.tokens();
+    (0..network.heads.len()).for_each(|task| emitter.head(task));
+    emitter.steps.push(Step::new("end", Operation::End(End {})));
+    emitter.steps
+}
+
+/// Bytes of the encoder's tokens in the result buffer.
+pub fn token_bytes(sizes: &Sizes) -> usize {
+    2 * sizes.tokens * sizes.width
+}
+
+/// First byte of a head's outputs in the result buffer.
+pub fn head_offset(sizes: &Sizes) -> usize {
+    token_bytes(sizes).next_multiple_of(BURST_BYTES)
+}
+
+struct Emitter<'a> {
+    config: &'a AccelConfig,
+    architecture: &'a Architecture,
+    layout: &'a Layout,
+    network: &'a Network,
+    steps: Vec<Step>,
+}
+
+impl Emitter<'_> {
+    fn sizes(&self) -> &Sizes {
+        &self.layout.sizes
+    }
+
+    fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+
+    /// The encoder's tokens go to the result buffer.
+    fn tokens(&mut self) {
+        let words = self.sizes().tokens * self.sizes().residual_row();
+        self.write("tokens", 0, words, 0).into_iter().for_each(|step| self.push(step));
+    }
+
+    /// Residual words to a byte of the result buffer.
+    fn write(&self, layer: &str, base: usize, words: usize, offset: usize) -> Vec<Step> {
+        let word = self.config.residual_word_bytes();
+        let most = WRITE_BEATS * BEAT_BYTES / word;
+        (0..words.div_ceil(most))
+            .map(|i| {
+                let first = i * most;
+                let bytes = (words - first).min(most) * word;
+                let write = Write {
+                    src_base: (base + first) as u32,
+                    beats: bytes.div_ceil(BEAT_BYTES) as u32,
+                    offset: ((offset + first * word) / BEAT_BYTES) as u32,
+                };
+                Step::new(format!("{layer} write"), Operation::Write(write))
+            })
+            .collect()
+    }
+
+    /// LayerNorm of rows of the residual stream.
+    fn norm(&self, numbers: &NormNumbers, first: usize, tokens: usize, dst_base: usize) -> Operation {
+        let s = self.sizes();
+        let planes = 1 + usize::from(numbers.wide);
+        Operation::Norm(Norm {
+            src_base: (first * s.residual_row()) as u32,
+            dst_base: dst_base as u32,
+            tokens: tokens as u32,
+            row_words: s.residual_row() as u32,
+            dst_stride: (planes * s.activation_row()) as u32,
+            ..numbers.command()
+        })
+    }
+
+    /// A product of activation rows with streamed weights; the destination is still to be said.
+    fn product(&self, layer: &Quantised, src_base: usize, src_stride: usize, tokens: usize) -> MatMul {
+        let matrix = &layer.matrices[0];
+        MatMul {
+            src_base: src_base as u32,
+            src_stride: src_stride as u32,
+            tokens: tokens as u32,
+            k_tiles: matrix.inputs().div_ceil(self.config.rows) as u32,
+            n_tiles: matrix.outputs().div_ceil(self.config.columns) as u32,
+            planes: layer.precision.planes(),
+            ..settings(&layer.settings)
+        }
+    }
+
+    /// The stream of one matrix of a layer.
+    fn stream_of(&self, layer: &Quantised, matrix: &Matrix) -> Vec<u8> {
+        matrix_stream(self.config, &matrix.parameters, &matrix.passes(layer.precision))
+    }
+
+    /// The stream of a layer with one matrix.
+    fn common(&self, layer: &Quantised) -> Stream {
+        Stream::Common(self.stream_of(layer, &layer.matrices[0]))
+    }
+
+    /// A product over the whole residual stream that is added to it.
+    fn add_to_residual(&self, layer: &Quantised, src_base: usize, src_stride: usize) -> MatMul {
+        let s = self.sizes();
+        MatMul {
+            dst: dst::RESIDUAL,
+            add: 1,
+            dst_stride: s.residual_row() as u32,
+            ..self.product(layer, src_base, src_stride, s.tokens)
+        }
+    }
+}
+
+/// The post-processing fields of a command.
+fn settings(post: &moevit_hw::numerics::post::PostSettings) -> MatMul {
+    MatMul {
+        gelu: post.gelu.into(),
+        shift: post.shift,
+        factor_shift: post.factor_shift,
+        pre_shift: post.pre_shift,
+        offset: u32::from(post.offset as u8),
+        ..Default::default()
+    }
+}
+
+/// Some outputs of a layer, with the same settings.
+fn outputs(layer: &Quantised, range: Range<usize>) -> Quantised {
+    let part = |matrix: &Matrix| Matrix {
+        parameters: matrix.parameters[range.clone()].to_vec(),
+        planes: matrix.planes.iter().map(|plane| plane.rows(range.clone())).collect(),
+    };
+    Quantised {
+        matrices: layer.matrices.iter().map(part).collect(),
+        ..layer.clone()
+    }
+}
+
+/// Multiply-accumulates of a matrix for one token.
+fn macs(layer: &Quantised) -> usize {
+    layer.matrices[0].inputs() * layer.matrices[0].outputs()
+}
