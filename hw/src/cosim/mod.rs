@@ -25,4 +25,4 @@ pub use lockstep::{Lockstep, Report};
 pub use model::{Options, VerilatedModel};
 pub use ports::{read_ports, PortValues};
 pub use rng::Rng;
-pub use tools::{workspace_root, Tools};
+pub use tools::{tool, workspace_root, Tools};

@@ -56,6 +56,11 @@ impl Compiled {
             .context("the program holds no floating-point model; compile it without --without-golden")
     }
 
+    /// CRC-32 of the payload, which tells programs apart.
+    pub fn crc(&self) -> u32 {
+        crc32fast::hash(&self.program.payload)
+    }
+
     /// Lays out an image for the board's memory.
     pub fn pack(&self, image: &Image) -> Result<Vec<u8>> {
         let spec = &self.architecture.image;

@@ -36,7 +36,7 @@ pub struct Distances {
 /// A part of a test set, or all of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// CRC-32 of the program file: only shards of one program merge.
+    /// CRC-32 of the program's payload: only shards of one program merge.
     pub program_crc: u32,
     pub config: String,
     pub engine: String,
@@ -85,7 +85,6 @@ impl Selection {
 /// What is evaluated.
 pub struct Setup<'a> {
     pub compiled: Arc<Compiled>,
-    pub program_crc: u32,
     pub engine: &'a str,
     pub task: usize,
     pub set: &'a Dataset,
@@ -177,7 +176,7 @@ impl Setup<'_> {
         let tallies: Vec<&Tally> = judged.iter().map(|j| &j.tally).collect();
         let golden: Option<Vec<&Tally>> = judged.iter().map(|j| j.golden_tally.as_ref()).collect();
         Ok(Evaluation {
-            program_crc: self.program_crc,
+            program_crc: self.compiled.crc(),
             config: self.compiled.program.config.name.clone(),
             engine: self.engine.into(),
             task: self.compiled.architecture.tasks[self.task].name.clone(),
