@@ -1,6 +1,7 @@
 //! A host with the accelerator on a board: reset, registers, frames. What a driver does, cycle by cycle.
 
 use super::device::{Device, DeviceInputs, DeviceOutputs, LiteInputs};
+use super::Progress;
 use crate::memory::{Board, MemoryConfig};
 use anyhow::{bail, Context, Result};
 use moevit_hw::bus::register_table::{offset, status_sentence};
@@ -18,9 +19,8 @@ const WATCHDOG_CYCLES: u32 = 100_000;
 /// Cycles between two reports of progress.
 const PROGRESS_CYCLES: u64 = 1_024;
 
-/// A frame to run.
+/// A frame of the loaded program.
 pub struct Frame<'a> {
-    pub payload: &'a [u8],
     pub command_count: u32,
     pub image: &'a [u8],
     pub task: u32,
@@ -35,8 +35,6 @@ pub struct FrameResult {
     pub result: Vec<u8>,
     /// Host cycles from start to interrupt.
     pub cycles: u64,
-    /// Bytes delivered by each read port during the frame.
-    pub bytes_read: Vec<u64>,
 }
 
 /// The host's side of a device.
@@ -46,7 +44,6 @@ pub struct Session<D> {
     inputs: DeviceInputs,
     outputs: DeviceOutputs,
     cycles: u64,
-    loaded: Option<usize>,
 }
 
 impl<D: Device> Session<D> {
@@ -60,7 +57,6 @@ impl<D: Device> Session<D> {
             inputs: DeviceInputs::default(),
             outputs,
             cycles: 0,
-            loaded: None,
         };
         session.inputs.reset = true;
         (0..RESET_CYCLES).try_for_each(|_| session.step())?;
@@ -131,48 +127,40 @@ impl<D: Device> Session<D> {
         bail!("register {register} does not answer a read within {REGISTER_LIMIT_CYCLES} cycles")
     }
 
-    /// Runs a frame; `progress` hears the cycle count now and then.
-    pub fn frame(&mut self, frame: &Frame, progress: &mut dyn FnMut(u64)) -> Result<FrameResult> {
-        self.load(frame)?;
-        for (register, value) in [
-            ("COMMANDS", frame.command_count),
-            ("TASK", frame.task),
-            ("WATCHDOG", WATCHDOG_CYCLES),
-            ("GIER", 1),
-            ("IP_IER", 1),
+    /// Puts a program into the board's memory: once for all its frames and tasks.
+    pub fn load(&mut self, payload: &[u8]) -> Result<()> {
+        self.board.ddr.write(PROGRAM_BASE, payload);
+        for (register, base) in [
+            ("PROGRAM", PROGRAM_BASE),
+            ("IMAGE", IMAGE_BASE),
+            ("RESULT", RESULT_BASE),
         ] {
+            self.write(&format!("{register}_LO"), base as u32)?;
+            self.write(&format!("{register}_HI"), (base >> 32) as u32)?;
+        }
+        for (register, value) in [("WATCHDOG", WATCHDOG_CYCLES), ("GIER", 1), ("IP_IER", 1)] {
             self.write(register, value)?;
         }
-        let before = self.board.bytes_read();
+        Ok(())
+    }
+
+    /// Runs a frame of the loaded program; `progress` hears the cycle count now and then.
+    pub fn frame(&mut self, frame: &Frame, progress: &mut Progress) -> Result<FrameResult> {
+        self.board.ddr.write(IMAGE_BASE, frame.image);
+        self.write("COMMANDS", frame.command_count)?;
+        self.write("TASK", frame.task)?;
         let started = self.cycles;
         self.write("CTRL", 1)?;
         self.wait_for_interrupt(frame.limit_cycles, progress)?;
         let cycles = self.cycles - started;
         self.finish_frame()?;
-        let after = self.board.bytes_read();
         Ok(FrameResult {
             result: self.board.ddr.read(RESULT_BASE, frame.result_bytes),
             cycles,
-            bytes_read: after.iter().zip(before).map(|(after, before)| after - before).collect(),
         })
     }
 
-    /// The payload goes to memory once; later frames of the same program find it there.
-    fn load(&mut self, frame: &Frame) -> Result<()> {
-        let key = frame.payload.as_ptr() as usize;
-        if self.loaded != Some(key) {
-            self.board.ddr.write(PROGRAM_BASE, frame.payload);
-            self.loaded = Some(key);
-        }
-        self.board.ddr.write(IMAGE_BASE, frame.image);
-        for (register, base) in [("PROGRAM", PROGRAM_BASE), ("IMAGE", IMAGE_BASE), ("RESULT", RESULT_BASE)] {
-            self.write(&format!("{register}_LO"), base as u32)?;
-            self.write(&format!("{register}_HI"), (base >> 32) as u32)?;
-        }
-        Ok(())
-    }
-
-    fn wait_for_interrupt(&mut self, limit: u64, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    fn wait_for_interrupt(&mut self, limit: u64, progress: &mut Progress) -> Result<()> {
         for cycle in 0..limit {
             if self.outputs.interrupt {
                 progress(cycle);
@@ -201,7 +189,7 @@ impl<D: Device> Session<D> {
     }
 
     /// Ends the session; a waveform is complete afterwards.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(&mut self) -> Result<()> {
         self.device.finish()
     }
 }

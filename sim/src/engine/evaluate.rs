@@ -1,0 +1,365 @@
+//! Quality over a test set, engine and golden model side by side; shards of a test set merge exactly.
+
+use std::sync::Arc;
+
+use anyhow::{bail, ensure, Context, Error, Result};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::judge::judge;
+use super::runner::{Computer, Runner};
+use super::Compiled;
+use crate::model::metric::{Tally, Target};
+use crate::model::{Dataset, Image};
+
+/// One judged image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Number in the test set.
+    pub image: usize,
+    pub cycles: Option<u64>,
+    /// Distance from the golden model, if the program holds it.
+    pub golden: Option<Distances>,
+}
+
+/// Distances of one image's tokens from the golden model's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Distances {
+    pub same_routes_cosine: f64,
+    pub free_cosine: f64,
+    pub same_routes_max_abs_error: f64,
+    pub free_max_abs_error: f64,
+    pub equal_routes: u64,
+    pub routes: u64,
+}
+
+/// A part of a test set, or all of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// CRC-32 of the program's payload: only shards of one program merge.
+    pub program_crc: u32,
+    pub config: String,
+    pub engine: String,
+    pub task: String,
+    /// The engine's counts.
+    pub tally: Tally,
+    pub golden_tally: Option<Tally>,
+    /// In the order of the test set.
+    pub records: Vec<Record>,
+}
+
+/// What an evaluation says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    pub images: usize,
+    /// The task's metric, 0..=1.
+    pub engine_metric: f64,
+    pub golden_metric: Option<f64>,
+    /// Golden minus engine, in points (hundredths).
+    pub points_lost: Option<f64>,
+    pub mean_cosine_same_routes: Option<f64>,
+    pub mean_cosine_free: Option<f64>,
+    pub max_abs_error_same_routes: Option<f64>,
+    /// Share of tokens and blocks at which the same experts were chosen.
+    pub equal_routes: Option<f64>,
+    pub mean_cycles: Option<f64>,
+}
+
+/// Which images of a test set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Selection {
+    pub limit: Option<usize>,
+    /// Part and number of parts.
+    pub shard: (usize, usize),
+}
+
+impl Selection {
+    /// The selected images: of the first `limit`, every `parts`-th.
+    fn images(&self, count: usize) -> Vec<usize> {
+        let (part, parts) = self.shard;
+        let end = self.limit.map_or(count, |limit| limit.min(count));
+        (part..end).step_by(parts).collect()
+    }
+}
+
+/// What is evaluated.
+pub struct Setup<'a> {
+    pub compiled: Arc<Compiled>,
+    pub engine: &'a str,
+    pub task: usize,
+    pub set: &'a Dataset,
+    pub selection: Selection,
+}
+
+/// Images judged so far, and all of them.
+pub type Watch<'w> = dyn Fn(usize) + Sync + 'w;
+
+impl Setup<'_> {
+    /// Judges images in parallel, each thread with a computer of its own.
+    pub fn run_parallel(
+        &self,
+        computer: impl Fn() -> Computer + Sync,
+        watch: &Watch<'_>,
+    ) -> Result<Evaluation> {
+        let (targets, images) = self.prepare()?;
+        let new = || Runner::new(self.compiled.clone(), computer());
+        let judged = images
+            .into_par_iter()
+            .map_init(new, |runner, image| self.image(runner, image, &targets[image], watch));
+        self.collect(judged.collect::<Result<_>>()?)
+    }
+
+    /// Judges one image after the other on one computer.
+    pub fn run_serial(&self, computer: Computer, watch: &Watch<'_>) -> Result<Evaluation> {
+        let (targets, images) = self.prepare()?;
+        let mut runner = Runner::new(self.compiled.clone(), computer);
+        let judged = images
+            .into_iter()
+            .map(|image| self.image(&mut runner, image, &targets[image], watch));
+        let evaluation = self.collect(judged.collect::<Result<_>>()?)?;
+        runner.finish()?;
+        Ok(evaluation)
+    }
+
+    fn prepare(&self) -> Result<(Vec<Target>, Vec<usize>)> {
+        let targets = self.set.targets(&self.compiled.architecture, self.task)?;
+        let images = self.selection.images(targets.len());
+        ensure!(
+            !images.is_empty(),
+            "no image is selected out of {}",
+            targets.len()
+        );
+        Ok((targets, images))
+    }
+
+    fn image(&self, runner: &mut Runner, index: usize, target: &Target, watch: &Watch<'_>) -> Result<Judged> {
+        let judged = self
+            .judge(runner, &self.set.images[index], target)
+            .with_context(|| format!("image {index} of the test set"))?;
+        watch(index);
+        Ok(Judged { index, ..judged })
+    }
+
+    fn judge(&self, runner: &mut Runner, image: &Image, target: &Target) -> Result<Judged> {
+        let (architecture, task) = (&self.compiled.architecture, self.task);
+        let tally = |logits| {
+            let mut tally = Tally::new(architecture, task).map_err(Error::msg)?;
+            tally
+                .add(logits, target, architecture, task)
+                .map_err(Error::msg)?;
+            Ok::<_, Error>(tally)
+        };
+        let frame = runner.frame(image, task, &mut |_| ())?;
+        let logits = frame.logits.as_ref();
+        let ours = tally(logits.context("the program computes no output for this task")?)?;
+        let golden = self.compiled.golden.as_ref();
+        let judgement = golden
+            .map(|golden| judge(golden, image, task, &frame))
+            .transpose()?;
+        Ok(Judged {
+            index: 0,
+            cycles: frame.cycles.map(|cycles| cycles.total),
+            golden_tally: judgement.as_ref().map(|j| tally(&j.golden.logits)).transpose()?,
+            distances: judgement.map(|j| Distances {
+                same_routes_cosine: j.same_routes.tokens.cosine,
+                free_cosine: j.free.tokens.cosine,
+                same_routes_max_abs_error: j.same_routes.tokens.max_abs_error,
+                free_max_abs_error: j.free.tokens.max_abs_error,
+                equal_routes: j.routes.equal,
+                routes: j.routes.compared,
+            }),
+            tally: ours,
+        })
+    }
+
+    fn collect(&self, judged: Vec<Judged>) -> Result<Evaluation> {
+        let tallies: Vec<&Tally> = judged.iter().map(|j| &j.tally).collect();
+        let golden: Option<Vec<&Tally>> = judged.iter().map(|j| j.golden_tally.as_ref()).collect();
+        Ok(Evaluation {
+            program_crc: self.compiled.crc(),
+            config: self.compiled.program.config.name.clone(),
+            engine: self.engine.into(),
+            task: self.compiled.architecture.tasks[self.task].name.clone(),
+            tally: sum(&tallies)?,
+            golden_tally: golden.map(|tallies| sum(&tallies)).transpose()?,
+            records: judged.iter().map(Judged::record).collect(),
+        })
+    }
+}
+
+/// One image's part of an evaluation.
+struct Judged {
+    index: usize,
+    cycles: Option<u64>,
+    tally: Tally,
+    golden_tally: Option<Tally>,
+    distances: Option<Distances>,
+}
+
+impl Judged {
+    fn record(&self) -> Record {
+        Record {
+            image: self.index,
+            cycles: self.cycles,
+            golden: self.distances,
+        }
+    }
+}
+
+fn sum(tallies: &[&Tally]) -> Result<Tally> {
+    let (first, others) = tallies.split_first().context("no image was judged")?;
+    others.iter().try_fold((*first).clone(), |mut sum, tally| {
+        sum.merge(tally).map_err(Error::msg)?;
+        Ok(sum)
+    })
+}
+
+impl Evaluation {
+    /// Puts shards of one test set together.
+    pub fn merge(shards: &[Evaluation]) -> Result<Self> {
+        let (first, others) = shards.split_first().context("there is nothing to merge")?;
+        others.iter().try_for_each(|other| first.same_subject(other))?;
+        let tallies: Vec<&Tally> = shards.iter().map(|s| &s.tally).collect();
+        let golden: Option<Vec<&Tally>> = shards.iter().map(|s| s.golden_tally.as_ref()).collect();
+        let mut records: Vec<Record> = shards.iter().flat_map(|s| s.records.clone()).collect();
+        records.sort_by_key(|record| record.image);
+        if let Some(twice) = records.windows(2).find(|pair| pair[0].image == pair[1].image) {
+            bail!("image {} is in two shards", twice[0].image);
+        }
+        Ok(Self {
+            tally: sum(&tallies)?,
+            golden_tally: golden.map(|tallies| sum(&tallies)).transpose()?,
+            records,
+            ..first.clone()
+        })
+    }
+
+    fn same_subject(&self, other: &Self) -> Result<()> {
+        let subject = |e: &Self| {
+            let (crc, config, engine, task) = (e.program_crc, &e.config, &e.engine, &e.task);
+            format!("program {crc:08x}, configuration {config}, engine {engine}, task {task}")
+        };
+        let (ours, theirs) = (subject(self), subject(other));
+        ensure!(
+            ours == theirs,
+            "shards of different evaluations: {ours} and {theirs}"
+        );
+        Ok(())
+    }
+
+    pub fn summary(&self) -> Summary {
+        let golden: Option<Vec<Distances>> = self.records.iter().map(|r| r.golden).collect();
+        let golden = golden.as_deref();
+        let mean_of = |value: fn(&Distances) -> f64| golden.map(|all| mean(all.iter().map(value)));
+        let golden_metric = self.golden_tally.as_ref().map(Tally::value);
+        let cycles: Option<Vec<u64>> = self.records.iter().map(|r| r.cycles).collect();
+        Summary {
+            images: self.records.len(),
+            engine_metric: self.tally.value(),
+            golden_metric,
+            points_lost: golden_metric.map(|golden| 100.0 * (golden - self.tally.value())),
+            mean_cosine_same_routes: mean_of(|d| d.same_routes_cosine),
+            mean_cosine_free: mean_of(|d| d.free_cosine),
+            max_abs_error_same_routes: golden
+                .map(|all| all.iter().map(|d| d.same_routes_max_abs_error).fold(0.0, f64::max)),
+            equal_routes: golden.map(share_of_equal_routes),
+            mean_cycles: cycles.map(|all| mean(all.iter().map(|&c| c as f64))),
+        }
+    }
+}
+
+fn share_of_equal_routes(all: &[Distances]) -> f64 {
+    let (equal, routes) = all
+        .iter()
+        .fold((0, 0), |(e, r), d| (e + d.equal_routes, r + d.routes));
+    match routes {
+        0 => 1.0,
+        routes => equal as f64 / routes as f64,
+    }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.sum::<f64>() / count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(images: &[usize]) -> Evaluation {
+        let record = |&image: &usize| Record {
+            image,
+            cycles: Some(100 + image as u64),
+            golden: Some(Distances {
+                same_routes_cosine: 1.0 - 0.01 * image as f64,
+                free_cosine: 0.9,
+                same_routes_max_abs_error: image as f64,
+                free_max_abs_error: 2.0,
+                equal_routes: 9,
+                routes: 10,
+            }),
+        };
+        let images_judged = images.len() as u64;
+        Evaluation {
+            program_crc: 7,
+            config: "nano".into(),
+            engine: "reference".into(),
+            task: "digit".into(),
+            tally: Tally::Accuracy {
+                right: images_judged - 1,
+                images: images_judged,
+            },
+            golden_tally: Some(Tally::Accuracy {
+                right: images_judged,
+                images: images_judged,
+            }),
+            records: images.iter().map(record).collect(),
+        }
+    }
+
+    #[test]
+    fn shards_in_any_order_are_the_whole() {
+        let merged = Evaluation::merge(&[part(&[1, 4]), part(&[0, 3]), part(&[2, 5])]).unwrap();
+        let mut whole = part(&[0, 1, 2, 3, 4, 5]);
+        whole.tally = Tally::Accuracy { right: 3, images: 6 };
+        assert_eq!(merged, whole);
+        assert_eq!(merged.summary(), whole.summary());
+        let summary = merged.summary();
+        assert_eq!((summary.images, summary.points_lost), (6, Some(50.0)));
+        assert_eq!((summary.mean_cycles, summary.equal_routes), (Some(102.5), Some(0.9)));
+        assert!((summary.mean_cosine_same_routes.unwrap() - 0.975).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let twice = Evaluation::merge(&[part(&[0, 1]), part(&[1])]).unwrap_err();
+        assert!(twice.to_string().contains("image 1 is in two shards"), "{twice}");
+        let mut other = part(&[2]);
+        other.task = "boundary".into();
+        let mixed = Evaluation::merge(&[part(&[0]), other])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            mixed.contains("task digit") && mixed.contains("task boundary"),
+            "{mixed}"
+        );
+        assert!(Evaluation::merge(&[]).is_err());
+    }
+
+    #[test]
+    fn shards_divide_the_images() {
+        let of = |part, limit| {
+            Selection {
+                limit,
+                shard: (part, 3),
+            }
+            .images(8)
+        };
+        assert_eq!(
+            (of(0, None), of(1, None), of(2, None)),
+            (vec![0, 3, 6], vec![1, 4, 7], vec![2, 5])
+        );
+        assert_eq!((of(0, Some(4)), of(2, Some(2))), (vec![0, 3], vec![]));
+    }
+}

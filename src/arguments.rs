@@ -1,0 +1,189 @@
+//! Arguments of the command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Accelerator for Mixture-of-Experts Vision Transformers: compile a trained model, see its accuracy and cycles, export Verilog.
+///
+/// Without a command, compiles the embedded demonstration model, runs an image through the circuits in process for both of its
+/// tasks and compares with the floating-point model. Exit code: 0 done, 1 failed (the reason on standard error), 2 bad arguments.
+#[derive(Parser, Debug)]
+#[command(version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Compile the embedded demonstration and run an image through the circuits (the default)
+    Demo(DemoArguments),
+    /// Write the Verilog of a configuration, its file list, register map and C header
+    Export(ExportArguments),
+    /// Quantise a trained model and write a program file
+    Compile(CompileArguments),
+    /// Run one image and compare with the floating-point model
+    Run(RunArguments),
+    /// Accuracy over a folder of images, engine and floating-point model side by side
+    Evaluate(EvaluateArguments),
+    /// Describe a configuration or a program file; estimate the area of every block
+    Info(InfoArguments),
+}
+
+/// What computes a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// Floating-point model
+    Golden,
+    /// Integer reference: the bits of the circuits, fast, without cycles
+    Reference,
+    /// rust-hdl circuits in process
+    Circuit,
+    /// Exported Verilog in Verilator
+    Verilator,
+}
+
+#[derive(Args, Debug)]
+pub struct DemoArguments {
+    /// Index of the test image
+    #[arg(long, default_value_t = 0)]
+    pub image: usize,
+    /// Folder for the Verilog
+    #[arg(long, default_value = "target/demo/verilog")]
+    pub out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Default for DemoArguments {
+    fn default() -> Self {
+        Self { image: 0, out: "target/demo/verilog".into(), json: false }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ExportArguments {
+    /// Named configuration (nano, zcu104) or a TOML file
+    #[arg(long)]
+    pub config: String,
+    /// Folder to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct CompileArguments {
+    /// Architecture file (TOML)
+    #[arg(long)]
+    pub arch: PathBuf,
+    /// Checkpoint (safetensors; M3ViT's or timm's tensor names)
+    #[arg(long)]
+    pub weights: PathBuf,
+    /// Folder of PNG images that set the scales
+    #[arg(long)]
+    pub calibration: PathBuf,
+    /// Named configuration (nano, zcu104) or a TOML file
+    #[arg(long)]
+    pub config: String,
+    /// Program file to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Leave the floating-point model out of the file (smaller; `run` then cannot compare with it)
+    #[arg(long)]
+    pub without_golden: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The simulated board's memory.
+#[derive(Args, Clone, Debug)]
+pub struct MemoryArguments {
+    /// Cycles from a read address to its first beat
+    #[arg(long, default_value_t = 60)]
+    pub latency: u32,
+    /// Bytes a cycle that all read ports share
+    #[arg(long, default_value_t = 48)]
+    pub bandwidth: u32,
+    /// Seed of random stalls on every bus channel; without it there are none
+    #[arg(long)]
+    pub stalls: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArguments {
+    /// Program file
+    #[arg(long)]
+    pub program: PathBuf,
+    /// PNG image of the model's size
+    #[arg(long)]
+    pub image: PathBuf,
+    /// Task, by name or number
+    #[arg(long, default_value = "0")]
+    pub task: String,
+    #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
+    pub engine: EngineName,
+    #[command(flatten)]
+    pub memory: MemoryArguments,
+    /// Write the final tokens as float32 [tokens, width]
+    #[arg(long)]
+    pub dump_tokens: Option<PathBuf>,
+    /// Write a waveform for GTKWave (engines circuit and verilator)
+    #[arg(long)]
+    pub trace: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct EvaluateArguments {
+    /// Program file
+    #[arg(long)]
+    pub program: PathBuf,
+    /// Folder of PNG images; labels in `labels.csv` (classes) or the folder `../labels` (PNG of the same name)
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Folder of label images, if it is elsewhere
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// Task, by name or number
+    #[arg(long, default_value = "0")]
+    pub task: String,
+    #[arg(long, value_enum, default_value_t = EngineName::Reference)]
+    pub engine: EngineName,
+    #[command(flatten)]
+    pub memory: MemoryArguments,
+    /// At most this many images
+    #[arg(long)]
+    pub limit: Option<usize>,
+    /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// JSON results of shards to add instead of running images
+    #[arg(long, num_args = 1..)]
+    pub merge: Vec<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct InfoArguments {
+    /// Named configuration (nano, zcu104) or a TOML file
+    #[arg(long, default_value = "nano")]
+    pub config: String,
+    /// Program file to describe
+    #[arg(long)]
+    pub program: Option<PathBuf>,
+    /// Estimate LUT, FF, DSP and memories of every block with Yosys (minutes the first time, then cached)
+    #[arg(long)]
+    pub area: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
