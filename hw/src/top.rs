@@ -5,9 +5,9 @@
 use crate::array::feed::FeedUnit;
 use crate::attention::softmax::SoftmaxUnit;
 use crate::attention::stationary_memory::StationaryMemory;
-use crate::bus::fetch::Fetch;
+use crate::bus::fetch::FetchUnit;
 use crate::bus::registers::Registers;
-use crate::bus::write_port::WritePort;
+use crate::bus::write_port::WriteUnit;
 use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
 use crate::control::sequencer::{Sequencer, QUEUE_LANES};
@@ -31,7 +31,7 @@ pub struct Accelerator {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub interrupt: Signal<Out, Bit>,
-    pub s_axi_control_awaddr: Signal<In, Bits<12>>,
+    pub s_axi_control_awaddr: Signal<In, Bits<8>>,
     pub s_axi_control_awvalid: Signal<In, Bit>,
     pub s_axi_control_awready: Signal<Out, Bit>,
     pub s_axi_control_wdata: Signal<In, Bits<32>>,
@@ -41,7 +41,7 @@ pub struct Accelerator {
     pub s_axi_control_bresp: Signal<Out, Bits<2>>,
     pub s_axi_control_bvalid: Signal<Out, Bit>,
     pub s_axi_control_bready: Signal<In, Bit>,
-    pub s_axi_control_araddr: Signal<In, Bits<12>>,
+    pub s_axi_control_araddr: Signal<In, Bits<8>>,
     pub s_axi_control_arvalid: Signal<In, Bit>,
     pub s_axi_control_arready: Signal<Out, Bit>,
     pub s_axi_control_rdata: Signal<Out, Bits<32>>,
@@ -75,13 +75,13 @@ pub struct Accelerator {
     registers: Registers,
     sequencer: Sequencer,
     watchdog: Watchdog,
-    fetch: Fetch,
+    fetch: FetchUnit,
     feed: FeedUnit,
     drain: DrainUnit,
     norm: NormUnit,
     softmax: SoftmaxUnit,
     router: RouterUnit,
-    write: WritePort,
+    write: WriteUnit,
     activation: ActivationMemory,
     stationary: StationaryMemory,
     residual: ResidualMemory,
@@ -97,12 +97,6 @@ pub struct Accelerator {
     progress: DFF<Bit>,
     quiet: DFF<Bit>,
     moved: Signal<Local, Bit>,
-    busy_0: Signal<Local, Bits<6>>,
-    busy_1: Signal<Local, Bits<6>>,
-    busy_2: Signal<Local, Bits<6>>,
-    busy_3: Signal<Local, Bits<6>>,
-    busy_4: Signal<Local, Bits<6>>,
-    busy_5: Signal<Local, Bits<6>>,
     _ports: usize,
     _rows: usize,
     _columns: usize,
@@ -163,13 +157,13 @@ impl Accelerator {
             registers: Registers::new(config),
             sequencer: Sequencer::new(config),
             watchdog: Watchdog::default(),
-            fetch: Fetch::new(config),
+            fetch: FetchUnit::new(config),
             feed: FeedUnit::new(config),
             drain: DrainUnit::new(config),
             norm: NormUnit::new(config),
             softmax: SoftmaxUnit::new(config),
             router: RouterUnit::new(config),
-            write: WritePort::new(config),
+            write: WriteUnit::new(config),
             activation: ActivationMemory::new(config),
             stationary: StationaryMemory::new(config),
             residual: ResidualMemory::new(config),
@@ -185,12 +179,6 @@ impl Accelerator {
             progress: DFF::default(),
             quiet: DFF::default(),
             moved: Signal::default(),
-            busy_0: Signal::default(),
-            busy_1: Signal::default(),
-            busy_2: Signal::default(),
-            busy_3: Signal::default(),
-            busy_4: Signal::default(),
-            busy_5: Signal::default(),
             _ports: ports,
             _rows: config.rows,
             _columns: config.columns,
@@ -301,13 +289,9 @@ impl Logic for Accelerator {
         self.write.hold.next = self.sequencer.abort.val() | self.registers.quiesce.val();
         self.quiet.d.next = !self.fetch.outstanding_any.val() & !self.write.busy.val();
         self.sequencer.bus_quiet.next = self.quiet.q.val();
-        self.busy_0.next = bit_cast::<6, 1>(self.sequencer.busy[0].val().into()) << 0;
-        self.busy_1.next = bit_cast::<6, 1>(self.sequencer.busy[1].val().into()) << 1;
-        self.busy_2.next = bit_cast::<6, 1>(self.sequencer.busy[2].val().into()) << 2;
-        self.busy_3.next = bit_cast::<6, 1>(self.sequencer.busy[3].val().into()) << 3;
-        self.busy_4.next = bit_cast::<6, 1>(self.sequencer.busy[4].val().into()) << 4;
-        self.busy_5.next = bit_cast::<6, 1>(self.sequencer.busy[5].val().into()) << 5;
-        self.registers.busy.next = self.busy_0.val() | self.busy_1.val() | self.busy_2.val() | self.busy_3.val() | self.busy_4.val() | self.busy_5.val();
+        for i in 0..6 {
+            self.registers.busy[i].next = self.sequencer.busy[i].val();
+        }
         self.sequencer.room[0].next = self.fetch_queue.write_ready.val();
         self.fetch_queue.write_valid.next = self.sequencer.push[0].val();
         self.fetch.command_valid.next = self.fetch_queue.read_valid.val();

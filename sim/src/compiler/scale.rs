@@ -217,7 +217,8 @@ impl<'a> Pair<'a> {
             return self.query_most * (product / whole).sqrt();
         }
         let equal = product.sqrt() * (self.query_square / self.key_square).powf(0.25);
-        equal.clamp(self.query_most, product / self.key_most)
+        // At equality rounding may put the bounds in the wrong order.
+        equal.max(self.query_most).min(product / self.key_most)
     }
 
     fn cost(&self, query_step: f64, product: f64) -> f64 {

@@ -53,13 +53,13 @@ impl CircuitDevice {
     fn drive(&mut self, inputs: &DeviceInputs) {
         let (a, lite, write) = (&mut self.accelerator, &inputs.lite, &inputs.board.write);
         a.reset.next = inputs.reset;
-        a.s_axi_control_awaddr.next = u64::from(lite.awaddr & 0xfff).into();
+        a.s_axi_control_awaddr.next = u64::from(lite.awaddr & 0xff).into();
         a.s_axi_control_awvalid.next = lite.awvalid;
         a.s_axi_control_wdata.next = u64::from(lite.wdata).into();
         a.s_axi_control_wstrb.next = u64::from(lite.wstrb).into();
         a.s_axi_control_wvalid.next = lite.wvalid;
         a.s_axi_control_bready.next = lite.bready;
-        a.s_axi_control_araddr.next = u64::from(lite.araddr & 0xfff).into();
+        a.s_axi_control_araddr.next = u64::from(lite.araddr & 0xff).into();
         a.s_axi_control_arvalid.next = lite.arvalid;
         a.s_axi_control_rready.next = lite.rready;
         for (p, read) in inputs.board.read.iter().enumerate() {

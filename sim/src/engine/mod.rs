@@ -1,8 +1,4 @@
 //! What computes a frame: golden model, integer reference, circuits, Verilog.
-pub mod circuit;
-pub mod compare;
-pub mod device;
-pub mod session;
 //!
 //! ```text
 //!  image --Runner--+-- golden (f32)
@@ -15,6 +11,7 @@ pub mod session;
 //! test set.
 
 pub mod accelerated;
+pub mod circuit;
 pub mod compare;
 pub mod compiled;
 pub mod device;
