@@ -273,6 +273,7 @@ impl Logic for Accelerator {
         self.sequencer.write_error.next = self.write.error.val();
         self.sequencer.watchdog.next = self.watchdog.expired.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
+        self.fetch.nonempty.next = self.router.nonempty.val();
         self.router.count_expert.next = self.sequencer.count_expert.val();
         self.sequencer.count.next = self.router.count.val();
         self.sequencer.program_write.next = self.feed.program_write.val();
