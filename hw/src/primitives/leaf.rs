@@ -101,6 +101,14 @@ pub fn split_text(name: &str, count: usize, width: usize, source: &str) -> Strin
         .collect()
 }
 
+/// Verilog: bits `from..width` of `name`, marked as left out on purpose; empty where there are none.
+pub fn unused_text(name: &str, from: usize, width: usize) -> String {
+    match from < width {
+        true => format!("wire _unused_{name} = &{{1'b0, {name}[{}:{from}]}};\n", width - 1),
+        false => String::new(),
+    }
+}
+
 /// Verilog: a table of `width` bits as a memory with initial contents.
 pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item = u64>) -> String {
     let last = entries.len() - 1;
