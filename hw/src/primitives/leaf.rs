@@ -122,6 +122,31 @@ pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item =
     )
 }
 
+/// Rows of random length for the tests of cells that reduce rows.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct RowStimulus {
+    words_left: u64,
+}
+
+#[cfg(test)]
+impl RowStimulus {
+    /// The next cycle's `reset`, `valid`, `first` and `last`; a row begins anew after a reset.
+    pub fn flags(&mut self, rng: &mut crate::cosim::Rng) -> (bool, bool, bool, bool) {
+        let (reset, valid) = (rng.chance(1), rng.chance(80));
+        let first = self.words_left == 0;
+        if first {
+            self.words_left = 1 + rng.below(9);
+        }
+        let last = self.words_left == 1;
+        self.words_left -= u64::from(valid);
+        if reset {
+            self.words_left = 0;
+        }
+        (reset, valid, first, last)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
