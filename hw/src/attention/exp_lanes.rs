@@ -73,6 +73,7 @@ reg [15:0] distance_n, entry_n, shifted_n;
 reg [7:0] places_n;
 reg inside_n, alive_n;
 wire [15:0] rounded_n = shifted_n + 16'd128;
+wire _unused_n = &{1'b0, rounded_n[7:0]};
 assign bytes_n = byte_n;
 initial byte_n = 8'd0;
 always @(posedge clock) begin

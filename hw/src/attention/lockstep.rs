@@ -9,58 +9,49 @@ use super::stationary_memory::StationaryMemory;
 use crate::config::AccelConfig;
 use crate::control::command::{Command, Operation, Softmax, Wait, ALL_TASKS};
 use crate::cosim::{Lockstep, Rng};
+use crate::primitives::leaf::RowStimulus;
 
 const CYCLES: u64 = 50_000;
 
 #[test]
 fn row_maximum() {
-    let mut left = 0;
-    let report = Lockstep::new(
-        "RowMaximum",
-        || RowMaximum::new(8),
-        |u, level| u.clock.next = level.into(),
-    )
-    .run(0..2, CYCLES, |u, rng, _| {
-        u.reset.next = rng.chance(1);
-        u.valid.next = rng.chance(80);
-        u.first.next = left == 0 || u.reset.next;
-        if u.first.next {
-            left = 1 + rng.below(9);
-        }
-        u.last.next = left == 1;
-        left -= u64::from(u.valid.next);
-        u.last_lanes.next = (1 + rng.below(8)).into();
-        for lane in u.lanes.iter_mut() {
-            lane.next = rng.corner_bits(16).into();
-        }
-    })
-    .unwrap();
-    assert!(report.cycles == 2 * CYCLES);
+    for columns in [4, 32] {
+        let mut rows = RowStimulus::default();
+        let report = Lockstep::new(
+            "RowMaximum",
+            || RowMaximum::new(columns),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..1, CYCLES, |u, rng, _| {
+            (u.reset.next, u.valid.next, u.first.next, u.last.next) = rows.flags(rng);
+            u.last_lanes.next = (1 + rng.below(columns as u64)).into();
+            for lane in u.lanes.iter_mut() {
+                lane.next = rng.corner_bits(16).into();
+            }
+        })
+        .unwrap();
+        assert_eq!(report.cycles, CYCLES);
+    }
 }
 
 #[test]
 fn row_sum() {
-    let mut left = 0;
-    let report = Lockstep::new(
-        "RowSum",
-        || RowSum::new(4),
-        |u, level| u.clock.next = level.into(),
-    )
-    .run(0..2, CYCLES, |u, rng, _| {
-        u.reset.next = rng.chance(1);
-        u.valid.next = rng.chance(80);
-        u.first.next = left == 0 || u.reset.next;
-        if u.first.next {
-            left = 1 + rng.below(9);
-        }
-        u.last.next = left == 1;
-        left -= u64::from(u.valid.next);
-        for lane in u.lanes.iter_mut() {
-            lane.next = rng.corner_bits(8).into();
-        }
-    })
-    .unwrap();
-    assert!(report.cycles == 2 * CYCLES);
+    for columns in [4, 32] {
+        let mut rows = RowStimulus::default();
+        let report = Lockstep::new(
+            "RowSum",
+            || RowSum::new(columns),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..1, CYCLES, |u, rng, _| {
+            (u.reset.next, u.valid.next, u.first.next, u.last.next) = rows.flags(rng);
+            for lane in u.lanes.iter_mut() {
+                lane.next = rng.corner_bits(8).into();
+            }
+        })
+        .unwrap();
+        assert_eq!(report.cycles, CYCLES);
+    }
 }
 
 #[test]
@@ -154,35 +145,43 @@ fn command(rng: &mut Rng) -> [u32; 8] {
     command.encode().unwrap()
 }
 
+/// Inputs of a cycle; counts accepted commands and taken writes.
+fn drive(u: &mut SoftmaxUnit, rng: &mut Rng, cycle: u64, counts: &mut (u64, u64)) {
+    let stall = [0, 10, 40, 90][cycle as usize / 1_000 % 4];
+    u.reset.next = cycle < 2 || rng.below(5_000) == 0;
+    u.command_valid.next = rng.chance(50);
+    for (port, word) in u.command.iter_mut().zip(command(rng)) {
+        port.next = u64::from(word).into();
+    }
+    counts.0 += u64::from(u.command_valid.next && u.command_ready.val());
+    u.write_ready.next = !rng.chance(stall);
+    counts.1 += u64::from(u.write_ready.next && u.write_valid.iter().any(|v| v.val()));
+    u.factor_bank.next = rng.chance(50);
+    u.factor_row.next = rng.below(14).into();
+    let bits = 3 + cycle as usize / 500 % 14;
+    for lane in u.read_data.iter_mut() {
+        lane.next = rng.corner_bits(bits).into();
+    }
+}
+
 #[test]
 fn softmax_unit() {
-    let config = AccelConfig::named("nano").unwrap();
-    let (mut commands, mut writes) = (0, 0);
-    let report = Lockstep::new(
-        "SoftmaxUnit",
-        || SoftmaxUnit::new(&config),
-        |u, level| u.clock.next = level.into(),
-    )
-    .run(0..2, CYCLES, |u, rng, cycle| {
-        let stall = [0, 10, 40, 90][cycle as usize / 1_000 % 4];
-        u.reset.next = cycle < 2 || rng.below(5_000) == 0;
-        u.command_valid.next = rng.chance(50);
-        for (port, word) in u.command.iter_mut().zip(command(rng)) {
-            port.next = u64::from(word).into();
-        }
-        commands += u64::from(u.command_valid.next && u.command_ready.val());
-        u.write_ready.next = !rng.chance(stall);
-        writes += u64::from(u.write_ready.next && u.write_valid.iter().any(|v| v.val()));
-        u.factor_bank.next = rng.chance(50);
-        u.factor_row.next = rng.below(14).into();
-        let bits = 3 + cycle as usize / 500 % 14;
-        for lane in u.read_data.iter_mut() {
-            lane.next = rng.corner_bits(bits).into();
-        }
-    })
-    .unwrap();
-    assert!(
-        report.cycles == 2 * CYCLES && commands > 300 && writes > 20_000,
-        "{commands} {writes}"
-    );
+    for (name, seeds) in [("nano", 2), ("zcu104", 1)] {
+        let config = AccelConfig::named(name).unwrap();
+        let mut counts = (0, 0);
+        let report = Lockstep::new(
+            "SoftmaxUnit",
+            || SoftmaxUnit::new(&config),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..seeds, CYCLES, |u, rng, cycle| {
+            drive(u, rng, cycle, &mut counts)
+        })
+        .unwrap();
+        assert_eq!(report.cycles, seeds * CYCLES);
+        assert!(
+            counts.0 > 150 * seeds && counts.1 > 6_000 * seeds,
+            "{name}: {counts:?}"
+        );
+    }
 }

@@ -51,6 +51,7 @@ reg [16:0] here;
 reg [14:0] step;
 wire [38:0] aligned = {x_1, 15'd0} >> (length - 5'd1);
 wire [16:0] interpolated = here - {9'd0, step[14:7]};
+wire _unused_bits = &{1'b0, aligned[38:16], normal[15], step[6:0]};
 reg [15:0] mantissa_out;
 reg [4:0] exponent_out;
 assign mantissa = mantissa_out;

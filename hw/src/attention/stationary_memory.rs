@@ -17,7 +17,7 @@
 //! * Reads beyond the depth give zero, writes there do nothing. Addresses wrap at 16 bits.
 
 use crate::config::AccelConfig;
-use crate::primitives::leaf::{joined, ports, split_text};
+use crate::primitives::leaf::{joined, ports, split_text, unused_text};
 use rust_hdl::prelude::*;
 
 /// Cycles from a read to its data: address, memory, output register, rotation.
@@ -123,12 +123,20 @@ impl StationaryMemory {
     fn bank_text(&self, bank: usize) -> String {
         let bits = self.read_data.len().ilog2();
         let top = self._depth.next_power_of_two().ilog2() - 1;
+        let partial = |bit: u32| match bit {
+            0 => format!("({{16{{token_{bank}[0]}}}} & {{8'd0, read_stride}})"),
+            _ => format!(
+                "({{16{{token_{bank}[{bit}]}}}} & {{{}'d0, read_stride, {bit}'d0}})",
+                8 - bit
+            ),
+        };
         let settings = [
             ("_n", format!("_{bank}")),
             ("BANK", format!("{bits}'d{bank}")),
             ("ROTATE", format!("read_rotate[{}:0]", bits - 1)),
             ("BITS", (bits - 1).to_string()),
-            ("FILL", format!("{}'d0", 16 - bits)),
+            // Partial products instead of `*`: an address is not worth a DSP.
+            ("PRODUCT", (0..bits).map(partial).collect::<Vec<_>>().join(" + ")),
             ("DEPTH", self._depth.to_string()),
             ("LAST", (self._depth - 1).to_string()),
             ("TOP", top.to_string()),
@@ -139,6 +147,17 @@ impl StationaryMemory {
             .fold(BANK_TEXT.into(), |text: String, (name, value)| {
                 text.replace(name, value)
             })
+    }
+
+    fn unused_ports_text(&self) -> String {
+        let rotate_bits = self.read_data.len().ilog2() as usize;
+        let address_bits = self._depth.next_power_of_two().ilog2() as usize;
+        [
+            unused_text("write_rotate", rotate_bits, 6),
+            unused_text("read_rotate", rotate_bits, 6),
+            unused_text("write_at", address_bits, 16),
+        ]
+        .concat()
     }
 
     fn rotation_text(&self) -> String {
@@ -156,7 +175,8 @@ impl StationaryMemory {
              wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_3, 3'd0}};\n{outputs}\
              initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
              always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  \
-             read_word <= read_turned[{top}:0];\nend\n",
+             read_word <= read_turned[{top}:0];\nend\n\
+             wire _unused_turned = &{{1'b0, write_turned[{top}:0], read_turned[{double}:{width}]}};\n{unused}",
             top = width - 1,
             double = 2 * width - 1,
             sel = bits - 1,
@@ -164,6 +184,7 @@ impl StationaryMemory {
             lanes = joined("write_data", columns),
             banks = joined("taken", columns),
             outputs = split_text("read_data", columns, 8, "read_word"),
+            unused = self.unused_ports_text(),
         )
     }
 }
@@ -174,7 +195,7 @@ reg [7:0] stage_n, taken_n;
 reg [15:0] address_n;
 reg inside_n;
 wire [BITS:0] token_n = BANK - ROTATE;
-wire [15:0] skip_n = {FILL, token_n} * {8'd0, read_stride};
+wire [15:0] skip_n = PRODUCT;
 always @(posedge clock) begin
   address_n <= read_base + (read_by_keys ? skip_n : 16'd0);
   inside_n <= {1'b0, address_n} < 17'dDEPTH;
@@ -285,7 +306,8 @@ mod tests {
             for n in 0..TOKENS / columns {
                 let base = 3 + n * columns * HEADS + channel / columns;
                 let got = read(&mut memory, base, channel % columns, true);
-                let want: Vec<u8> = (0..columns).map(|c| rows[n * columns + c][channel]).collect();
+                let tokens = &rows[n * columns..(n + 1) * columns];
+                let want: Vec<u8> = tokens.iter().map(|row| row[channel]).collect();
                 assert_eq!(got, want, "channel {channel}, tokens from {}", n * columns);
             }
         }

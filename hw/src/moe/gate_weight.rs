@@ -47,6 +47,7 @@ reg [23:0] entry;
 reg [7:0] fraction;
 reg [7:0] places_1, places_2, places_3;
 reg [15:0] here, product, mantissa;
+wire _unused_bits = &{1'b0, product[7:0]};
 reg [15:0] weight_out;
 assign weight = weight_out;
 initial weight_out = 16'd0;

@@ -132,35 +132,43 @@ fn command(rng: &mut Rng) -> [u32; 8] {
     command.encode().unwrap()
 }
 
+/// Inputs of a cycle; returns whether a command was accepted.
+fn drive(u: &mut RouterUnit, rng: &mut Rng, cycle: u64) -> bool {
+    u.reset.next = cycle < 2 || rng.below(5_000) == 0;
+    u.command_valid.next = rng.chance(20);
+    for (port, word) in u.command.iter_mut().zip(command(rng)) {
+        port.next = u64::from(word).into();
+    }
+    u.logit_write.next = rng.chance(30);
+    u.logit_token.next = rng.below(22).into();
+    u.logit_tile.next = rng.below(3).into();
+    let bits = [3, 10, 17, 20, 24][cycle as usize / 1_000 % 5];
+    for lane in u.logit_data.iter_mut() {
+        lane.next = rng.corner_bits(bits).into();
+    }
+    u.feed_lookup_expert.next = rng.bits(5).into();
+    u.feed_lookup_pair.next = rng.below(8).into();
+    u.drain_lookup_expert.next = rng.bits(5).into();
+    u.drain_lookup_position.next = rng.below(16).into();
+    u.count_expert.next = rng.bits(5).into();
+    u.command_valid.next && u.command_ready.val()
+}
+
 #[test]
 fn router_unit() {
-    let config = AccelConfig::named("nano").unwrap();
-    let mut commands = 0;
-    let report = Lockstep::new(
-        "RouterUnit",
-        || RouterUnit::new(&config),
-        |u, level| u.clock.next = level.into(),
-    )
-    .run(0..2, CYCLES, |u, rng, cycle| {
-        u.reset.next = cycle < 2 || rng.below(5_000) == 0;
-        u.command_valid.next = rng.chance(20);
-        for (port, word) in u.command.iter_mut().zip(command(rng)) {
-            port.next = u64::from(word).into();
-        }
-        commands += u64::from(u.command_valid.next && u.command_ready.val());
-        u.logit_write.next = rng.chance(30);
-        u.logit_token.next = rng.below(22).into();
-        u.logit_tile.next = rng.below(3).into();
-        let bits = [3, 10, 17, 20, 24][cycle as usize / 1_000 % 5];
-        for lane in u.logit_data.iter_mut() {
-            lane.next = rng.corner_bits(bits).into();
-        }
-        u.feed_lookup_expert.next = rng.bits(4).into();
-        u.feed_lookup_pair.next = rng.below(8).into();
-        u.drain_lookup_expert.next = rng.bits(4).into();
-        u.drain_lookup_position.next = rng.below(16).into();
-        u.count_expert.next = rng.bits(4).into();
-    })
-    .unwrap();
-    assert!(report.cycles == 2 * CYCLES && commands > 300, "{commands}");
+    for (name, seeds) in [("nano", 2), ("zcu104", 1)] {
+        let config = AccelConfig::named(name).unwrap();
+        let mut commands = 0;
+        let report = Lockstep::new(
+            "RouterUnit",
+            || RouterUnit::new(&config),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..seeds, CYCLES, |u, rng, cycle| {
+            commands += u64::from(drive(u, rng, cycle))
+        })
+        .unwrap();
+        assert_eq!(report.cycles, seeds * CYCLES);
+        assert!(commands > 100 * seeds, "{name}: {commands}");
+    }
 }

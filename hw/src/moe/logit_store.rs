@@ -9,7 +9,7 @@
 //! store do nothing, reads there give zero.
 
 use crate::config::AccelConfig;
-use crate::primitives::leaf::{joined, ports};
+use crate::primitives::leaf::{joined, ports, unused_text};
 use rust_hdl::prelude::*;
 
 /// Cycles from `read_token` and `read_expert` to `logit`.
@@ -114,10 +114,16 @@ impl Logic for LogitStore {
                 Self::bits_of("read_expert", lane_bits, tiles)
             ),
         };
-        let unused = match 5usize.saturating_sub(lane_bits + tiles.ilog2() as usize) {
-            0 => String::new(),
-            spare => format!("wire _unused_expert = &{{1'b0, read_expert[4:{}]}};\n", 5 - spare),
-        };
+        let expert_bits = lane_bits + tiles.ilog2() as usize;
+        let unused = [
+            unused_text("read_expert", expert_bits, 5),
+            unused_text("write_at", address_bits, 17),
+            unused_text("read_at", address_bits, 17),
+            (lanes..self.write_data.len())
+                .map(|lane| unused_text(&format!("write_data_{lane}"), 0, 24))
+                .collect(),
+        ]
+        .concat();
         Verilog::Custom(format!(
             "// module: LogitStore_c{c}_e{e}_t{tokens}\n\
              (* ram_style = \"block\" *) reg [{top}:0] words [0:{last}];\n\

@@ -14,6 +14,7 @@
 //! * A queue has room for every token; positions and experts beyond the configuration wrap.
 
 use crate::config::AccelConfig;
+use crate::primitives::leaf::unused_text;
 use rust_hdl::prelude::*;
 
 /// Cycles from a lookup to its answer.
@@ -228,6 +229,12 @@ impl Logic for ExpertQueues {
             1 << self._expert_bits,
             1 << self._position_bits
         );
-        Verilog::Custom(format!("// module: {name}\n{text}"))
+        let unused = [
+            unused_text("pair_expert", self._expert_bits, 5),
+            unused_text("entry_expert", self._expert_bits, 5),
+            unused_text("pair", self._position_bits - 1, 10),
+            unused_text("entry_position", self._position_bits, 11),
+        ];
+        Verilog::Custom(format!("// module: {name}\n{text}{}", unused.concat()))
     }
 }

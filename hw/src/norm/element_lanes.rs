@@ -9,7 +9,7 @@
 
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, RowScale as Scale};
-use crate::primitives::leaf::{ports, signed, unsigned, valid_text, Pipeline};
+use crate::primitives::leaf::{ports, signed, valid_text, Pipeline};
 use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
@@ -162,6 +162,7 @@ impl Logic for ElementLanes {
 mod tests {
     use super::*;
     use crate::cosim::{tick, Rng};
+    use crate::primitives::leaf::unsigned;
     use std::collections::VecDeque;
 
     fn want(lanes: &[i16], row: &Scale, wide: bool, low: bool) -> Vec<u8> {

@@ -109,12 +109,9 @@ always @(posedge clock) begin
   variance <= spread + {32'd0, epsilon};
 end
 wire signed [63:0] mean_rounded = (mean_4 + 64'sd2097152) >>> 22;
-reg [26:0] mean_line [0:8];
-integer i;
-always @(posedge clock) begin
-  mean_line[0] <= mean_rounded[26:0];
-  for (i = 1; i < 9; i = i + 1) mean_line[i] <= mean_line[i - 1];
-end
+wire _unused_mean = &{1'b0, mean_rounded[63:27]};
+reg [242:0] mean_line;
+always @(posedge clock) mean_line <= {mean_line[215:0], mean_rounded[26:0]};
 ";
 
 const ROOT_TEXT: &str = "\
@@ -140,6 +137,7 @@ reg [16:0] root;
 reg [33:0] product_1, product_2;
 wire [33:0] rounded = product_2 + 34'd16384;
 wire [6:0] shift_sum = {1'b0, half_6} + {1'b0, norm_shift};
+wire _unused_bits = &{1'b0, aligned[77:16], step[6:0], rounded[33:32], rounded[14:0]};
 reg [26:0] mean_out;
 reg [16:0] factor_out;
 reg [5:0] shift_out;
@@ -169,7 +167,7 @@ always @(posedge clock) begin
   product_2 <= product_1;
   half_6 <= half_5;
   if (loads) begin
-    mean_out <= mean_line[8];
+    mean_out <= mean_line[242:216];
     factor_out <= rounded[31:15];
     shift_out <= shift_sum[6] ? 6'd63 : shift_sum[5:0];
   end

@@ -91,9 +91,9 @@ impl RowStatistics {
     fn input_text(lane: usize) -> String {
         format!(
             "reg [15:0] sum_0_{lane};\nreg [30:0] square_0_{lane};\n\
-             wire signed [31:0] wide_{lane} = {{{{16{{lanes_{lane}[15]}}}}, lanes_{lane}}};\n\
-             wire signed [31:0] product_{lane} = wide_{lane} * wide_{lane};\n\
-             always @(posedge clock) begin\n  sum_0_{lane} <= lanes_{lane};\n  square_0_{lane} <= product_{lane}[30:0];\nend\n"
+             wire signed [30:0] wide_{lane} = {{{{15{{lanes_{lane}[15]}}}}, lanes_{lane}}};\n\
+             wire [30:0] product_{lane} = wide_{lane} * wide_{lane};\n\
+             always @(posedge clock) begin\n  sum_0_{lane} <= lanes_{lane};\n  square_0_{lane} <= product_{lane};\nend\n"
         )
     }
 

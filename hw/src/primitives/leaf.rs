@@ -101,6 +101,14 @@ pub fn split_text(name: &str, count: usize, width: usize, source: &str) -> Strin
         .collect()
 }
 
+/// Verilog: bits `from..width` of `name`, marked as left out on purpose; empty where there are none.
+pub fn unused_text(name: &str, from: usize, width: usize) -> String {
+    match from < width {
+        true => format!("wire _unused_{name} = &{{1'b0, {name}[{}:{from}]}};\n", width - 1),
+        false => String::new(),
+    }
+}
+
 /// Verilog: a table of `width` bits as a memory with initial contents.
 pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item = u64>) -> String {
     let last = entries.len() - 1;
@@ -112,6 +120,31 @@ pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item =
         "(* rom_style = \"distributed\" *) reg [{}:0] {name} [0:{last}];\ninitial begin\n{lines}end\n",
         width - 1
     )
+}
+
+/// Rows of random length for the tests of cells that reduce rows.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct RowStimulus {
+    words_left: u64,
+}
+
+#[cfg(test)]
+impl RowStimulus {
+    /// The next cycle's `reset`, `valid`, `first` and `last`; a row begins anew after a reset.
+    pub fn flags(&mut self, rng: &mut crate::cosim::Rng) -> (bool, bool, bool, bool) {
+        let (reset, valid) = (rng.chance(1), rng.chance(80));
+        let first = self.words_left == 0;
+        if first {
+            self.words_left = 1 + rng.below(9);
+        }
+        let last = self.words_left == 1;
+        self.words_left -= u64::from(valid);
+        if reset {
+            self.words_left = 0;
+        }
+        (reset, valid, first, last)
+    }
 }
 
 #[cfg(test)]
