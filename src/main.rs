@@ -2,6 +2,11 @@
 
 mod arguments;
 mod commands;
+mod embedded;
+mod npy;
+mod output;
+mod picture;
+mod progress;
 
 use clap::Parser;
 use std::process::ExitCode;
@@ -14,7 +19,7 @@ fn main() -> ExitCode {
     match commands::dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", output::sentence(&error));
             ExitCode::from(FAILURE)
         }
     }
