@@ -51,6 +51,8 @@ pub struct DemoArguments {
     /// Folder for the Verilog
     #[arg(long, default_value = "target/demo/verilog")]
     pub out: PathBuf,
+    #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
+    pub engine: EngineName,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
@@ -58,7 +60,12 @@ pub struct DemoArguments {
 
 impl Default for DemoArguments {
     fn default() -> Self {
-        Self { image: 0, out: "target/demo/verilog".into(), json: false }
+        Self {
+            image: 0,
+            out: "target/demo/verilog".into(),
+            engine: EngineName::Circuit,
+            json: false,
+        }
     }
 }
 
@@ -143,14 +150,11 @@ pub struct RunArguments {
 #[derive(Args, Debug)]
 pub struct EvaluateArguments {
     /// Program file
-    #[arg(long)]
-    pub program: PathBuf,
-    /// Folder of PNG images; labels in `labels.csv` (classes) or the folder `../labels` (PNG of the same name)
-    #[arg(long)]
-    pub images: PathBuf,
-    /// Folder of label images, if it is elsewhere
-    #[arg(long)]
-    pub labels: Option<PathBuf>,
+    #[arg(long, required_unless_present = "merge")]
+    pub program: Option<PathBuf>,
+    /// Test set: a folder with `images` (PNG files, or a contact sheet `images.png`) and, by the task, `labels` or `classes.txt`
+    #[arg(long, required_unless_present = "merge")]
+    pub images: Option<PathBuf>,
     /// Task, by name or number
     #[arg(long, default_value = "0")]
     pub task: String,
@@ -165,7 +169,7 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
     /// JSON results of shards to add instead of running images
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]

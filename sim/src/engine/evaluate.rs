@@ -75,7 +75,7 @@ pub struct Selection {
 
 impl Selection {
     /// The selected images: of the first `limit`, every `parts`-th.
-    fn images(&self, count: usize) -> Vec<usize> {
+    pub fn images(&self, count: usize) -> Vec<usize> {
         let (part, parts) = self.shard;
         let end = self.limit.map_or(count, |limit| limit.min(count));
         (part..end).step_by(parts).collect()

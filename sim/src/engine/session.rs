@@ -35,6 +35,8 @@ pub struct FrameResult {
     pub result: Vec<u8>,
     /// Host cycles from start to interrupt.
     pub cycles: u64,
+    /// Bytes delivered by each read port during the frame.
+    pub bytes_read: Vec<u64>,
 }
 
 /// The host's side of a device.
@@ -149,14 +151,16 @@ impl<D: Device> Session<D> {
         self.board.ddr.write(IMAGE_BASE, frame.image);
         self.write("COMMANDS", frame.command_count)?;
         self.write("TASK", frame.task)?;
-        let started = self.cycles;
+        let (started, before) = (self.cycles, self.board.bytes_read());
         self.write("CTRL", 1)?;
         self.wait_for_interrupt(frame.limit_cycles, progress)?;
         let cycles = self.cycles - started;
         self.finish_frame()?;
+        let after = self.board.bytes_read();
         Ok(FrameResult {
             result: self.board.ddr.read(RESULT_BASE, frame.result_bytes),
             cycles,
+            bytes_read: after.iter().zip(before).map(|(after, before)| after - before).collect(),
         })
     }
 

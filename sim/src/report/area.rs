@@ -4,8 +4,10 @@
 //! arcs cut). DSP and memory counts are read from the mapped netlist.
 
 use anyhow::{bail, Context, Result};
+use moevit_hw::verilog::{Design, Module};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -37,6 +39,51 @@ pub fn estimate(yosys: &Path, cache: &Path, verilog: &str, module: &str) -> Resu
     let area = read_reports(&folder, module)?;
     std::fs::write(&result, serde_json::to_string(&area)?)?;
     Ok(area)
+}
+
+impl Area {
+    /// Both blocks together; the longest path is the longer one.
+    pub fn beside(&self, other: &Area) -> Area {
+        Area {
+            lut: self.lut + other.lut,
+            ff: self.ff + other.ff,
+            dsp: self.dsp + other.dsp,
+            bram18: self.bram18 + other.bram18,
+            uram: self.uram + other.uram,
+            worst_path_ps: self.worst_path_ps.max(other.worst_path_ps),
+        }
+    }
+}
+
+/// Instances that the top module holds: their names and their modules.
+pub fn blocks(design: &Design) -> Vec<(String, String)> {
+    let names: HashSet<&str> = design.modules.iter().map(|m| m.name.as_str()).collect();
+    let top = design.modules.iter().find(|m| m.name == design.top);
+    let lines = top.map_or("", |m| m.text.as_str()).lines();
+    lines.filter_map(|line| instance(line, &names)).collect()
+}
+
+/// `Module instance (` at the start of an instantiation.
+fn instance(line: &str, modules: &HashSet<&str>) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let (module, name) = (words.next()?, words.next()?);
+    let name = name.trim_end_matches('(');
+    (modules.contains(module) && !name.is_empty()).then(|| (name.into(), module.into()))
+}
+
+/// The text of a module and of every module below it, so that changes elsewhere leave its estimate in the cache.
+pub fn closure(design: &Design, module: &str) -> String {
+    let by_name: HashMap<&str, &Module> = design.modules.iter().map(|m| (m.name.as_str(), m)).collect();
+    let mut wanted = HashSet::from([module]);
+    let mut open = vec![module];
+    while let Some(text) = open.pop().and_then(|name| by_name.get(name)).map(|m| m.text.as_str()) {
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let below = words.filter(|word| by_name.contains_key(word));
+        open.extend(below.filter(|word| wanted.insert(word)));
+    }
+    let externals = design.externals.values().map(String::as_str);
+    let modules = design.modules.iter().filter(|m| wanted.contains(m.name.as_str()));
+    externals.chain(modules.map(|m| m.text.as_str())).collect::<Vec<_>>().join("\n")
 }
 
 fn key(verilog: &str, module: &str) -> String {
@@ -149,6 +196,34 @@ mod tests {
                 worst_path_ps: 0
             }
         );
+    }
+
+    fn module(name: &str, text: &str) -> Module {
+        Module {
+            name: name.into(),
+            text: text.into(),
+            origin: name.into(),
+        }
+    }
+
+    #[test]
+    fn a_block_comes_with_what_is_below_it_only() {
+        let design = Design {
+            top: "Top".into(),
+            ports: vec![],
+            modules: vec![
+                module("Cell", "module Cell (a);\nendmodule\n"),
+                module("Left", "module Left (a);\n    Cell cell_0 (\n);\nendmodule\n"),
+                module("Right", "module Right (a);\nendmodule\n"),
+                module("Top", "module Top (a);\n    Left l (\n);\n    Right r (\n);\nendmodule\n"),
+            ],
+            externals: Default::default(),
+        };
+        let pairs = [("l", "Left"), ("r", "Right")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(blocks(&design), pairs);
+        let left = closure(&design, "Left");
+        assert!(left.contains("module Left") && left.contains("module Cell"), "{left}");
+        assert!(!left.contains("module Right"), "{left}");
     }
 
     #[test]

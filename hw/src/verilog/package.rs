@@ -1,0 +1,100 @@
+//! The exported design as files: a module a file, the shell, a file list, the register map and the configuration.
+
+use super::design::{export, Design};
+use super::error::ExportError;
+use super::shell::{shell, SHELL_MODULE};
+use crate::bus::register_table;
+use crate::config::AccelConfig;
+use crate::top::Accelerator;
+use rust_hdl::prelude::*;
+
+/// Name of the accelerator's module, inside the shell.
+pub const CORE_MODULE: &str = "moevit_core";
+
+/// The accelerator of a configuration as Verilog.
+pub fn accelerator(config: &AccelConfig) -> Result<Design, ExportError> {
+    let mut accelerator = Accelerator::new(config);
+    accelerator.connect_all();
+    export(CORE_MODULE, &accelerator)
+}
+
+/// Every file of a configuration: its name and its text.
+pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, ExportError> {
+    Ok(files(config, &accelerator(config)?))
+}
+
+fn files(config: &AccelConfig, core: &Design) -> Vec<(String, String)> {
+    let about = about(config);
+    let head = format!("// {about}\n");
+    let externals = core.externals.iter().map(|(name, text)| (name.clone(), text.clone()));
+    let modules = core.modules.iter().map(|m| (m.name.clone(), m.text.clone()));
+    let top = (SHELL_MODULE.to_owned(), shell(config, core));
+    let mut files: Vec<(String, String)> = externals
+        .chain(modules)
+        .chain([top])
+        .map(|(name, text)| (format!("{name}.v"), format!("{head}\n{text}")))
+        .collect();
+    let list: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
+    files.push(("filelist.f".into(), format!("{head}{list}")));
+    files.push(("registers.md".into(), registers(config, &about)));
+    files.push(("registers.h".into(), format!("/* {about} */\n{}", register_table::c_header())));
+    let text = toml::to_string(config).expect("a plain struct always serialises");
+    files.push(("config.toml".into(), format!("# {about}\n{text}")));
+    files
+}
+
+/// Where a file comes from. No date: the same source gives the same bytes.
+fn about(config: &AccelConfig) -> String {
+    format!(
+        "moevit {}, configuration {}, hash {:08x}. Generated: do not edit.",
+        env!("CARGO_PKG_VERSION"),
+        config.name,
+        config.hash()
+    )
+}
+
+fn registers(config: &AccelConfig, about: &str) -> String {
+    format!(
+        "# Control registers\n\n{about}\n\nOffsets in bytes from the base of `s_axi_control`. CONFIG_HASH reads 0x{:08x}.\n\n{}",
+        config.hash(),
+        register_table::markdown()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_files_are_a_whole_design_and_always_the_same() {
+        let config = AccelConfig::named("nano").unwrap();
+        let files = export_files(&config).unwrap();
+        assert_eq!(files, export_files(&config).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in &files {
+            assert!(text.contains(&format!("{:08x}", config.hash())), "{name}");
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let output = Command::new("iverilog")
+            .args(["-g2005", "-t", "null", "-s", SHELL_MODULE, "-f", "filelist.f"])
+            .current_dir(folder.path())
+            .output()
+            .expect("iverilog is installed");
+        let messages = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && messages.is_empty(), "{messages}");
+        assert!(files.len() > 20, "only {} files", files.len());
+    }
+
+    #[test]
+    fn every_port_of_the_core_is_connected_once() {
+        let config = AccelConfig::named("nano").unwrap();
+        let core = accelerator(&config).unwrap();
+        let text = shell(&config, &core);
+        for port in &core.ports {
+            let found = text.matches(&format!(".{}(", port.name)).count();
+            assert_eq!(found, 1, "{}", port.name);
+        }
+        assert!(core.ports.len() > 40);
+    }
+}

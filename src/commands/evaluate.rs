@@ -1,0 +1,122 @@
+//! `moevit evaluate`: accuracy over a test set, engine and golden model side by side.
+
+use super::engine::computer;
+use super::load_program;
+use crate::arguments::EvaluateArguments;
+use crate::{output, progress, row};
+use anyhow::{ensure, Context, Result};
+use moevit_sim::engine::evaluate::{Evaluation, Selection, Setup, Summary};
+use moevit_sim::engine::Computer;
+use moevit_sim::model::Dataset;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What `moevit evaluate --json` prints, and `--merge` reads again.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+}
+
+pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
+    let evaluation = match (&arguments.program, &arguments.images) {
+        _ if !arguments.merge.is_empty() => merge(&arguments.merge)?,
+        (Some(program), Some(images)) => run(arguments, program, images)?,
+        _ => anyhow::bail!("evaluate needs --program and --images, or --merge"),
+    };
+    let summary = evaluation.summary();
+    match arguments.json {
+        true => output::print_json(&Report {
+            summary,
+            evaluation: &evaluation,
+        }),
+        false => output::print(&text(&evaluation, &summary)),
+    }
+}
+
+fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<Evaluation> {
+    let compiled = load_program(program)?;
+    let task = compiled.task(&arguments.task)?;
+    let set = Dataset::load(test_set(images), &compiled.architecture)?;
+    let selection = Selection {
+        limit: arguments.limit,
+        shard: arguments.shard.as_deref().map_or(Ok((0, 1)), parse_shard)?,
+    };
+    let bar = progress::images(selection.images(set.images.len()).len(), arguments.json);
+    let watch = |_| bar.inc(1);
+    let new = || computer(arguments.engine, &compiled, arguments.memory.config(), None);
+    let first = new()?;
+    let setup = Setup {
+        compiled: compiled.clone(),
+        engine: arguments.engine.name(),
+        task,
+        set: &set,
+        selection,
+    };
+    let evaluation = match first {
+        Computer::Golden => setup.run_parallel(|| Computer::Golden, &watch),
+        Computer::Reference => setup.run_parallel(|| Computer::Reference, &watch),
+        engine => setup.run_serial(engine, &watch),
+    };
+    bar.finish_and_clear();
+    evaluation
+}
+
+/// The folder of a test set: the given one, or the one above a folder `images`.
+fn test_set(images: &Path) -> PathBuf {
+    match (images.file_name(), images.parent()) {
+        (Some(name), Some(parent)) if name == "images" && images.is_dir() => parent.into(),
+        _ => images.into(),
+    }
+}
+
+/// `I/N` with I below N.
+fn parse_shard(text: &str) -> Result<(usize, usize)> {
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let shard: Option<(usize, usize)> = numbers.filter(|(i, n)| i < n);
+    shard.with_context(|| format!("--shard is '{text}', but must be I/N with 0 <= I < N"))
+}
+
+fn merge(files: &[PathBuf]) -> Result<Evaluation> {
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not a result of evaluate --json", path.display()))
+    };
+    let shards: Vec<Evaluation> = files.iter().map(read).collect::<Result<_>>()?;
+    let merged = Evaluation::merge(&shards)?;
+    ensure!(!merged.records.is_empty(), "the shards hold no image");
+    Ok(merged)
+}
+
+fn text(evaluation: &Evaluation, summary: &Summary) -> String {
+    let metric = metric_name(evaluation);
+    let number = |value: Option<f64>, digits: usize| value.map_or("-".into(), |v| format!("{v:.digits$}"));
+    let title = format!(
+        "task {} on {}: {} images",
+        evaluation.task, evaluation.config, summary.images
+    );
+    let rows = [
+        row![title, evaluation.engine, "golden"],
+        row![metric, format!("{:.4}", summary.engine_metric), number(summary.golden_metric, 4)],
+        row!["points lost", number(summary.points_lost, 2)],
+        row!["mean cosine of tokens, same routes", number(summary.mean_cosine_same_routes, 5)],
+        row!["mean cosine of tokens, free", number(summary.mean_cosine_free, 5)],
+        row!["largest error of tokens, same routes", number(summary.max_abs_error_same_routes, 4)],
+        row!["share of equal routes", number(summary.equal_routes, 4)],
+        row!["mean cycles", number(summary.mean_cycles, 0)],
+    ];
+    output::table(&rows)
+}
+
+fn metric_name(evaluation: &Evaluation) -> &'static str {
+    use moevit_sim::model::metric::Tally;
+    match evaluation.tally {
+        Tally::Accuracy { .. } => "accuracy",
+        Tally::PixelAccuracy { .. } => "pixel accuracy",
+        Tally::MeanIou { .. } => "mean IoU",
+        Tally::BoundaryF1 { .. } => "boundary F1",
+    }
+}
