@@ -34,11 +34,14 @@ mod module;
 mod names;
 mod path;
 mod print;
+pub mod shell;
+mod shell_ports;
 mod symbols;
 
 pub use design::{export, Design, Module, Port};
 pub use error::ExportError;
 pub use names::ModuleName;
+pub use shell::{shell, ShellInfo};
 
 #[cfg(test)]
 mod tests;
