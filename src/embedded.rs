@@ -104,9 +104,12 @@ pub fn demonstration() -> Result<Demonstration> {
 
 /// A test image by its number.
 pub fn sample(index: usize, architecture: &Architecture) -> Result<Sample> {
-    let file = IMAGES
-        .get(index)
-        .with_context(|| format!("there is no image {index}; the embedded ones are 0 to {}", IMAGES.len() - 1))?;
+    let file = IMAGES.get(index).with_context(|| {
+        format!(
+            "there is no image {index}; the embedded ones are 0 to {}",
+            IMAGES.len() - 1
+        )
+    })?;
     Ok(Sample {
         image: decode(file, architecture.image.channels)?,
         digit: digit(file.0).with_context(|| format!("{} names no digit", file.0))?,

@@ -50,7 +50,8 @@ pub fn thousands(number: u64) -> String {
 /// Rows of cells in columns: the first to the left, the others to the right.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let cell_width = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
+    let cell_width =
+        |row: &Vec<String>, column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| cell_width(row, column)).max().unwrap_or(0))
         .collect();

@@ -15,11 +15,25 @@ fn demo() -> (Program, Vec<Vec<u8>>) {
     let architecture = Architecture::load(folder.join("architecture.toml")).unwrap();
     let model = Model::load(folder.join("model.safetensors"), &architecture).unwrap();
     let load = |name: &str| -> Vec<Image> {
-        list_png(folder.join(name)).unwrap().iter().map(|path| Image::load(path, 1).unwrap()).collect()
+        list_png(folder.join(name))
+            .unwrap()
+            .iter()
+            .map(|path| Image::load(path, 1).unwrap())
+            .collect()
     };
     let config = AccelConfig::named("nano").unwrap();
-    let program = compile(&config, &architecture, &model, &load("calibration"), &Options::default()).unwrap();
-    let images = load("images").iter().map(|image| image_bytes(&program.meta.image, image).unwrap()).collect();
+    let program = compile(
+        &config,
+        &architecture,
+        &model,
+        &load("calibration"),
+        &Options::default(),
+    )
+    .unwrap();
+    let images = load("images")
+        .iter()
+        .map(|image| image_bytes(&program.meta.image, image).unwrap())
+        .collect();
     (program, images)
 }
 
@@ -42,11 +56,23 @@ fn the_circuit_gives_the_references_bits() {
         let started = std::time::Instant::now();
         let got = session.frame(&frame, &mut |_| {}).unwrap();
         println!("task {task}: {} cycles in {:?}", got.cycles, started.elapsed());
-        for name in ["CYCLES", "STREAMING", "STALL_STREAM", "STALL_BANK", "STALL_SYNC", "STALL_FULL"] {
+        for name in [
+            "CYCLES",
+            "STREAMING",
+            "STALL_STREAM",
+            "STALL_BANK",
+            "STALL_SYNC",
+            "STALL_FULL",
+        ] {
             println!("  {name} {:?}", session.read(name).ok());
         }
         println!("  macs {:?}", want.total());
-        let different = want.result.iter().zip(&got.result).filter(|(a, b)| a != b).count();
+        let different = want
+            .result
+            .iter()
+            .zip(&got.result)
+            .filter(|(a, b)| a != b)
+            .count();
         assert_eq!(different, 0, "of {} bytes", want.result.len());
         compared += want.result.len();
     }

@@ -195,9 +195,22 @@ impl Logic for Accelerator {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, unit_reset, progress, quiet);
-        clock!(self, clock, registers, sequencer, watchdog, fetch, feed, drain, norm, softmax, router, write, activation, stationary, residual, scores);
-        clock!(self, clock, fetch_queue, feed_queue, drain_queue, norm_queue, softmax_queue, router_queue, write_queue);
-        
+        clock!(
+            self, clock, registers, sequencer, watchdog, fetch, feed, drain, norm, softmax, router, write,
+            activation, stationary, residual, scores
+        );
+        clock!(
+            self,
+            clock,
+            fetch_queue,
+            feed_queue,
+            drain_queue,
+            norm_queue,
+            softmax_queue,
+            router_queue,
+            write_queue
+        );
+
         // One reset for the units: the chip's own, or the end of an aborted frame.
         self.unit_reset.d.next = self.reset.val() | self.sequencer.unit_reset.val();
         self.registers.reset.next = self.reset.val();
@@ -218,7 +231,7 @@ impl Logic for Accelerator {
         self.router_queue.reset.next = self.unit_reset.q.val();
         self.write_queue.reset.next = self.unit_reset.q.val();
         self.fetch.flush.next = false;
-        
+
         // Host side.
         self.interrupt.next = self.registers.interrupt.val();
         self.registers.awaddr.next = self.s_axi_control_awaddr.val();
@@ -267,7 +280,7 @@ impl Logic for Accelerator {
             self.registers.error_lo.next = self.write.error_lo.val();
             self.registers.error_hi.next = self.write.error_hi.val();
         }
-        
+
         // Sequencer, its queues and its scoreboard.
         self.sequencer.read_error.next = self.fetch.error.val();
         self.sequencer.write_error.next = self.write.error.val();
@@ -345,9 +358,14 @@ impl Logic for Accelerator {
         self.drain.expert.next = self.drain_queue.read_data[8].val().get_bits::<5>(0);
         self.drain.queue_length.next = self.drain_queue.read_data[8].val().get_bits::<11>(5);
         self.drain.in_loop.next = self.drain_queue.read_data[8].val().get_bit(16);
-        
+
         // Progress keeps the watchdog quiet.
-        self.moved.next = self.feed.busy_streaming.val() | self.write.beat.val() | self.norm.done.val() | self.softmax.done.val() | self.router.done.val() | self.drain.command_drained.val();
+        self.moved.next = self.feed.busy_streaming.val()
+            | self.write.beat.val()
+            | self.norm.done.val()
+            | self.softmax.done.val()
+            | self.router.done.val()
+            | self.drain.command_drained.val();
         for i in 0..self._ports {
             self.moved.next = self.moved.val() | self.fetch.beat[i].val();
             self.registers.beats_in[i].next = self.fetch.beat[i].val();
@@ -355,7 +373,7 @@ impl Logic for Accelerator {
         self.progress.d.next = self.moved.val();
         self.watchdog.progress.next = self.progress.q.val();
         self.watchdog.busy.next = !self.sequencer.idle.val();
-        
+
         // Memory ports.
         for i in 0..self._ports {
             self.gmem_arvalid[i].next = self.fetch.arvalid[i].val();
@@ -385,7 +403,7 @@ impl Logic for Accelerator {
         for i in 0..4 {
             self.gmem_wdata[i].next = self.write.wdata[i].val();
         }
-        
+
         // Weight stream, parameters and copies.
         self.feed.stream_valid.next = self.fetch.stream_valid.val();
         self.fetch.stream_ready.next = self.feed.stream_ready.val();
@@ -412,7 +430,7 @@ impl Logic for Accelerator {
         for i in 0..self._residual_bytes {
             self.residual.copy_data[i].next = self.feed.copy_data[i].val();
         }
-        
+
         // Feed: operands, queues, key/value rows, accumulators.
         self.activation.read_address_0.next = self.feed.read_address_0.val();
         self.activation.read_address_1.next = self.feed.read_address_1.val();
@@ -433,7 +451,7 @@ impl Logic for Accelerator {
             self.feed.read_data_0[i].next = self.activation.read_data_0[i].val();
             self.feed.read_data_1[i].next = self.activation.read_data_1[i].val();
         }
-        
+
         // Drain: lookups, factors and destinations.
         self.router.drain_lookup_expert.next = self.drain.lookup_expert.val();
         self.router.drain_lookup_position.next = self.drain.lookup_position.val();
@@ -477,7 +495,7 @@ impl Logic for Accelerator {
             self.norm.read_data[i].next = self.residual.read_data[i].val();
             self.write.read_data[i].next = self.residual.read_data[i].val();
         }
-        
+
         // Norm, softmax and write-back on the memories.
         self.residual.norm_read.next = self.norm.read_valid.val();
         self.norm.read_ready.next = self.residual.norm_ready.val();

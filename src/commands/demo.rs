@@ -44,7 +44,13 @@ struct TaskSwitch {
 }
 
 pub fn demo(arguments: &DemoArguments) -> Result<()> {
-    let say = |text: &str| if arguments.json { Ok(()) } else { output::print(text) };
+    let say = |text: &str| {
+        if arguments.json {
+            Ok(())
+        } else {
+            output::print(text)
+        }
+    };
     let config = AccelConfig::named(CONFIG)?;
     let demo = demonstration()?;
     let sample = sample(arguments.image, &demo.architecture)?;
@@ -72,7 +78,13 @@ fn compile(config: &AccelConfig, demo: Demonstration) -> Result<Compiled> {
     let options = Options {
         checkpoint: Some(demo.checkpoint),
     };
-    let program = compiler::compile(config, &demo.architecture, &demo.model, &demo.calibration, &options)?;
+    let program = compiler::compile(
+        config,
+        &demo.architecture,
+        &demo.model,
+        &demo.calibration,
+        &options,
+    )?;
     Compiled::new(program)
 }
 
@@ -125,7 +137,10 @@ fn cells_beside_golden(report: &FrameReport) -> String {
     let golden = report.golden.as_ref().map(|golden| &golden.prediction);
     match (&report.prediction, golden) {
         (Some(Prediction::Cells { labels: ours, .. }), Some(Prediction::Cells { labels: golden, .. })) => {
-            let pictures = [(report.engine, picture::marks(ours)), ("golden", picture::marks(golden))];
+            let pictures = [
+                (report.engine, picture::marks(ours)),
+                ("golden", picture::marks(golden)),
+            ];
             format!("\n{}", picture::side_by_side(&pictures))
         }
         _ => String::new(),

@@ -82,8 +82,10 @@ fn parse_shard(text: &str) -> Result<(usize, usize)> {
 
 fn merge(files: &[PathBuf]) -> Result<Evaluation> {
     let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is not a result of evaluate --json", path.display()))
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("{} is not a result of evaluate --json", path.display()))
     };
     let shards: Vec<Evaluation> = files.iter().map(read).collect::<Result<_>>()?;
     let merged = Evaluation::merge(&shards)?;
@@ -100,11 +102,21 @@ fn text(evaluation: &Evaluation, summary: &Summary) -> String {
     );
     let rows = [
         row![title, evaluation.engine, "golden"],
-        row![metric, format!("{:.4}", summary.engine_metric), number(summary.golden_metric, 4)],
+        row![
+            metric,
+            format!("{:.4}", summary.engine_metric),
+            number(summary.golden_metric, 4)
+        ],
         row!["points lost", number(summary.points_lost, 2)],
-        row!["mean cosine of tokens, same routes", number(summary.mean_cosine_same_routes, 5)],
+        row![
+            "mean cosine of tokens, same routes",
+            number(summary.mean_cosine_same_routes, 5)
+        ],
         row!["mean cosine of tokens, free", number(summary.mean_cosine_free, 5)],
-        row!["largest error of tokens, same routes", number(summary.max_abs_error_same_routes, 4)],
+        row![
+            "largest error of tokens, same routes",
+            number(summary.max_abs_error_same_routes, 4)
+        ],
         row!["share of equal routes", number(summary.equal_routes, 4)],
         row!["mean cycles", number(summary.mean_cycles, 0)],
     ];

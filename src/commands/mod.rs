@@ -19,7 +19,10 @@ use std::sync::Arc;
 
 /// Runs the command that the arguments name; without one, the demonstration.
 pub fn dispatch(arguments: Arguments) -> Result<()> {
-    match arguments.command.unwrap_or_else(|| Command::Demo(Default::default())) {
+    match arguments
+        .command
+        .unwrap_or_else(|| Command::Demo(Default::default()))
+    {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Compile(arguments) => compile::compile(&arguments),

@@ -97,33 +97,54 @@ impl FrameReport {
 
     /// The report in lines of text.
     pub fn text(&self) -> String {
-        let mut lines = vec![format!("task {} ({}), {} on {}", self.task_number, self.task, self.engine, self.config)];
+        let mut lines = vec![format!(
+            "task {} ({}), {} on {}",
+            self.task_number, self.task, self.engine, self.config
+        )];
         lines.extend(self.prediction_line());
         lines.extend(self.golden.iter().flat_map(golden_lines));
         if self.equals_reference == Some(true) {
             lines.push("  bits          equal to the integer reference".into());
         }
         lines.extend(self.cycle_lines());
-        lines.push(format!("  work          {} multiply-accumulates", thousands(self.macs)));
-        lines.extend(self.tokens_sha256.iter().map(|hash| format!("  tokens        sha256 {hash}")));
+        lines.push(format!(
+            "  work          {} multiply-accumulates",
+            thousands(self.macs)
+        ));
+        lines.extend(
+            self.tokens_sha256
+                .iter()
+                .map(|hash| format!("  tokens        sha256 {hash}")),
+        );
         lines.join("\n") + "\n"
     }
 
     fn prediction_line(&self) -> Option<String> {
-        let golden = self.golden.as_ref().map(|g| format!("   golden {}", describe(&g.prediction)));
+        let golden = self
+            .golden
+            .as_ref()
+            .map(|g| format!("   golden {}", describe(&g.prediction)));
         let ours = self.prediction.as_ref()?;
-        Some(format!("  prediction    {} {}{}", self.engine, describe(ours), golden.unwrap_or_default()))
+        Some(format!(
+            "  prediction    {} {}{}",
+            self.engine,
+            describe(ours),
+            golden.unwrap_or_default()
+        ))
     }
 
     fn cycle_lines(&self) -> Vec<String> {
-        let (Some(cycles), Some(fps), Some(utilisation)) =
-            (self.cycles, self.frames_per_second_at_target, self.mac_utilisation)
-        else {
+        let (Some(cycles), Some(fps), Some(utilisation)) = (
+            self.cycles,
+            self.frames_per_second_at_target,
+            self.mac_utilisation,
+        ) else {
             return Vec::new();
         };
         let counts = |title: &str, counters: &Option<BTreeMap<String, u64>>| {
             let counters = counters.iter().flatten();
-            let counters = counters.map(|(name, &n)| format!("{name} {} ({:.0} %)", thousands(n), 100.0 * share(n, cycles)));
+            let counters = counters
+                .map(|(name, &n)| format!("{name} {} ({:.0} %)", thousands(n), 100.0 * share(n, cycles)));
             format!("  {title:12}  {}", counters.collect::<Vec<_>>().join(", "))
         };
         let read: u64 = self.bytes_read.iter().flatten().sum();
@@ -150,7 +171,9 @@ impl FrameReport {
 fn golden_lines(golden: &GoldenReport) -> Vec<String> {
     let line = |title: &str, closeness: &Closeness| {
         let tokens = closeness.tokens;
-        let outputs = closeness.logits.map(|d| format!("; outputs' largest error {:.4}", d.max_abs_error));
+        let outputs = closeness
+            .logits
+            .map(|d| format!("; outputs' largest error {:.4}", d.max_abs_error));
         format!(
             "  {title:12}  tokens' cosine with golden {:.5}, largest error {:.4}{}",
             tokens.cosine,
@@ -161,7 +184,10 @@ fn golden_lines(golden: &GoldenReport) -> Vec<String> {
     vec![
         line("same routes", &golden.same_routes),
         line("free", &golden.free),
-        format!("  routes        {:.2} % equal golden's", 100.0 * golden.equal_routes),
+        format!(
+            "  routes        {:.2} % equal golden's",
+            100.0 * golden.equal_routes
+        ),
     ]
 }
 
@@ -173,7 +199,10 @@ pub fn describe(prediction: &Prediction) -> String {
             let cells = labels.iter().flatten();
             let marked = cells.filter(|&&label| label != 0).count();
             let (rows, columns) = (labels.len(), labels.first().map_or(0, Vec::len));
-            format!("{rows} x {columns} cells, {marked} not 0 ({:.1} %)", 100.0 * confidence)
+            format!(
+                "{rows} x {columns} cells, {marked} not 0 ({:.1} %)",
+                100.0 * confidence
+            )
         }
         Prediction::Features { tokens, width } => format!("{tokens} x {width} features"),
     }
@@ -189,5 +218,8 @@ fn share(part: u64, whole: u64) -> f64 {
 
 fn sha256(values: &[i16]) -> String {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -29,8 +29,16 @@ pub fn run(arguments: &RunArguments) -> Result<()> {
         output::write_file(path, &npy::float32(tokens.rows(), tokens.columns(), &tokens.data))?;
     }
     let golden = compiled.golden.as_ref();
-    let judgement = golden.map(|golden| judge(golden, &image, task, &frame)).transpose()?;
-    let report = FrameReport::new(arguments.engine.name(), &compiled, task, &frame, judgement.as_ref())?;
+    let judgement = golden
+        .map(|golden| judge(golden, &image, task, &frame))
+        .transpose()?;
+    let report = FrameReport::new(
+        arguments.engine.name(),
+        &compiled,
+        task,
+        &frame,
+        judgement.as_ref(),
+    )?;
     match arguments.json {
         true => output::print_json(&report),
         false => output::print(&report.text()),

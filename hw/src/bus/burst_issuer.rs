@@ -19,7 +19,7 @@
 //! ```
 
 use crate::bus::read_port::beats_per_word;
-use crate::config::{AccelConfig, BURST_BEATS};
+use crate::config::AccelConfig;
 use rust_hdl::prelude::*;
 
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]

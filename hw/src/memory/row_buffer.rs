@@ -311,7 +311,12 @@ mod tests {
     #[test]
     fn every_word_comes_in_order_once_or_twice() {
         let mut compared = 0;
-        for (rows, words, stall, twice) in [(5, 7, 0, false), (9, 4, 50, true), (40, 1, 30, false), (3, 512, 10, false)] {
+        for (rows, words, stall, twice) in [
+            (5, 7, 0, false),
+            (9, 4, 50, true),
+            (40, 1, 30, false),
+            (3, 512, 10, false),
+        ] {
             let mut uut = RowBuffer::new(4);
             uut.connect_all();
             let (seen, _) = run(&mut uut, rows, words, stall, twice);
@@ -336,24 +341,28 @@ mod tests {
 
     #[test]
     fn lock_step_with_verilog() {
-        let report = Lockstep::new("RowBuffer", || RowBuffer::new(4), |u, level| u.clock.next = level.into())
-            .run(0..2, 50_000, |u, rng, cycle| {
-                u.reset.next = cycle < 2 || rng.below(3_000) == 0;
-                u.start.next = rng.below(200) == 0;
-                u.src_base.next = rng.bits(16).into();
-                u.stride.next = rng.bits(9).into();
-                u.rows.next = rng.below(30).into();
-                if cycle % 1_000 == 0 {
-                    u.words.next = (1 + rng.below(40)).into();
-                }
-                u.read_ready.next = rng.chance(80);
-                u.issue.next = rng.chance(60);
-                u.hold.next = rng.chance(20);
-                for lane in u.read_data.iter_mut() {
-                    lane.next = rng.bits(16).into();
-                }
-            })
-            .unwrap();
+        let report = Lockstep::new(
+            "RowBuffer",
+            || RowBuffer::new(4),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..2, 50_000, |u, rng, cycle| {
+            u.reset.next = cycle < 2 || rng.below(3_000) == 0;
+            u.start.next = rng.below(200) == 0;
+            u.src_base.next = rng.bits(16).into();
+            u.stride.next = rng.bits(9).into();
+            u.rows.next = rng.below(30).into();
+            if cycle % 1_000 == 0 {
+                u.words.next = (1 + rng.below(40)).into();
+            }
+            u.read_ready.next = rng.chance(80);
+            u.issue.next = rng.chance(60);
+            u.hold.next = rng.chance(20);
+            for lane in u.read_data.iter_mut() {
+                lane.next = rng.bits(16).into();
+            }
+        })
+        .unwrap();
         assert_eq!(report.cycles, 100_000);
     }
 }

@@ -294,26 +294,30 @@ mod tests {
     #[test]
     fn lock_step_with_verilog() {
         let config = AccelConfig::named("nano").unwrap();
-        let report = Lockstep::new("WriteStream", || WriteStream::new(&config), |u, level| u.clock.next = level.into())
-            .run(0..2, 50_000, |u, rng, cycle| {
-                u.reset.next = cycle < 2 || rng.below(3_000) == 0;
-                u.start.next = rng.below(100) == 0;
-                u.reserve.next = u.room.val() && rng.chance(60);
-                u.push.next = rng.chance(50);
-                u.write_ready.next = rng.chance(70);
-                u.dst_base.next = rng.bits(16).into();
-                if u.start.next {
-                    u.dst_stride.next = rng.bits(16).into();
-                    u.plane_offset.next = rng.bits(8).into();
-                    u.planes.next = rng.chance(50);
-                    u.rows.next = rng.below(12).into();
-                    u.chunks.next = (1 + rng.below(20)).into();
-                }
-                for lane in u.push_data.iter_mut() {
-                    lane.next = rng.bits(8).into();
-                }
-            })
-            .unwrap();
+        let report = Lockstep::new(
+            "WriteStream",
+            || WriteStream::new(&config),
+            |u, level| u.clock.next = level.into(),
+        )
+        .run(0..2, 50_000, |u, rng, cycle| {
+            u.reset.next = cycle < 2 || rng.below(3_000) == 0;
+            u.start.next = rng.below(100) == 0;
+            u.reserve.next = u.room.val() && rng.chance(60);
+            u.push.next = rng.chance(50);
+            u.write_ready.next = rng.chance(70);
+            u.dst_base.next = rng.bits(16).into();
+            if u.start.next {
+                u.dst_stride.next = rng.bits(16).into();
+                u.plane_offset.next = rng.bits(8).into();
+                u.planes.next = rng.chance(50);
+                u.rows.next = rng.below(12).into();
+                u.chunks.next = (1 + rng.below(20)).into();
+            }
+            for lane in u.push_data.iter_mut() {
+                lane.next = rng.bits(8).into();
+            }
+        })
+        .unwrap();
         assert_eq!(report.cycles, 100_000);
     }
 }

@@ -4,12 +4,14 @@
 //! - a vector port `lanes$0` is called `lanes_0`,
 //! - an output that the text assigns in an `always` or `initial` block is declared `output reg`, one
 //!   that it drives by `assign` or connects to an instance is a wire,
-//! - a first line `// module: NAME` names the module.
+//! - a port that would be a keyword gets an underscore: `release` is called `release_`,
+//! - a first line `// module: NAME` names the module,
+//! - words that are keywords of SystemVerilog are refused, as many tools read every file as that.
 //!
 //! rust-hdl's `DFF` is recognised and becomes a register of the module that uses it.
 
 use super::elaborate::{AtomInfo, Scope};
-use super::names::verilog_name;
+use super::names::{is_system_verilog, verilog_name};
 use num_bigint::BigUint;
 use rust_hdl::prelude::*;
 
@@ -79,6 +81,14 @@ pub fn is_procedural(code: &str, output: &AtomInfo) -> Result<bool, String> {
         true => Ok(true),
         false => Err(format!("its text never drives the output `{name}`")),
     }
+}
+
+/// A word of the text that SystemVerilog takes for a keyword.
+pub fn system_verilog_word(code: &str) -> Option<&str> {
+    let tokens = tokens(code);
+    let quoted = |at: usize| at > 0 && tokens[at - 1] == "\"";
+    let found = (0..tokens.len()).find(|at| is_system_verilog(tokens[*at]) && !quoted(*at));
+    found.map(|at| tokens[at])
 }
 
 /// Whether the text has `assign {.., name, ..} = ..`.
@@ -163,6 +173,12 @@ mod tests {
         assert_eq!(is_procedural(code, &output("z")), Ok(false));
         assert!(is_procedural(code, &output("w")).is_err());
         assert_eq!(is_procedural("assign {b, a} = x;", &output("a")), Ok(false));
+    }
+
+    #[test]
+    fn words_of_system_verilog_are_found() {
+        assert_eq!(system_verilog_word("reg inside; // a bit"), Some("inside"));
+        assert_eq!(system_verilog_word("(* keep = \"soft\" *) reg x;"), None);
     }
 
     #[test]

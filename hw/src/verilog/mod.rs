@@ -32,13 +32,18 @@ pub mod lint;
 mod lower;
 mod module;
 mod names;
+pub mod package;
 mod path;
 mod print;
+pub mod shell;
+mod shell_ports;
 mod symbols;
 
 pub use design::{export, Design, Module, Port};
 pub use error::ExportError;
 pub use names::ModuleName;
+pub use package::{accelerator, export_files};
+pub use shell::{shell, ShellInfo};
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,11 @@ pub fn leaf_text(scope: &Scope, code: &str, wires_only: bool) -> Result<String, 
             "a block with hand-written Verilog cannot have child blocks".into(),
         ));
     }
+    if let Some(word) = leaf::system_verilog_word(code) {
+        return Err(refuse(format!(
+            "its text uses `{word}`, a keyword of SystemVerilog, as a name"
+        )));
+    }
     let mut names = NameTable::default();
     let mut registers = HashSet::new();
     let ports = || scope.atoms.iter().filter(|a| a.kind.is_parameter());

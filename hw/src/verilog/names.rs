@@ -44,39 +44,58 @@ impl Block for ModuleName {
     }
 }
 
-/// Words that a Verilog-2005 or SystemVerilog tool reads as keywords.
-const KEYWORDS: &str = "accept_on alias always always_comb always_ff always_latch and assert assign assume \
-    automatic before begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle \
-    checker class clocking cmos config const constraint context continue cover covergroup coverpoint cross \
-    deassign default defparam design disable dist do edge else end endcase endchecker endclass endclocking \
-    endconfig endfunction endgenerate endgroup endinterface endmodule endpackage endprimitive endprogram \
-    endproperty endsequence endspecify endtable endtask enum event eventually expect export extends extern \
-    final first_match for force foreach forever fork forkjoin function generate genvar global highz0 highz1 \
-    if iff ifnone ignore_bins illegal_bins implements implies import incdir include initial inout input inside \
-    instance int integer interconnect interface intersect join join_any join_none large let liblist library \
-    local localparam logic longint macromodule matches medium modport module nand negedge nettype new \
-    nexttime nmos nor noshowcancelled not notif0 notif1 null or output package packed parameter pmos posedge \
-    primitive priority program property protected pull0 pull1 pulldown pullup pulsestyle_ondetect \
-    pulsestyle_onevent pure rand randc randcase randsequence rcmos real realtime ref reg reject_on release \
-    repeat restrict return rnmos rpmos rtran rtranif0 rtranif1 s_always s_eventually s_nexttime s_until \
-    s_until_with scalared sequence shortint shortreal showcancelled signed small soft solve specify \
-    specparam static string strong strong0 strong1 struct super supply0 supply1 sync_accept_on \
-    sync_reject_on table tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 tri \
-    tri0 tri1 triand trior trireg type typedef union unique unique0 unsigned until until_with untyped use \
-    uwire var vectored virtual void wait wait_order wand weak weak0 weak1 while wildcard wire with within wor \
-    xnor xor";
+/// The keywords of Verilog-2005.
+const VERILOG_KEYWORDS: &str =
+    "always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign \
+    default defparam design disable edge else end endcase endconfig endfunction endgenerate \
+    endmodule endprimitive endspecify endtable endtask event for force forever fork function \
+    generate genvar highz0 highz1 if ifnone incdir include initial inout input instance integer join \
+    large liblist library localparam macromodule medium module nand negedge nmos nor noshowcancelled \
+    not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup \
+    pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat rnmos rpmos rtran \
+    rtranif0 rtranif1 scalared showcancelled signed small specify specparam strong0 strong1 supply0 \
+    supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand trior trireg unsigned use \
+    uwire vectored wait wand weak0 weak1 while wire wor xnor xor";
+
+/// What SystemVerilog adds; many tools read every file as SystemVerilog.
+const SYSTEM_VERILOG_KEYWORDS: &str =
+    "accept_on alias always_comb always_ff always_latch assert assume before bind bins binsof bit \
+    break byte chandle checker class clocking const constraint context continue cover covergroup \
+    coverpoint cross dist do endchecker endclass endclocking endgroup endinterface endpackage \
+    endprogram endproperty endsequence enum eventually expect export extends extern final \
+    first_match foreach forkjoin global iff ignore_bins illegal_bins implements implies import \
+    inside int interconnect interface intersect join_any join_none let local logic longint matches \
+    modport nettype new nexttime null package packed priority program property protected pure rand \
+    randc randcase randsequence ref reject_on restrict return s_always s_eventually s_nexttime \
+    s_until s_until_with sequence shortint shortreal soft solve static string strong struct super \
+    sync_accept_on sync_reject_on tagged this throughout timeprecision timeunit type typedef union \
+    unique unique0 until until_with untyped var virtual void wait_order weak wildcard with within";
 
 /// Whether a name can stand in Verilog as it is.
 pub(crate) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
     let head = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    head && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !KEYWORDS.split_whitespace().any(|k| k == name)
+    head && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !is_keyword(name)
 }
 
-/// A rust-hdl path (`rows$3$out`) as a Verilog name (`rows_3_out`).
+/// A rust-hdl path (`rows$3$out`) as a Verilog name (`rows_3_out`); `release` becomes `release_`.
 pub(crate) fn verilog_name(path: &str) -> String {
-    path.replace('$', "_")
+    let name = path.replace('$', "_");
+    match is_keyword(&name) {
+        true => name + "_",
+        false => name,
+    }
+}
+
+pub(crate) fn is_keyword(word: &str) -> bool {
+    VERILOG_KEYWORDS.split_whitespace().any(|keyword| keyword == word) || is_system_verilog(word)
+}
+
+/// Whether only SystemVerilog takes this word for a keyword.
+pub(crate) fn is_system_verilog(word: &str) -> bool {
+    SYSTEM_VERILOG_KEYWORDS
+        .split_whitespace()
+        .any(|keyword| keyword == word)
 }
 
 /// The fallback module name of an instance: `score_fifo$3` becomes `ScoreFifo`.
@@ -131,6 +150,13 @@ mod tests {
         for good in ["clock", "a_3", "_x", "Column_r32"] {
             assert!(is_identifier(good), "{good}");
         }
+    }
+
+    #[test]
+    fn keywords_get_an_underscore() {
+        assert_eq!(verilog_name("release"), "release_");
+        assert_eq!(verilog_name("rows$3$release"), "rows_3_release");
+        assert!(is_system_verilog("inside") && !is_system_verilog("release"));
     }
 
     #[test]

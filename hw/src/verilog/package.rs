@@ -2,9 +2,9 @@
 
 use super::design::{export, Design};
 use super::error::ExportError;
-use super::shell::{shell, SHELL_MODULE};
+use super::shell::{shell, ShellInfo};
 use crate::bus::register_table;
-use crate::config::AccelConfig;
+use crate::config::{AccelConfig, BURST_BEATS};
 use crate::top::Accelerator;
 use rust_hdl::prelude::*;
 
@@ -18,29 +18,41 @@ pub fn accelerator(config: &AccelConfig) -> Result<Design, ExportError> {
     export(CORE_MODULE, &accelerator)
 }
 
-/// Every file of a configuration: its name and its text.
-pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, ExportError> {
-    Ok(files(config, &accelerator(config)?))
+/// The accelerator in its shell: what is exported.
+pub fn shelled(config: &AccelConfig) -> Result<Design, ExportError> {
+    let info = ShellInfo {
+        configuration: config.name.clone(),
+        hash: config.hash(),
+        outstanding_reads: config.outstanding_bursts,
+        outstanding_writes: 1,
+        burst_beats: BURST_BEATS,
+    };
+    shell(&accelerator(config)?, &info)
 }
 
-fn files(config: &AccelConfig, core: &Design) -> Vec<(String, String)> {
+/// Every file of a configuration: its name and its text.
+pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, ExportError> {
+    let design = shelled(config)?;
     let about = about(config);
-    let head = format!("// {about}\n");
-    let externals = core.externals.iter().map(|(name, text)| (name.clone(), text.clone()));
-    let modules = core.modules.iter().map(|m| (m.name.clone(), m.text.clone()));
-    let top = (SHELL_MODULE.to_owned(), shell(config, core));
+    let externals = design
+        .externals
+        .iter()
+        .map(|(name, text)| (name.clone(), text.clone()));
+    let modules = design.modules.iter().map(|m| (m.name.clone(), m.text.clone()));
     let mut files: Vec<(String, String)> = externals
         .chain(modules)
-        .chain([top])
-        .map(|(name, text)| (format!("{name}.v"), format!("{head}\n{text}")))
+        .map(|(name, text)| (format!("{name}.v"), text))
         .collect();
     let list: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
-    files.push(("filelist.f".into(), format!("{head}{list}")));
+    files.push(("filelist.f".into(), format!("// {about}\n{list}")));
     files.push(("registers.md".into(), registers(config, &about)));
-    files.push(("registers.h".into(), format!("/* {about} */\n{}", register_table::c_header())));
+    files.push((
+        "registers.h".into(),
+        format!("/* {about} */\n{}", register_table::c_header()),
+    ));
     let text = toml::to_string(config).expect("a plain struct always serialises");
     files.push(("config.toml".into(), format!("# {about}\n{text}")));
-    files
+    Ok(files)
 }
 
 /// Where a file comes from. No date: the same source gives the same bytes.
@@ -64,6 +76,7 @@ fn registers(config: &AccelConfig, about: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verilog::shell::TOP;
     use std::process::Command;
 
     #[test]
@@ -77,24 +90,12 @@ mod tests {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let output = Command::new("iverilog")
-            .args(["-g2005", "-t", "null", "-s", SHELL_MODULE, "-f", "filelist.f"])
+            .args(["-g2005", "-t", "null", "-s", TOP, "-f", "filelist.f"])
             .current_dir(folder.path())
             .output()
             .expect("iverilog is installed");
         let messages = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && messages.is_empty(), "{messages}");
         assert!(files.len() > 20, "only {} files", files.len());
-    }
-
-    #[test]
-    fn every_port_of_the_core_is_connected_once() {
-        let config = AccelConfig::named("nano").unwrap();
-        let core = accelerator(&config).unwrap();
-        let text = shell(&config, &core);
-        for port in &core.ports {
-            let found = text.matches(&format!(".{}(", port.name)).count();
-            assert_eq!(found, 1, "{}", port.name);
-        }
-        assert!(core.ports.len() > 40);
     }
 }

@@ -81,7 +81,8 @@ impl Calibration {
 
     /// Samples of a place, by channel; none for an expert that nobody chose.
     pub fn columns(&self, site: Site, block: usize) -> Columns {
-        self.samples(site, block).map_or_else(Columns::default, Samples::columns)
+        self.samples(site, block)
+            .map_or_else(Columns::default, Samples::columns)
     }
 
     /// Samples in front of a task's head.

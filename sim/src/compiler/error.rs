@@ -41,7 +41,11 @@ pub enum CompileError {
 
 impl CompileError {
     /// `what` is `value`, but `rule`.
-    pub(super) fn unsupported(what: impl Into<String>, value: impl ToString, rule: impl Into<String>) -> Self {
+    pub(super) fn unsupported(
+        what: impl Into<String>,
+        value: impl ToString,
+        rule: impl Into<String>,
+    ) -> Self {
         CompileError::Unsupported {
             what: what.into(),
             value: value.to_string(),

@@ -150,7 +150,13 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    fn capacity(&self, what: impl Into<String>, buffer: &'static str, needed: usize, available: usize) -> Result<(), CompileError> {
+    fn capacity(
+        &self,
+        what: impl Into<String>,
+        buffer: &'static str,
+        needed: usize,
+        available: usize,
+    ) -> Result<(), CompileError> {
         if needed <= available {
             return Ok(());
         }
@@ -171,7 +177,10 @@ impl Planner<'_> {
             _ => Err(CompileError::unsupported(
                 what,
                 value,
-                format!("must be a multiple of the {r} rows of configuration '{}'", self.config.name),
+                format!(
+                    "must be a multiple of the {r} rows of configuration '{}'",
+                    self.config.name
+                ),
             )),
         };
         multiple("encoder.dim", s.width)?;
@@ -192,9 +201,19 @@ impl Planner<'_> {
             }
         }
         let stream = s.tokens * s.residual_row();
-        self.capacity("the residual stream", "residual_words", stream, self.config.residual_words)?;
+        self.capacity(
+            "the residual stream",
+            "residual_words",
+            stream,
+            self.config.residual_words,
+        )?;
         let image = self.architecture.patches() * s.patch_words;
-        self.capacity("the image", "activation_words", image, self.config.activation_words)
+        self.capacity(
+            "the image",
+            "activation_words",
+            image,
+            self.config.activation_words,
+        )
     }
 
     /// Fewest groups of heads and chunks of queries that fit.
@@ -214,7 +233,12 @@ impl Planner<'_> {
         let (s, config) = (&self.sizes, self.config);
         let group = group_heads * s.head_size;
         let keys = s.tokens * group / s.columns;
-        self.capacity("keys and values of a head", "stationary_words", 2 * keys, config.stationary_words)?;
+        self.capacity(
+            "keys and values of a head",
+            "stationary_words",
+            2 * keys,
+            config.stationary_words,
+        )?;
         let sums = group / s.columns;
         self.capacity("the sums of the values", "value-sum words", sums, VALUE_SUM_WORDS)?;
         let chunks = self.query_chunks(group_heads)?;
@@ -230,7 +254,12 @@ impl Planner<'_> {
             Tenant::new(probabilities, 3..4),
         ];
         let placed = place(&tenants);
-        self.capacity("attention", "activation_words", placed.words, config.activation_words)?;
+        self.capacity(
+            "attention",
+            "activation_words",
+            placed.words,
+            config.activation_words,
+        )?;
         let [normalised, query, context, p0, p1] = std::array::from_fn(|i| placed.bases[i]);
         Ok(AttentionLayout {
             group_heads,
@@ -249,13 +278,20 @@ impl Planner<'_> {
     fn query_chunks(&self, group_heads: usize) -> Result<Vec<Range<usize>>, CompileError> {
         let (s, config) = (&self.sizes, self.config);
         let whole = s.tokens * s.activation_row();
-        let rest = whole + s.tokens * group_heads * s.head_size / s.rows + if group_heads == s.heads { 0 } else { whole };
+        let rest = whole
+            + s.tokens * group_heads * s.head_size / s.rows
+            + if group_heads == s.heads { 0 } else { whole };
         let by_scores = config.score_words / (2 * s.score_row());
         let by_activation = config.activation_words.saturating_sub(rest) / (2 * s.probability_row());
         // Even chunks keep the array's pairs of tokens whole.
         let most = by_scores.min(by_activation).min(s.tokens.next_multiple_of(2)) & !1;
         let least = MIN_QUERIES.min(s.tokens);
-        self.capacity("scores of a few queries", "score_words", 2 * least * s.score_row(), config.score_words)?;
+        self.capacity(
+            "scores of a few queries",
+            "score_words",
+            2 * least * s.score_row(),
+            config.score_words,
+        )?;
         let needed = rest + 2 * least * s.probability_row();
         self.capacity("attention", "activation_words", needed, config.activation_words)?;
         Ok(cut(s.tokens, s.tokens.div_ceil(most), 2))
@@ -279,11 +315,24 @@ impl Planner<'_> {
             BlockKind::Dense { .. } => None,
         });
         let whole = self.sizes.tokens * self.sizes.activation_row();
-        let with = |words, norm| vec![Tenant::new(whole, norm..4), Tenant::new(words, 3..4), Tenant::new(2 * whole, 0..2)];
+        let with = |words, norm| {
+            vec![
+                Tenant::new(whole, norm..4),
+                Tenant::new(words, 3..4),
+                Tenant::new(2 * whole, 0..2),
+            ]
+        };
         // The byte operand beside the gate's; if that is too much, over it once the gate is done.
         let (beside, over) = (|words| with(words, 1), |words| with(words, 2));
         hidden
-            .map(|hidden| self.mlp("the experts", hidden, LOOP_COMMANDS as usize / 2, &[&beside, &over]))
+            .map(|hidden| {
+                self.mlp(
+                    "the experts",
+                    hidden,
+                    LOOP_COMMANDS as usize / 2,
+                    &[&beside, &over],
+                )
+            })
             .transpose()
     }
 
@@ -318,11 +367,19 @@ impl Planner<'_> {
             }
         }
         self.capacity(what, "activation_words", needed, self.config.activation_words)?;
-        Err(CompileError::unsupported(what, hidden, "must be narrower: a command sums at most 255 tiles"))
+        Err(CompileError::unsupported(
+            what,
+            hidden,
+            "must be narrower: a command sums at most 255 tiles",
+        ))
     }
 
     fn heads(&self) -> Result<Vec<HeadLayout>, CompileError> {
-        self.architecture.tasks.iter().map(|task| self.head(&task.name, task.head)).collect()
+        self.architecture
+            .tasks
+            .iter()
+            .map(|task| self.head(&task.name, task.head))
+            .collect()
     }
 
     /// A head's outputs lie behind the residual stream if there is room, else over it.
@@ -336,7 +393,12 @@ impl Planner<'_> {
         let outputs = head.outputs().unwrap_or(s.width);
         let row = outputs.div_ceil(s.columns);
         let (stream, needed) = (s.tokens * s.residual_row(), tokens * row);
-        self.capacity(format!("the outputs of task \"{name}\""), "residual_words", needed, words)?;
+        self.capacity(
+            format!("the outputs of task \"{name}\""),
+            "residual_words",
+            needed,
+            words,
+        )?;
         if row > 1_023 {
             return Err(CompileError::unsupported(
                 format!("the number of outputs of task \"{name}\""),
@@ -379,12 +441,18 @@ mod tests {
     #[test]
     fn the_reference_network_fits_without_cuts() {
         let layout = Layout::new(&zcu104(), &architecture("m3vit_t")).unwrap();
-        assert_eq!((layout.attention.chunks.len(), layout.attention.group_heads), (1, 3));
+        assert_eq!(
+            (layout.attention.chunks.len(), layout.attention.group_heads),
+            (1, 3)
+        );
         assert_eq!(layout.attention.context, layout.attention.normalised);
         for mlp in [layout.dense.unwrap(), layout.moe.unwrap()] {
             assert_eq!(mlp.chunks.len(), 1);
         }
-        assert!(layout.heads.iter().all(|head| head.base > 0 && head.tokens == 128));
+        assert!(layout
+            .heads
+            .iter()
+            .all(|head| head.base > 0 && head.tokens == 128));
     }
 
     #[test]
@@ -394,7 +462,10 @@ mod tests {
         let small = Layout::new(&zcu104(), &architecture("vit_s14")).unwrap();
         let dense = small.dense.unwrap();
         assert!(dense.chunks.len() > 1 && small.attention.chunks.len() > 1);
-        assert_eq!((dense.chunks[0].start, dense.chunks.last().unwrap().end), (0, 1_536));
+        assert_eq!(
+            (dense.chunks[0].start, dense.chunks.last().unwrap().end),
+            (0, 1_536)
+        );
         assert_eq!(small.heads[0].base, 0, "the features replace the stream");
     }
 
@@ -406,7 +477,10 @@ mod tests {
         wide.image.width = 512;
         let moe = Layout::new(&zcu104(), &wide).unwrap().moe.unwrap();
         assert_eq!((moe.normalised, moe.gate), (0, 0));
-        let narrow = Layout::new(&zcu104(), &architecture("m3vit_t")).unwrap().moe.unwrap();
+        let narrow = Layout::new(&zcu104(), &architecture("m3vit_t"))
+            .unwrap()
+            .moe
+            .unwrap();
         assert!(narrow.gate >= 129 * 6);
     }
 
@@ -414,9 +488,13 @@ mod tests {
     fn what_does_not_fit_is_named() {
         type Fault = (&'static str, fn(&mut Architecture, &mut AccelConfig));
         let faults: [Fault; 8] = [
-            ("residual_words", |a, _| (a.encoder.dim, a.encoder.heads) = (2_048, 32)),
+            ("residual_words", |a, _| {
+                (a.encoder.dim, a.encoder.heads) = (2_048, 32)
+            }),
             ("head size", |a, _| a.encoder.heads = 12),
-            ("multiple of the 32 rows", |a, _| (a.encoder.dim, a.encoder.heads) = (200, 1)),
+            ("multiple of the 32 rows", |a, _| {
+                (a.encoder.dim, a.encoder.heads) = (200, 1)
+            }),
             ("number of tokens", |_, c| c.max_tokens = 128),
             ("moe.experts", |_, c| c.max_experts = 8),
             ("score_words", |_, c| c.score_words = 64),

@@ -133,7 +133,9 @@ fn meta(
             }),
         })
         .collect();
-    let rows = |h: &layout::HeadLayout| (h.tokens * h.row * config.residual_word_bytes()).next_multiple_of(BEAT_BYTES);
+    let rows = |h: &layout::HeadLayout| {
+        (h.tokens * h.row * config.residual_word_bytes()).next_multiple_of(BEAT_BYTES)
+    };
     let heads = layout.heads.iter().map(rows).max().unwrap_or(0);
     let patch_stride = s.patch_words * config.rows;
     let image_bytes = (architecture.patches() * patch_stride).next_multiple_of(config.weight_word_bytes());

@@ -194,7 +194,11 @@ const SCALE_RANGE: f64 = 4_096.0;
 pub fn quantise(parts: &[Part], pass: &Pass) -> Result<Quantised, String> {
     let ratio = |part: &Part| {
         let scales = weight_scales(part, pass);
-        scales.into_iter().zip(&part.units).map(|(s, u)| s / u).collect::<Vec<_>>()
+        scales
+            .into_iter()
+            .zip(&part.units)
+            .map(|(s, u)| s / u)
+            .collect::<Vec<_>>()
     };
     let ratios: Vec<f64> = parts.iter().flat_map(ratio).collect();
     let multipliers = Multipliers::fit(&ratios)?;
@@ -222,7 +226,12 @@ pub fn quantise(parts: &[Part], pass: &Pass) -> Result<Quantised, String> {
 }
 
 /// One layer, whose multipliers begin at `first`, and the largest sum that it can give.
-fn round_part(part: &Part, pass: &Pass, multipliers: &Multipliers, first: usize) -> Result<(Matrix, f64), String> {
+fn round_part(
+    part: &Part,
+    pass: &Pass,
+    multipliers: &Multipliers,
+    first: usize,
+) -> Result<(Matrix, f64), String> {
     let inputs = part.layer.inputs;
     let mut weights = Vec::with_capacity(part.layer.weights.len());
     let (mut parameters, mut most) = (Vec::new(), 0f64);
@@ -264,7 +273,11 @@ fn weight_scales(part: &Part, pass: &Pass) -> Vec<f64> {
     let best = |channel: usize| best_scale(layer.row(channel), &part.statistics.square, limit);
     let scales: Vec<f64> = (0..layer.outputs()).map(best).collect();
     let largest = scales.iter().copied().fold(0.0, f64::max);
-    let floor = if largest > 0.0 { largest / SCALE_RANGE } else { 1.0 / 127.0 };
+    let floor = if largest > 0.0 {
+        largest / SCALE_RANGE
+    } else {
+        1.0 / 127.0
+    };
     let legal = |(channel, scale): (usize, f64)| {
         let sum = pass.bound.of(layer.row(channel).iter().copied()) / SUM_LIMIT;
         let bias = layer.bias[channel].abs() / BIAS_LIMIT;
@@ -326,7 +339,13 @@ fn split_planes(weights: Vec<i32>, inputs: usize, precision: Precision) -> Vec<P
         return vec![Plane { inputs, weights }];
     }
     let (high, low) = weights.into_iter().map(byte_planes).unzip();
-    vec![Plane { inputs, weights: high }, Plane { inputs, weights: low }]
+    vec![
+        Plane {
+            inputs,
+            weights: high,
+        },
+        Plane { inputs, weights: low },
+    ]
 }
 
 #[cfg(test)]
@@ -427,7 +446,10 @@ mod tests {
             errors(Precision::Narrow, 0, 0.01, 0.05),
             errors(Precision::Narrow, -20, 0.01, 0.05),
         );
-        assert!((plain.1 - shifted.1).abs() < 0.05 * plain.1, "{plain:?} {shifted:?}");
+        assert!(
+            (plain.1 - shifted.1).abs() < 0.05 * plain.1,
+            "{plain:?} {shifted:?}"
+        );
     }
 
     #[test]
@@ -513,7 +535,10 @@ mod tests {
             };
             for (channel, exact) in layer.apply(&x).iter().enumerate() {
                 let got = f64::from(run(&one, channel, &operand));
-                assert!((got - exact / 0.5).abs() < 0.7 + 0.01 * 600.0 * layer.weights[0].abs().max(0.1), "{got} {exact}");
+                assert!(
+                    (got - exact / 0.5).abs() < 0.7 + 0.01 * 600.0 * layer.weights[0].abs().max(0.1),
+                    "{got} {exact}"
+                );
             }
         }
     }

@@ -134,9 +134,10 @@ pub fn shifted_steps(groups: &[(Columns, Vec<f64>)]) -> (Vec<Vec<f64>>, i32) {
         coarse.iter().map(group).sum()
     };
     let costs = BELOW_ZERO.map(|below| (cost(below - 128), below - 128));
-    let best = costs
-        .iter()
-        .fold((f64::INFINITY, -120), |best, &next| if next.0 < best.0 { next } else { best });
+    let best = costs.iter().fold(
+        (f64::INFINITY, -120),
+        |best, &next| if next.0 < best.0 { next } else { best },
+    );
     let range = Range::shifted(best.1);
     let steps = |(columns, _): &(Columns, Vec<f64>)| {
         positive(columns.iter().map(|values| shifted_step(values, range)).collect())
@@ -167,10 +168,19 @@ pub struct ScoreSteps {
 ///
 /// An error of a query counts with the keys' mean square and the other way round.
 pub fn score_steps(query: &Columns, key: &Columns) -> ScoreSteps {
-    let channels: Vec<Pair> = query.iter().zip(key.iter()).map(|(q, k)| Pair::new(q, k)).collect();
+    let channels: Vec<Pair> = query
+        .iter()
+        .zip(key.iter())
+        .map(|(q, k)| Pair::new(q, k))
+        .collect();
     let whole = channels.iter().map(|p| p.whole()).fold(0.0, f64::max);
     let whole = if whole > 0.0 { whole } else { 1.0 };
-    let cost = |product: f64| channels.iter().map(|p| p.cost(p.query_step(product), product)).sum();
+    let cost = |product: f64| {
+        channels
+            .iter()
+            .map(|p| p.cost(p.query_step(product), product))
+            .sum()
+    };
     let product = search(whole, cost);
     let steps: Vec<f64> = channels.iter().map(|p| p.query_step(product)).collect();
     ScoreSteps {
@@ -246,7 +256,8 @@ mod tests {
 
     /// Roughly normal values from sums of a low-discrepancy sequence.
     fn normal(count: usize, size: f64, seed: f64) -> Vec<f64> {
-        let term = |i: usize, k: usize| (i as f64 * 0.754_877_666 + k as f64 * 0.569_840_29 + seed).fract() - 0.5;
+        let term =
+            |i: usize, k: usize| (i as f64 * 0.754_877_666 + k as f64 * 0.569_840_29 + seed).fract() - 0.5;
         let one = |i: usize| (0..12).map(|k| term(i * 12 + k, k)).sum::<f64>() * size;
         (0..count).map(one).collect()
     }
@@ -295,7 +306,10 @@ mod tests {
         for c in 0..4 {
             assert!((steps.query[c] * steps.key[c] / steps.product - 1.0).abs() < 1e-12);
             let (q, k) = (largest(query.channel(c)), largest(key.channel(c)));
-            assert!(steps.query[c] * 127.0 > 0.5 * q && steps.key[c] * 127.0 > 0.5 * k, "{c}");
+            assert!(
+                steps.query[c] * 127.0 > 0.5 * q && steps.key[c] * 127.0 > 0.5 * k,
+                "{c}"
+            );
         }
     }
 
@@ -306,6 +320,10 @@ mod tests {
         assert_eq!(steps[0], steps[1]);
         assert!(channel_steps(&Columns::new([vec![0.0; 3]]), Range::BYTE)[0] > 0.0);
         let scores = score_steps(&columns, &columns);
-        assert!(scores.query.iter().chain(&scores.key).all(|s| s.is_finite() && *s > 0.0));
+        assert!(scores
+            .query
+            .iter()
+            .chain(&scores.key)
+            .all(|s| s.is_finite() && *s > 0.0));
     }
 }

@@ -42,7 +42,10 @@ impl Plane {
         if input >= self.inputs {
             return 0;
         }
-        self.weights.get(output * self.inputs + input).copied().unwrap_or(0)
+        self.weights
+            .get(output * self.inputs + input)
+            .copied()
+            .unwrap_or(0)
     }
 }
 
@@ -163,7 +166,10 @@ mod tests {
         assert_eq!((stream[block], stream[block + 2 * tile] as i8), (5, -6));
         let second = &stream[block + 4 * tile..];
         assert_eq!(second[0] as i8, -9);
-        assert!(second[8..block].iter().all(|&b| b == 0), "missing channels are zero");
+        assert!(
+            second[8..block].iter().all(|&b| b == 0),
+            "missing channels are zero"
+        );
         assert_eq!((second[block], second[block + 1]), (5, 0));
     }
 

@@ -27,12 +27,18 @@ impl CircuitDevice {
     pub fn new(config: &AccelConfig) -> Self {
         let mut accelerator = Box::new(Accelerator::new(config));
         accelerator.connect_all();
-        Self { accelerator, ports: config.read_ports, trace: None, time_ns: 0 }
+        Self {
+            accelerator,
+            ports: config.read_ports,
+            trace: None,
+            time_ns: 0,
+        }
     }
 
     /// Writes every signal of every block to a VCD file from now on.
     pub fn trace(mut self, path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot create the waveform {}", path.display()))?;
+        let file =
+            File::create(path).with_context(|| format!("cannot create the waveform {}", path.display()))?;
         let probe = write_vcd_header(BufWriter::new(file), &*self.accelerator);
         self.trace = Some(write_vcd_dump(probe, &*self.accelerator));
         Ok(self)

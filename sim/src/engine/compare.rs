@@ -16,12 +16,24 @@ pub fn distance(ours: &[f32], golden: &[f32], width: usize) -> Distance {
     let rows = ours.chunks_exact(width).zip(golden.chunks_exact(width));
     let count = (ours.len() / width) as f64;
     let cosine = rows.map(|(a, b)| row_cosine(a, b)).sum::<f64>() / count;
-    let largest = ours.iter().zip(golden).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    Distance { cosine, max_abs_error: largest }
+    let largest = ours
+        .iter()
+        .zip(golden)
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .fold(0.0, f64::max);
+    Distance {
+        cosine,
+        max_abs_error: largest,
+    }
 }
 
 fn row_cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let dot = |x: &[f32], y: &[f32]| {
+        x.iter()
+            .zip(y)
+            .map(|(x, y)| f64::from(*x) * f64::from(*y))
+            .sum::<f64>()
+    };
     let (aa, bb) = (dot(a, a), dot(b, b));
     if aa == 0.0 && bb == 0.0 {
         return 1.0;
@@ -43,7 +55,11 @@ mod tests {
 
     #[test]
     fn equal_rows_have_cosine_one_and_opposite_rows_minus_one() {
-        let d = distance(&[1.0, 2.0, 0.0, 0.0, 3.0, 0.0], &[1.0, 2.0, 0.0, 0.0, -3.0, 0.0], 2);
+        let d = distance(
+            &[1.0, 2.0, 0.0, 0.0, 3.0, 0.0],
+            &[1.0, 2.0, 0.0, 0.0, -3.0, 0.0],
+            2,
+        );
         assert!((d.cosine - 1.0 / 3.0).abs() < 1e-9, "{d:?}");
         assert_eq!(d.max_abs_error, 6.0);
     }

@@ -44,7 +44,10 @@ impl Compiled {
         if let Some(task) = self.architecture.task_index(text).or(number) {
             return Ok(task);
         }
-        let known = tasks.iter().enumerate().map(|(i, task)| format!("{i} {}", task.name));
+        let known = tasks
+            .iter()
+            .enumerate()
+            .map(|(i, task)| format!("{i} {}", task.name));
         let known = known.collect::<Vec<_>>().join(", ");
         bail!("unknown task '{text}'; the program's tasks are: {known}")
     }
@@ -140,6 +143,9 @@ fn logits_shape(architecture: &Architecture, task: usize) -> [usize; 2] {
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<()> {
-    ensure!(found == expected, "{what}: {found:?}, but the model has {expected:?}");
+    ensure!(
+        found == expected,
+        "{what}: {found:?}, but the model has {expected:?}"
+    );
     Ok(())
 }

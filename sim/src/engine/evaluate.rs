@@ -103,9 +103,9 @@ impl Setup<'_> {
     ) -> Result<Evaluation> {
         let (targets, images) = self.prepare()?;
         let new = || Runner::new(self.compiled.clone(), computer());
-        let judged = images
-            .into_par_iter()
-            .map_init(new, |runner, image| self.image(runner, image, &targets[image], watch));
+        let judged = images.into_par_iter().map_init(new, |runner, image| {
+            self.image(runner, image, &targets[image], watch)
+        });
         self.collect(judged.collect::<Result<_>>()?)
     }
 
@@ -260,8 +260,11 @@ impl Evaluation {
             points_lost: golden_metric.map(|golden| 100.0 * (golden - self.tally.value())),
             mean_cosine_same_routes: mean_of(|d| d.same_routes_cosine),
             mean_cosine_free: mean_of(|d| d.free_cosine),
-            max_abs_error_same_routes: golden
-                .map(|all| all.iter().map(|d| d.same_routes_max_abs_error).fold(0.0, f64::max)),
+            max_abs_error_same_routes: golden.map(|all| {
+                all.iter()
+                    .map(|d| d.same_routes_max_abs_error)
+                    .fold(0.0, f64::max)
+            }),
             equal_routes: golden.map(share_of_equal_routes),
             mean_cycles: cycles.map(|all| mean(all.iter().map(|&c| c as f64))),
         }
@@ -327,7 +330,10 @@ mod tests {
         assert_eq!(merged.summary(), whole.summary());
         let summary = merged.summary();
         assert_eq!((summary.images, summary.points_lost), (6, Some(50.0)));
-        assert_eq!((summary.mean_cycles, summary.equal_routes), (Some(102.5), Some(0.9)));
+        assert_eq!(
+            (summary.mean_cycles, summary.equal_routes),
+            (Some(102.5), Some(0.9))
+        );
         assert!((summary.mean_cosine_same_routes.unwrap() - 0.975).abs() < 1e-12);
     }
 
@@ -337,9 +343,7 @@ mod tests {
         assert!(twice.to_string().contains("image 1 is in two shards"), "{twice}");
         let mut other = part(&[2]);
         other.task = "boundary".into();
-        let mixed = Evaluation::merge(&[part(&[0]), other])
-            .unwrap_err()
-            .to_string();
+        let mixed = Evaluation::merge(&[part(&[0]), other]).unwrap_err().to_string();
         assert!(
             mixed.contains("task digit") && mixed.contains("task boundary"),
             "{mixed}"

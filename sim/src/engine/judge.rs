@@ -75,6 +75,9 @@ fn closeness(frame: &Frame, golden: &GoldenOutput) -> Closeness {
     let between = |ours: &Tensor, golden: &Tensor| distance(&ours.data, &golden.data, golden.columns());
     Closeness {
         tokens: between(&frame.tokens, &golden.tokens),
-        logits: frame.logits.as_ref().map(|logits| between(logits, &golden.logits)),
+        logits: frame
+            .logits
+            .as_ref()
+            .map(|logits| between(logits, &golden.logits)),
     }
 }

@@ -53,7 +53,11 @@ fn cells(architecture: &Architecture, task: usize, logits: &Tensor) -> Result<Pr
         _ => 0.0,
     };
     let logits = cell_logits(logits, architecture, task).map_err(Error::msg)?;
-    let (classes, count, columns) = (logits.shape[0], logits.data.len() / logits.shape[0], logits.shape[2]);
+    let (classes, count, columns) = (
+        logits.shape[0],
+        logits.data.len() / logits.shape[0],
+        logits.shape[2],
+    );
     let judged: Vec<(usize, f64)> = (0..count)
         .map(|cell| {
             let values: Vec<f32> = (0..classes)

@@ -106,7 +106,11 @@ impl<D: Device> Session<D> {
             self.step()?;
             if now.bvalid {
                 self.inputs.lite = LiteInputs::default();
-                return if now.bresp == 0 { Ok(()) } else { bail!("register {register} refuses the value {value:#x}") };
+                return if now.bresp == 0 {
+                    Ok(())
+                } else {
+                    bail!("register {register} refuses the value {value:#x}")
+                };
             }
         }
         bail!("register {register} does not answer a write within {REGISTER_LIMIT_CYCLES} cycles")
@@ -117,13 +121,22 @@ impl<D: Device> Session<D> {
         let address = offset(register).with_context(|| format!("no register is called {register}"))?;
         let mut sent = false;
         for _ in 0..REGISTER_LIMIT_CYCLES {
-            self.inputs.lite = LiteInputs { arvalid: !sent, araddr: address, rready: true, ..Default::default() };
+            self.inputs.lite = LiteInputs {
+                arvalid: !sent,
+                araddr: address,
+                rready: true,
+                ..Default::default()
+            };
             let now = self.outputs.lite;
             sent |= now.arready;
             self.step()?;
             if now.rvalid {
                 self.inputs.lite = LiteInputs::default();
-                return if now.rresp == 0 { Ok(now.rdata) } else { bail!("register {register} cannot be read") };
+                return if now.rresp == 0 {
+                    Ok(now.rdata)
+                } else {
+                    bail!("register {register} cannot be read")
+                };
             }
         }
         bail!("register {register} does not answer a read within {REGISTER_LIMIT_CYCLES} cycles")
@@ -160,7 +173,11 @@ impl<D: Device> Session<D> {
         Ok(FrameResult {
             result: self.board.ddr.read(RESULT_BASE, frame.result_bytes),
             cycles,
-            bytes_read: after.iter().zip(before).map(|(after, before)| after - before).collect(),
+            bytes_read: after
+                .iter()
+                .zip(before)
+                .map(|(after, before)| after - before)
+                .collect(),
         })
     }
 
@@ -185,7 +202,8 @@ impl<D: Device> Session<D> {
         let status = self.read("STATUS")?;
         if let Some(sentence) = status_sentence(status) {
             let command = self.read("ERROR_COMMAND")?;
-            let address = u64::from(self.read("ERROR_ADDRESS_LO")?) | u64::from(self.read("ERROR_ADDRESS_HI")?) << 32;
+            let address =
+                u64::from(self.read("ERROR_ADDRESS_LO")?) | u64::from(self.read("ERROR_ADDRESS_HI")?) << 32;
             self.write("STATUS", u32::MAX)?;
             bail!("the accelerator stopped: {sentence} (command {command}, address {address:#x})");
         }

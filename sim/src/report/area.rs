@@ -76,14 +76,21 @@ pub fn closure(design: &Design, module: &str) -> String {
     let by_name: HashMap<&str, &Module> = design.modules.iter().map(|m| (m.name.as_str(), m)).collect();
     let mut wanted = HashSet::from([module]);
     let mut open = vec![module];
-    while let Some(text) = open.pop().and_then(|name| by_name.get(name)).map(|m| m.text.as_str()) {
+    while let Some(text) = open
+        .pop()
+        .and_then(|name| by_name.get(name))
+        .map(|m| m.text.as_str())
+    {
         let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
         let below = words.filter(|word| by_name.contains_key(word));
         open.extend(below.filter(|word| wanted.insert(word)));
     }
     let externals = design.externals.values().map(String::as_str);
     let modules = design.modules.iter().filter(|m| wanted.contains(m.name.as_str()));
-    externals.chain(modules.map(|m| m.text.as_str())).collect::<Vec<_>>().join("\n")
+    externals
+        .chain(modules.map(|m| m.text.as_str()))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn key(verilog: &str, module: &str) -> String {
@@ -215,14 +222,20 @@ mod tests {
                 module("Cell", "module Cell (a);\nendmodule\n"),
                 module("Left", "module Left (a);\n    Cell cell_0 (\n);\nendmodule\n"),
                 module("Right", "module Right (a);\nendmodule\n"),
-                module("Top", "module Top (a);\n    Left l (\n);\n    Right r (\n);\nendmodule\n"),
+                module(
+                    "Top",
+                    "module Top (a);\n    Left l (\n);\n    Right r (\n);\nendmodule\n",
+                ),
             ],
             externals: Default::default(),
         };
         let pairs = [("l", "Left"), ("r", "Right")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(blocks(&design), pairs);
         let left = closure(&design, "Left");
-        assert!(left.contains("module Left") && left.contains("module Cell"), "{left}");
+        assert!(
+            left.contains("module Left") && left.contains("module Cell"),
+            "{left}"
+        );
         assert!(!left.contains("module Right"), "{left}");
     }
 

@@ -41,7 +41,9 @@ impl Table {
         let blocks = children.into_iter().map(estimate).collect::<Result<Vec<Row>>>();
         bar.finish_and_clear();
         let blocks = blocks?;
-        let sum = blocks.iter().fold(Area::default(), |sum, row| sum.beside(&row.area));
+        let sum = blocks
+            .iter()
+            .fold(Area::default(), |sum, row| sum.beside(&row.area));
         Ok(Self { blocks, sum })
     }
 
@@ -49,7 +51,15 @@ impl Table {
         let cells = |name: &str, area: &Area| {
             let bram = format!("{:.1}", area.bram18 as f64 / 2.0);
             let path = format!("{:.2}", area.worst_path_ps as f64 / 1e3);
-            row![name, thousands(area.lut), thousands(area.ff), thousands(area.dsp), bram, area.uram, path]
+            row![
+                name,
+                thousands(area.lut),
+                thousands(area.ff),
+                thousands(area.dsp),
+                bram,
+                area.uram,
+                path
+            ]
         };
         let mut rows = vec![row!["block", "LUT", "FF", "DSP", "BRAM36", "URAM", "path ns"]];
         rows.extend(self.blocks.iter().map(|row| cells(&row.block, &row.area)));

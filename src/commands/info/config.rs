@@ -91,7 +91,11 @@ fn memories(c: &AccelConfig) -> Vec<Memory> {
         ("keys and values", c.stationary_words, c.columns),
         ("residual stream", c.residual_words, c.residual_word_bytes()),
         ("scores", c.score_words, 2 * c.columns),
-        ("accumulators", BANKS * c.accumulator_pairs, PAIR * SUM_BYTES * c.columns),
+        (
+            "accumulators",
+            BANKS * c.accumulator_pairs,
+            PAIR * SUM_BYTES * c.columns,
+        ),
         ("program", c.program_commands, COMMAND_BYTES),
     ];
     let memory = |(name, words, word_bytes)| Memory {
@@ -114,6 +118,9 @@ mod tests {
         assert!((info.peak_gops_at_target - 1_228.8).abs() < 1e-9);
         let weights = &info.memories[0];
         assert_eq!(weights.bytes, 20_480 * 32 / 8 * 32);
-        assert_eq!(info.memory_bytes, info.memories.iter().map(|m| m.bytes).sum::<usize>());
+        assert_eq!(
+            info.memory_bytes,
+            info.memories.iter().map(|m| m.bytes).sum::<usize>()
+        );
     }
 }

@@ -27,7 +27,10 @@ pub fn info(arguments: &InfoArguments) -> Result<()> {
     let report = Report {
         configuration: config::Configuration::new(&config),
         program: compiled.as_deref().map(program::Listing::new).transpose()?,
-        area: arguments.area.then(|| area::Table::new(&config, arguments.json)).transpose()?,
+        area: arguments
+            .area
+            .then(|| area::Table::new(&config, arguments.json))
+            .transpose()?,
     };
     match arguments.json {
         true => output::print_json(&report),

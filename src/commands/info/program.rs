@@ -115,7 +115,9 @@ fn layers(compiled: &Compiled) -> Result<Vec<Layer>> {
 }
 
 fn fetched_bytes(operation: &Operation) -> u64 {
-    let Operation::Fetch(fetch) = operation else { return 0 };
+    let Operation::Fetch(fetch) = operation else {
+        return 0;
+    };
     let experts = if fetch.experts == 1 { fetch.expert_count } else { 1 };
     u64::from(fetch.beats) * u64::from(experts) * BEAT_BYTES as u64
 }

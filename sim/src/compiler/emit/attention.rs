@@ -50,8 +50,16 @@ impl Emitter<'_> {
     fn heads(&mut self, block: usize, first: usize) {
         self.projections(block, first);
         let items = self.items(first);
-        let mut scores = items.iter().map(|item| self.scores(block, item)).collect::<Vec<_>>().into_iter();
-        let mut softmaxes = items.iter().map(|item| self.softmax(block, item)).collect::<Vec<_>>().into_iter();
+        let mut scores = items
+            .iter()
+            .map(|item| self.scores(block, item))
+            .collect::<Vec<_>>()
+            .into_iter();
+        let mut softmaxes = items
+            .iter()
+            .map(|item| self.softmax(block, item))
+            .collect::<Vec<_>>()
+            .into_iter();
         let contexts: Vec<Step> = items.iter().map(|item| self.context(block, item)).collect();
         self.steps.extend(scores.by_ref().take(2));
         self.steps.extend(softmaxes.next());
@@ -83,7 +91,8 @@ impl Emitter<'_> {
         let numbers = &self.network.blocks[block].attention;
         let channels = first * s.head_size..(first + a.group_heads) * s.head_size;
         let product = |layer: &Quantised| self.product(layer, a.normalised, s.activation_row(), s.tokens);
-        let parts = [&numbers.query, &numbers.key, &numbers.value].map(|layer| outputs(layer, channels.clone()));
+        let parts =
+            [&numbers.query, &numbers.key, &numbers.value].map(|layer| outputs(layer, channels.clone()));
         let (row, kv_row) = (channels.len() / s.rows, channels.len() / s.columns);
         let query = MatMul {
             dst: dst::ACTIVATION,
@@ -137,9 +146,12 @@ impl Emitter<'_> {
         };
         let mut stream = Vec::new();
         push_parameters(self.config, &vec![*parameter; s.columns], &mut stream);
-        Step::new(format!("block {block} head {} scores", item.head), Operation::MatMul(command))
-            .macs(item.queries.len() * s.tokens * s.head_size)
-            .stream(Stream::Common(stream))
+        Step::new(
+            format!("block {block} head {} scores", item.head),
+            Operation::MatMul(command),
+        )
+        .macs(item.queries.len() * s.tokens * s.head_size)
+        .stream(Stream::Common(stream))
     }
 
     fn softmax(&self, block: usize, item: &Item) -> Step {
@@ -153,7 +165,10 @@ impl Emitter<'_> {
             dst_stride: s.probability_row() as u32,
             sum_bank: item.buffer as u32,
         };
-        Step::new(format!("block {block} head {} softmax", item.head), Operation::Softmax(command))
+        Step::new(
+            format!("block {block} head {} softmax", item.head),
+            Operation::Softmax(command),
+        )
     }
 
     /// Probabilities times values of an item into its columns of the context.
@@ -185,8 +200,11 @@ impl Emitter<'_> {
         for tile in channels.chunks(s.columns) {
             push_parameters(self.config, tile, &mut stream);
         }
-        Step::new(format!("block {block} head {} context", item.head), Operation::MatMul(command))
-            .macs(item.queries.len() * s.tokens * s.head_size)
-            .stream(Stream::Common(stream))
+        Step::new(
+            format!("block {block} head {} context", item.head),
+            Operation::MatMul(command),
+        )
+        .macs(item.queries.len() * s.tokens * s.head_size)
+        .stream(Stream::Common(stream))
     }
 }

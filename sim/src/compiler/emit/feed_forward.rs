@@ -27,7 +27,12 @@ impl Emitter<'_> {
             return;
         };
         let s = *self.sizes();
-        let norm = self.norm(&self.network.blocks[block].feed_forward.norm, 0, s.tokens, layout.normalised);
+        let norm = self.norm(
+            &self.network.blocks[block].feed_forward.norm,
+            0,
+            s.tokens,
+            layout.normalised,
+        );
         self.push(Step::new(format!("block {block} norm2"), norm));
         for chunk in self.chunks(block, &layout) {
             let up = self.up(&chunk, &layout);
@@ -58,7 +63,10 @@ impl Emitter<'_> {
             experts: moe.experts as u32,
             body: 2 * chunks.len() as u32,
         };
-        self.push(Step::new(format!("block {block} experts"), Operation::ExpertLoop(expert_loop)));
+        self.push(Step::new(
+            format!("block {block} experts"),
+            Operation::ExpertLoop(expert_loop),
+        ));
         for chunk in chunks {
             let up = MatMul {
                 routing: 1,
@@ -93,8 +101,12 @@ impl Emitter<'_> {
             dst: dst::ROUTER,
             ..self.product(&gate.logits, layout.gate, 2 * s.activation_row(), s.tokens)
         };
-        let mut parts: Vec<Vec<u8>> =
-            gate.logits.matrices.iter().map(|m| self.stream_of(&gate.logits, m)).collect();
+        let mut parts: Vec<Vec<u8>> = gate
+            .logits
+            .matrices
+            .iter()
+            .map(|m| self.stream_of(&gate.logits, m))
+            .collect();
         let stream = if parts.iter().all(|part| *part == parts[0]) {
             Stream::Common(parts.swap_remove(0))
         } else {

@@ -31,7 +31,12 @@ mod dst {
 const WRITE_BEATS: usize = 65_536 - BURST_BYTES;
 
 /// All steps of a frame in dispatch order, without fetches and waits.
-pub fn frame(config: &AccelConfig, architecture: &Architecture, layout: &Layout, network: &Network) -> Vec<Step> {
+pub fn frame(
+    config: &AccelConfig,
+    architecture: &Architecture,
+    layout: &Layout,
+    network: &Network,
+) -> Vec<Step> {
     let mut emitter = Emitter {
         config,
         architecture,
@@ -83,7 +88,9 @@ impl Emitter<'_> {
     /// The encoder's tokens go to the result buffer.
     fn tokens(&mut self) {
         let words = self.sizes().tokens * self.sizes().residual_row();
-        self.write("tokens", 0, words, 0).into_iter().for_each(|step| self.push(step));
+        self.write("tokens", 0, words, 0)
+            .into_iter()
+            .for_each(|step| self.push(step));
     }
 
     /// Residual words to a byte of the result buffer.
@@ -170,7 +177,11 @@ fn settings(post: &moevit_hw::numerics::post::PostSettings) -> MatMul {
 fn outputs(layer: &Quantised, range: Range<usize>) -> Quantised {
     let part = |matrix: &Matrix| Matrix {
         parameters: matrix.parameters[range.clone()].to_vec(),
-        planes: matrix.planes.iter().map(|plane| plane.rows(range.clone())).collect(),
+        planes: matrix
+            .planes
+            .iter()
+            .map(|plane| plane.rows(range.clone()))
+            .collect(),
     };
     Quantised {
         matrices: layer.matrices.iter().map(part).collect(),

@@ -55,13 +55,20 @@ impl Attention {
         };
         let seen = Seen::new(source, index);
         let qkv = &block.qkv;
-        let layer = absorb_norm(&Affine::new(source.width(), &qkv.weight.data, &qkv.bias), &block.norm1);
+        let layer = absorb_norm(
+            &Affine::new(source.width(), &qkv.weight.data, &qkv.bias),
+            &block.norm1,
+        );
         let norm = source.norm.narrow(&seen.normalised, &layer.importance());
         let layer = layer.scale_inputs(&vec![norm.step; source.width()]);
         let inputs = norm.statistics(&seen.normalised);
         let heads = source.golden.architecture().encoder.heads;
-        let scores: Vec<ScoreSteps> = (0..heads).map(|head| seen.scores(head, source.width() / heads)).collect();
-        let steps = |of: fn(&ScoreSteps) -> &Vec<f64>| scores.iter().flat_map(|s| of(s).clone()).collect::<Vec<f64>>();
+        let scores: Vec<ScoreSteps> = (0..heads)
+            .map(|head| seen.scores(head, source.width() / heads))
+            .collect();
+        let steps = |of: fn(&ScoreSteps) -> &Vec<f64>| {
+            scores.iter().flat_map(|s| of(s).clone()).collect::<Vec<f64>>()
+        };
         let values = ValueNumbers::new(&seen, source.tokens());
         let parts = split(layer, &seen, &values.shift);
         let [query, key, value] = [
@@ -197,11 +204,19 @@ impl ValueNumbers {
             factor_shift: (RECIPROCAL_BITS + self.extra).max(0) as u32,
             ..Default::default()
         };
-        (self.multipliers.mantissas.iter().map(parameter).collect(), settings)
+        (
+            self.multipliers.mantissas.iter().map(parameter).collect(),
+            settings,
+        )
     }
 }
 
-fn projection(source: &Source, block: &Block, seen: &Seen, values: &ValueNumbers) -> Result<Quantised, String> {
+fn projection(
+    source: &Source,
+    block: &Block,
+    seen: &Seen,
+    values: &ValueNumbers,
+) -> Result<Quantised, String> {
     let mut layer = Affine::new(source.width(), &block.proj.weight.data, &block.proj.bias);
     if let Some(scale) = &block.ls1 {
         layer = layer.scale_outputs(&super::reals(scale));

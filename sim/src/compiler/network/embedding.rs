@@ -51,7 +51,10 @@ fn on_pixels(source: &Source) -> Affine {
     );
     let per_channel = layer.inputs / image.channels;
     let channel = |input: usize| {
-        let (mean, std) = (f64::from(image.mean[input / per_channel]), f64::from(image.std[input / per_channel]));
+        let (mean, std) = (
+            f64::from(image.mean[input / per_channel]),
+            f64::from(image.std[input / per_channel]),
+        );
         (1.0 / (255.0 * std), (128.0 / 255.0 - mean) / std)
     };
     let (scale, offset): (Vec<f64>, Vec<f64>) = (0..layer.inputs).map(channel).unzip();

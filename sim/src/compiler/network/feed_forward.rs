@@ -99,7 +99,10 @@ impl HiddenNumbers {
             .map(|(e, mlp)| {
                 let expert = (source.model().blocks[index].feed_forward.is_moe()).then_some(e);
                 let down = Affine::new(mlp.down.weight.columns(), &mlp.down.weight.data, &mlp.down.bias);
-                (hidden_samples(source, index, expert, mlp, norm), down.importance())
+                (
+                    hidden_samples(source, index, expert, mlp, norm),
+                    down.importance(),
+                )
             })
             .collect();
         let (wanted, zero_point) = shifted_steps(&groups);
@@ -110,7 +113,11 @@ impl HiddenNumbers {
         let exact: Vec<f64> = (0..ratios.len()).map(|c| unit / multipliers.ratio(c)).collect();
         Self {
             zero_point,
-            factors: multipliers.mantissas.chunks(hidden).map(<[u16]>::to_vec).collect(),
+            factors: multipliers
+                .mantissas
+                .chunks(hidden)
+                .map(<[u16]>::to_vec)
+                .collect(),
             factor_shift: multipliers.shift,
             steps: exact.chunks(hidden).map(<[f64]>::to_vec).collect(),
             seen: groups.into_iter().map(|(columns, _)| columns).collect(),
@@ -128,7 +135,10 @@ fn hidden_samples(source: &Source, index: usize, expert: Option<usize>, mlp: &Ml
     let Some(tokens) = source.calibration.samples(Site::Normalised2, index) else {
         return Columns::default();
     };
-    let layer = absorb_norm(&Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias), norm);
+    let layer = absorb_norm(
+        &Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias),
+        norm,
+    );
     let rows: Vec<Vec<f64>> = (0..tokens.count().min(SUBSTITUTES))
         .map(|row| layer.apply(&reals(tokens.row(row))))
         .collect();
@@ -145,11 +155,19 @@ fn first(
 ) -> Result<(NormNumbers, Quantised), String> {
     let layers: Vec<Affine> = mlps
         .iter()
-        .map(|mlp| absorb_norm(&Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias), &block.norm2))
+        .map(|mlp| {
+            absorb_norm(
+                &Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias),
+                &block.norm2,
+            )
+        })
         .collect();
     let mut importance = vec![0.0; source.width()];
     for layer in &layers {
-        importance.iter_mut().zip(layer.importance()).for_each(|(sum, i)| *sum += i);
+        importance
+            .iter_mut()
+            .zip(layer.importance())
+            .for_each(|(sum, i)| *sum += i);
     }
     let norm = source.norm.narrow(seen, &importance);
     let inputs = norm.statistics(seen);
@@ -193,7 +211,11 @@ fn second(
     let plain = Pass::plain();
     let pass = Pass {
         zero_point: hidden.zero_point,
-        factor_shift: if scored { SCORE_BITS + extra } else { plain.factor_shift },
+        factor_shift: if scored {
+            SCORE_BITS + extra
+        } else {
+            plain.factor_shift
+        },
         ..plain
     };
     quantise(&parts, &pass)
@@ -203,7 +225,12 @@ fn hidden_statistics(seen: &Columns, steps: &[f64], zero_point: i32) -> InputSta
     statistics(seen, steps, Range::shifted(zero_point))
 }
 
-fn gate_numbers(source: &Source, gates: &[Gate], norm2: &Norm, seen: &Columns) -> Result<GateNumbers, String> {
+fn gate_numbers(
+    source: &Source,
+    gates: &[Gate],
+    norm2: &Norm,
+    seen: &Columns,
+) -> Result<GateNumbers, String> {
     let norm = source.norm.wide(seen);
     let inputs = norm.statistics(seen);
     let unit = 2f64.powi(-(LOGIT_FRACTION_BITS as i32)) / std::f64::consts::LOG2_E;
@@ -229,4 +256,3 @@ impl Weights {
         matches!(self, Weights::Moe { .. })
     }
 }
-

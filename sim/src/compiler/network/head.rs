@@ -42,15 +42,22 @@ impl Head {
             bound: norm.bound(),
             ..Pass::plain()
         };
-        let outputs = quantise(&[part], &pass)
-            .map_err(|s| CompileError::numbers(format!("head of task {task}"), s))?;
-        Ok(Self { norm, outputs, scales })
+        let outputs =
+            quantise(&[part], &pass).map_err(|s| CompileError::numbers(format!("head of task {task}"), s))?;
+        Ok(Self {
+            norm,
+            outputs,
+            scales,
+        })
     }
 }
 
 fn linear(source: &Source, head: &TaskHead) -> Affine {
     match &head.proj {
-        Some(proj) => absorb_norm(&Affine::new(source.width(), &proj.weight.data, &proj.bias), &head.norm),
+        Some(proj) => absorb_norm(
+            &Affine::new(source.width(), &proj.weight.data, &proj.bias),
+            &head.norm,
+        ),
         None => Affine::identity(source.width())
             .scale_outputs(&reals(&head.norm.gamma))
             .shift_outputs(&reals(&head.norm.beta)),
@@ -63,11 +70,15 @@ fn output_scales(layer: &Affine, seen: &Columns) -> Vec<f64> {
     let mut most: Vec<f64> = layer.bias.iter().map(|b| b.abs()).collect();
     let mut row = vec![0.0; layer.inputs];
     for sample in 0..count {
-        row.iter_mut().zip(seen.iter()).for_each(|(x, channel)| *x = channel[sample]);
+        row.iter_mut()
+            .zip(seen.iter())
+            .for_each(|(x, channel)| *x = channel[sample]);
         for (m, y) in most.iter_mut().zip(layer.apply(&row)) {
             *m = m.max(y.abs());
         }
     }
     let largest = most.iter().copied().fold(0.0, f64::max).max(1e-6);
-    most.into_iter().map(|m| HEADROOM * m.max(largest / 256.0) / MOST).collect()
+    most.into_iter()
+        .map(|m| HEADROOM * m.max(largest / 256.0) / MOST)
+        .collect()
 }

@@ -88,10 +88,13 @@ impl Network {
                 feed_forward: FeedForward::build(&source, index, mlp_layout(golden, layout, index)?)?,
             })
         };
-        let blocks: Result<Vec<Block>, CompileError> =
-            (0..architecture.encoder.depth).into_par_iter().map(block).collect();
-        let heads: Result<Vec<Head>, CompileError> =
-            (0..architecture.tasks.len()).map(|task| Head::build(&source, task)).collect();
+        let blocks: Result<Vec<Block>, CompileError> = (0..architecture.encoder.depth)
+            .into_par_iter()
+            .map(block)
+            .collect();
+        let heads: Result<Vec<Head>, CompileError> = (0..architecture.tasks.len())
+            .map(|task| Head::build(&source, task))
+            .collect();
         Ok(Self {
             residual_bits,
             embedding: Embedding::build(&source)?,
@@ -137,7 +140,9 @@ fn residual_bits(most: f64) -> i32 {
 
 /// A layer behind a LayerNorm as a function of the normalised values.
 fn absorb_norm(layer: &Affine, norm: &Norm) -> Affine {
-    layer.clone().absorb_affine(&reals(&norm.gamma), &reals(&norm.beta))
+    layer
+        .clone()
+        .absorb_affine(&reals(&norm.gamma), &reals(&norm.beta))
 }
 
 fn reals(values: &[f32]) -> Vec<f64> {
@@ -153,7 +158,10 @@ mod tests {
         for most in [0.3, 1.0, 15.0, 40.0, 42.6, 900.0] {
             let bits = residual_bits(most);
             let units = most * 2f64.powi(bits);
-            assert!(units * 1.5 <= 32_767.0 && units * 3.001 > 32_767.0, "{most}: {bits}");
+            assert!(
+                units * 1.5 <= 32_767.0 && units * 3.001 > 32_767.0,
+                "{most}: {bits}"
+            );
         }
     }
 }

@@ -124,7 +124,9 @@ mod tests {
             epsilon: 1e-6,
             residual_step: 1.0 / 512.0,
         };
-        let row: Vec<i16> = (0..192i64).map(|i| ((i * 7_919 % 1_001 - 400) * 9) as i16).collect();
+        let row: Vec<i16> = (0..192i64)
+            .map(|i| ((i * 7_919 % 1_001 - 400) * 9) as i16)
+            .collect();
         let real: Vec<f64> = row.iter().map(|&x| f64::from(x) / 512.0).collect();
         let mean = real.iter().sum::<f64>() / 192.0;
         let variance = real.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 192.0 + 1e-6;
@@ -145,8 +147,14 @@ mod tests {
             let scale = row_scale(sum, squares, &settings);
             for (&x, &want) in row.iter().zip(&normalised) {
                 let got = f64::from(element(x, &scale, numbers.wide)) * numbers.step;
-                let clipped = want.clamp(numbers.range().least * numbers.step, numbers.range().most * numbers.step);
-                assert!((got - clipped).abs() < 0.55 * numbers.step + 2e-4 * want.abs(), "{got} {want}");
+                let clipped = want.clamp(
+                    numbers.range().least * numbers.step,
+                    numbers.range().most * numbers.step,
+                );
+                assert!(
+                    (got - clipped).abs() < 0.55 * numbers.step + 2e-4 * want.abs(),
+                    "{got} {want}"
+                );
                 compared += 1;
             }
         }

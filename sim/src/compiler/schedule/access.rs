@@ -101,11 +101,7 @@ pub fn accesses(config: &AccelConfig, operation: &Operation) -> Vec<Access> {
                     x.src_base,
                     x.tokens as usize * x.row_words as usize,
                 ),
-                Access::write(
-                    Memory::Activation,
-                    x.dst_base,
-                    span(x.tokens, x.dst_stride, row),
-                ),
+                Access::write(Memory::Activation, x.dst_base, span(x.tokens, x.dst_stride, row)),
             ]
         }
         Operation::Softmax(x) => {
@@ -147,11 +143,7 @@ fn mat_mul(config: &AccelConfig, x: &MatMul) -> Vec<Access> {
         });
     }
     if x.stationary != 0 {
-        let width = if x.stationary == 1 {
-            k * config.groups()
-        } else {
-            n
-        };
+        let width = if x.stationary == 1 { k * config.groups() } else { n };
         all.push(Access::read(
             Memory::Stationary,
             x.kv_base,

@@ -219,7 +219,10 @@ mod tests {
         assert_eq!((rest.offset, rest.beats), (base + 48 + 96, 4));
         assert_eq!(data.len(), 256 + 512 + 3 * 512 + 256);
         assert_eq!(data[..48], [[1u8; 32].as_slice(), &[2; 16]].concat());
-        assert_eq!((data[256 + 256], data[768 + 512], data[768 + 512 + 160]), (4, 11, 21));
+        assert_eq!(
+            (data[256 + 256], data[768 + 512], data[768 + 512 + 160]),
+            (4, 11, 21)
+        );
     }
 
     #[test]

@@ -85,7 +85,8 @@ fn order(steps: &mut [Step], touched: &[Vec<Access>], settled: &Settled, earlier
         if conflict(&touched[earlier], &touched[later]) {
             limit(&mut steps[later], unit, between);
         }
-    } else if unit == Unit::Array && depends(&touched[earlier], &touched[later]) && !settled.drained[earlier] {
+    } else if unit == Unit::Array && depends(&touched[earlier], &touched[later]) && !settled.drained[earlier]
+    {
         match &mut steps[later].operation {
             Operation::MatMul(x) if between == 0 => x.sync = 1,
             Operation::MatMul(x) if x.sync == 1 => {}
@@ -106,8 +107,7 @@ fn limit(step: &mut Step, unit: Unit, outstanding: usize) {
 fn after(steps: &[Step], earlier: usize, later: usize) -> usize {
     let (unit, tasks) = (steps[earlier].unit(), steps[earlier].tasks & steps[later].tasks);
     let counts = |k: usize| {
-        let certain =
-            !steps[k].in_loop || same_loop(steps, earlier, k) || same_loop(steps, k, later);
+        let certain = !steps[k].in_loop || same_loop(steps, earlier, k) || same_loop(steps, k, later);
         steps[k].unit() == unit && steps[k].tasks & tasks == tasks && certain
     };
     (earlier + 1..later).filter(|&k| counts(k)).count()
@@ -258,7 +258,16 @@ mod tests {
 
     #[test]
     fn task_commands_settle_nothing_for_others() {
-        let head = |tasks| (Operation::MatMul(MatMul { dst: 2, ..product(0, 0) }), false, tasks);
+        let head = |tasks| {
+            (
+                Operation::MatMul(MatMul {
+                    dst: 2,
+                    ..product(0, 0)
+                }),
+                false,
+                tasks,
+            )
+        };
         let write = Operation::Write(Write {
             beats: 8,
             ..Default::default()
