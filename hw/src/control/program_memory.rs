@@ -159,11 +159,11 @@ impl ProgramMemory {
             .join(", ");
         let clears: String = (0..parts).map(|p| format!("    memory_{p}[i] = 0;\n")).collect();
         format!(
-            "// module: ProgramMemory_w{word}\n{memories}reg [15:0] written;\nreg [{wide}:0] stage;\nreg inside;\nreg [255:0] chosen;\n{select_declare}\
+            "// module: ProgramMemory_w{word}\n{memories}reg [15:0] written;\nreg [{wide}:0] stage;\nreg in_range;\nreg [255:0] chosen;\n{select_declare}\
              wire room = written < 16'd{limit};\nassign {{{out}}} = chosen;\n\
              always @(posedge clock) begin\n{writes}  if (restart) written <= 16'd0;\n  else if (write && room) written <= written + 16'd1;\n\
-             \x20 stage <= {{{whole}}};\n  inside <= index < 16'd{commands};\n{select_step}  chosen <= inside ? ({chosen}stage[{last}:{first}]) : 256'd0;\nend\n\
-             `ifndef SYNTHESIS\ninteger i;\ninitial begin\n  written = 16'd0;\n  stage = 0;\n  inside = 1'b0;\n  chosen = 256'd0;\n{select_initial}  for (i = 0; i < {depth}; i = i + 1) begin\n{clears}  end\nend\n`endif\n",
+             \x20 stage <= {{{whole}}};\n  in_range <= index < 16'd{commands};\n{select_step}  chosen <= in_range ? ({chosen}stage[{last}:{first}]) : 256'd0;\nend\n\
+             `ifndef SYNTHESIS\ninteger i;\ninitial begin\n  written = 16'd0;\n  stage = 0;\n  in_range = 1'b0;\n  chosen = 256'd0;\n{select_initial}  for (i = 0; i < {depth}; i = i + 1) begin\n{clears}  end\nend\n`endif\n",
             wide = 256 * per_word - 1,
             limit = depth * parts,
             commands = self._bytes.len() / COMMAND_BYTES,
