@@ -299,8 +299,8 @@ impl Logic for Accelerator {
         self.sequencer.unit_done[3].next = self.softmax.done.val();
         self.sequencer.unit_done[4].next = self.router.done.val();
         self.sequencer.unit_done[5].next = self.write.done.val();
-        self.fetch.hold.next = self.sequencer.abort.val() | self.registers.quiesce.val();
-        self.write.hold.next = self.sequencer.abort.val() | self.registers.quiesce.val();
+        self.fetch.hold.next = self.sequencer.hold_bus.val() | self.registers.quiesce.val();
+        self.write.hold.next = self.sequencer.hold_bus.val() | self.registers.quiesce.val();
         self.quiet.d.next = !self.fetch.outstanding_any.val() & !self.write.busy.val();
         self.sequencer.bus_quiet.next = self.quiet.q.val();
         for i in 0..6 {

@@ -6,7 +6,7 @@
 //! MatMul and Copy enter the feed's and the drain's queue together. An ExpertLoop repeats its body for every expert in
 //! `nonempty`, ascending, with the expert and its queue's length beside the command. End waits for all units and raises `done`.
 //!
-//! On an error (illegal command, bus, watchdog) dispatch stops, `abort` keeps the bus masters from new bursts, and when no
+//! On an error (illegal command, bus, watchdog) dispatch stops, `hold_bus` keeps the bus masters from new bursts, and when no
 //! burst is owed any more `unit_reset` clears the chip for the next frame. `done` comes with `error_code` set; a bus that never
 //! answers delays `idle`, not `done`.
 //!
@@ -75,7 +75,7 @@ pub struct Sequencer {
     pub watchdog: Signal<In, Bit>,
     /// No burst is owed on any port.
     pub bus_quiet: Signal<In, Bit>,
-    pub abort: Signal<Out, Bit>,
+    pub hold_bus: Signal<Out, Bit>,
     pub unit_reset: Signal<Out, Bit>,
     pub nonempty: Signal<In, Bits<32>>,
     pub count_expert: Signal<Out, Bits<5>>,
@@ -156,7 +156,7 @@ impl Sequencer {
             write_error: Signal::default(),
             watchdog: Signal::default(),
             bus_quiet: Signal::default(),
-            abort: Signal::default(),
+            hold_bus: Signal::default(),
             unit_reset: Signal::default(),
             nonempty: Signal::default(),
             count_expert: Signal::default(),
@@ -244,7 +244,7 @@ impl Logic for Sequencer {
         self.done.next = self.done_pulse.q.val();
         self.error_code.next = self.fault.q.val();
         self.error_command.next = self.fault_command.q.val();
-        self.abort.next = self.aborting.q.val();
+        self.hold_bus.next = self.aborting.q.val();
         self.unit_reset.next = self.clearing.q.val();
         self.count_expert.next = self.loop_expert.q.val();
 

@@ -315,14 +315,14 @@ fn errors_wait_for_the_bus_and_the_next_frame_works() {
     bench.uut.read_error.next = true;
     (0..200).for_each(|_| bench.step());
     assert!(
-        bench.uut.abort.val() && bench.done.is_none(),
+        bench.uut.hold_bus.val() && bench.done.is_none(),
         "the bus is not quiet yet"
     );
     bench.uut.bus_quiet.next = true;
     bench.uut.read_error.next = false;
     (0..60).for_each(|_| bench.step());
     assert_eq!(bench.done, Some((2, 0)));
-    assert!(bench.uut.idle.val() && !bench.uut.abort.val());
+    assert!(bench.uut.idle.val() && !bench.uut.hold_bus.val());
     bench.running = Default::default();
     (bench.word, bench.done) = (usize::MAX, None);
     let (_, outcome) = bench.run();
