@@ -104,8 +104,11 @@ fn includes(trace: bool) -> String {
     format!("#include \"{PREFIX}.h\"\n#include \"verilated.h\"\n{vcd}#include <cstdint>")
 }
 
-/// Verilator's C++ name of a port: it escapes double underscores.
+/// Verilator's C++ name of a port: it escapes double underscores, and marks what it reserves for C++.
 fn class_member(name: &str) -> String {
+    if name == "interrupt" {
+        return format!("__SYM__{name}");
+    }
     name.replace("__", "___05F")
 }
 
