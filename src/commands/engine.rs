@@ -3,6 +3,7 @@
 use crate::arguments::{EngineName, MemoryArguments};
 use anyhow::{ensure, Result};
 use moevit_sim::engine::circuit::CircuitDevice;
+use moevit_sim::engine::verilator::VerilatorDevice;
 use moevit_sim::engine::{Accelerated, Compiled, Computer};
 use moevit_sim::memory::MemoryConfig;
 use std::path::Path;
@@ -62,6 +63,12 @@ pub fn computer(
             };
             Computer::Engine(Box::new(Accelerated::new(device, program, memory)?))
         }
-        EngineName::Verilator => anyhow::bail!("todo"),
+        EngineName::Verilator => {
+            let device = match trace {
+                Some(path) => VerilatorDevice::traced(&program.config, path)?,
+                None => VerilatorDevice::new(&program.config)?,
+            };
+            Computer::Engine(Box::new(Accelerated::new(device, program, memory)?))
+        }
     })
 }

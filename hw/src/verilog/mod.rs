@@ -42,7 +42,7 @@ mod symbols;
 pub use design::{export, Design, Module, Port};
 pub use error::ExportError;
 pub use names::ModuleName;
-pub use package::{accelerator, export_files};
+pub use package::{accelerator, export_files, shelled};
 pub use shell::{shell, ShellInfo};
 
 #[cfg(test)]

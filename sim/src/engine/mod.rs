@@ -20,6 +20,7 @@ pub mod judge;
 pub mod prediction;
 pub mod runner;
 pub mod session;
+pub mod verilator;
 
 use std::collections::BTreeMap;
 
