@@ -15,7 +15,7 @@
 
 use super::{concatenation, lanes, timing};
 use crate::config::{AccelConfig, LOAD_LANES};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 use std::collections::VecDeque;
 
 /// Lanes of a load segment.
