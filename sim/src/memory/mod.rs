@@ -121,6 +121,16 @@ impl Board {
         &self.inputs
     }
 
+    /// What goes wrong from now on.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.config.faults = faults;
+    }
+
+    /// Cycles since the board began.
+    pub fn cycle(&self) -> u64 {
+        self.cycle
+    }
+
     /// Bytes that each read port has delivered.
     pub fn bytes_read(&self) -> Vec<u64> {
         self.reads.iter().map(|port| port.beats() * BEAT_BYTES).collect()
