@@ -18,8 +18,8 @@ use crate::memory::residual::ResidualMemory;
 use crate::moe::router::RouterUnit;
 use crate::norm::layer_norm::NormUnit;
 use crate::post::drain::DrainUnit;
+use crate::prelude::*;
 use crate::primitives::ram::{Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
     (0..count).map(|_| Signal::default()).collect()

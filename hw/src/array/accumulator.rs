@@ -14,8 +14,8 @@ use super::accumulator_column::AccumulatorColumn;
 use super::column_sum::SUM_BITS;
 use super::{lanes, registers};
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::ram;
-use rust_hdl::prelude::*;
 
 /// Cycles from `drain_pair` to the sums.
 pub const DRAIN_CYCLES: usize = ram::LATENCY_CYCLES;

@@ -19,7 +19,7 @@
 
 use super::column_sum::SUM_BITS;
 use super::{from_bits, to_bits};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Left shift of each code.
 pub const PLANE_SHIFTS: [u32; 3] = [0, 7, 14];

@@ -17,7 +17,7 @@ use super::column_sum::{ColumnSum, SUM_BITS};
 use super::mac_pair::{MacPair, Place};
 use super::{lanes, load_bus::SEGMENT_LANES};
 use crate::config::CASCADE_LANES;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The column; see the module.
 #[derive(LogicBlock, Default)]

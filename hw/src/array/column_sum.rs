@@ -14,7 +14,7 @@
 
 use super::mac_pair::{CASCADE_WORD_BITS, PACKING_BITS};
 use super::{from_bits, lanes, to_bits};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Bits of a column's sum: 64 * 128 * 127 < 2^20.
 pub const SUM_BITS: usize = 21;

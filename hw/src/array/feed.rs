@@ -24,7 +24,7 @@ use super::systolic_array::SystolicArray;
 use super::{lanes, timing};
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The unit; see the module.
 #[derive(LogicBlock)]

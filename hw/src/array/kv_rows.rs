@@ -23,7 +23,7 @@
 use super::row_address::{self, RowAddress};
 use super::{registers, timing};
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The reader; see the module.
 #[derive(LogicBlock)]

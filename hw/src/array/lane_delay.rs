@@ -7,7 +7,7 @@
 //! ```
 
 use super::lanes;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The lanes; see the module.
 #[derive(LogicBlock, Default)]

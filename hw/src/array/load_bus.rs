@@ -15,7 +15,7 @@
 
 use super::{concatenation, lanes, timing};
 use crate::config::{AccelConfig, LOAD_LANES};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 use std::collections::VecDeque;
 
 /// Lanes of a load segment.
@@ -111,9 +111,9 @@ impl Logic for LoadBus {
         let stages = self._rows.len();
         let enables: String = (0..segments)
             .map(|i| {
-                let half = if i % 2 == 1 { "half" } else { "!half" };
+                let half = if i % 2 == 1 { "stage_half" } else { "!stage_half" };
                 format!(
-                    "  enables[{i}] <= !reset && (tile && {half} || row_there && segment_there == 4'd{i});\n"
+                    "  enables[{i}] <= !reset && (stage_tile && {half} || row_there && segment_there == 4'd{i});\n"
                 )
             })
             .collect();

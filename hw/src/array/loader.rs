@@ -27,8 +27,8 @@ use super::tile_scheduler::TileScheduler;
 use super::word_consumer::WordConsumer;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
+use crate::prelude::*;
 use crate::verilog::ModuleName;
-use rust_hdl::prelude::*;
 
 /// What the loader is doing.
 #[derive(Clone, Copy, Debug, PartialEq, LogicState)]

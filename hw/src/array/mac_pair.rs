@@ -22,7 +22,7 @@
 //! With `MOEVIT_DSP48E2` defined, the Verilog is an instance of that primitive instead of the same behaviour.
 
 use super::{from_bits, to_bits};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the tokens to the cascade output.
 pub const TOKEN_CYCLES: usize = 4;

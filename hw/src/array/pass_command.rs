@@ -16,7 +16,7 @@
 
 use super::lanes;
 use crate::control::command::COMMAND_WORDS;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The decoder; see the module.
 #[derive(LogicBlock, Default)]

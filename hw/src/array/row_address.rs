@@ -7,7 +7,7 @@
 //! word ---------> [input] ----------> [delay] -------^
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from `row` to `address`.
 pub const LATENCY_CYCLES: usize = 3;

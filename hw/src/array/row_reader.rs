@@ -17,7 +17,7 @@
 use super::registers;
 use super::row_address::RowAddress;
 use super::timing::LOOKUP_CYCLES;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The reader; see the module.
 #[derive(LogicBlock, Default)]

@@ -16,8 +16,8 @@
 //!                            swap                    read                        write        group_filled
 //! ```
 
+use crate::prelude::*;
 use crate::primitives::ram;
-use rust_hdl::prelude::*;
 use std::collections::VecDeque;
 
 /// Cycles by which the accumulator is read before the sum arrives.

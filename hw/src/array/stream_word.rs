@@ -11,7 +11,7 @@
 
 use super::{concatenation, lanes};
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The register; see the module.
 #[derive(LogicBlock, Default)]

@@ -23,7 +23,7 @@ use super::lanes;
 use super::pass_command::PassCommand;
 use super::row_reader::RowReader;
 use crate::control::command::COMMAND_WORDS;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The streamer; see the module.
 #[derive(LogicBlock, Default)]

@@ -25,7 +25,7 @@ use super::load_bus::SEGMENT_LANES;
 use super::mac_pair::SWAP_CYCLES;
 use super::{lanes, registers};
 use crate::config::{AccelConfig, CASCADE_LANES};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the token port to the cells of lane 0.
 pub const TOKEN_CYCLES: usize = 1;

@@ -14,8 +14,8 @@
 //! ```
 
 use super::timing;
+use crate::prelude::*;
 use crate::verilog::ModuleName;
-use rust_hdl::prelude::*;
 
 /// The scheduler; see the module.
 #[derive(LogicBlock)]

@@ -21,8 +21,8 @@
 use super::lanes;
 use super::stream_word::StreamWord;
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::verilog::ModuleName;
-use rust_hdl::prelude::*;
 
 /// Words of the program memory.
 pub const PROGRAM: u64 = 0;

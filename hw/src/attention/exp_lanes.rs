@@ -8,8 +8,8 @@
 //! and give `p = 0`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`; the cell never stalls.
 
 use crate::numerics::exp2::{probability, probability_table};
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, rom_text, valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 4;

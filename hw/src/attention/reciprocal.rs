@@ -7,8 +7,8 @@
 //! `1 / x ~= mantissa / 2^(15 + exponent)`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`; the result stays until the next.
 
 use crate::numerics::reciprocal::{reciprocal, table, Reciprocal as Value};
+use crate::prelude::*;
 use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 6;

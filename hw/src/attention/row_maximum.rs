@@ -7,8 +7,8 @@
 //! Scores are Q7.8, two's complement. In the row's last word only the lowest `last_lanes` lanes count (1 to C). One word a cycle;
 //! `done` comes [`latency_cycles`] cycles after the last word. Rows may follow each other directly.
 
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {

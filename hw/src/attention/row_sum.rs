@@ -7,8 +7,8 @@
 //! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. The sum has 24 bits, the width of the
 //! reciprocal's input; a row of 2,047 probabilities needs 19.
 
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, row_flow_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {

@@ -17,8 +17,8 @@
 //! * Reads beyond the depth give zero, writes there do nothing. Addresses wrap at 16 bits.
 
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::leaf::{joined, ports, split_text, unused_text};
-use rust_hdl::prelude::*;
 
 /// Cycles from a read to its data: address, memory, output register, rotation.
 pub const KV_READ_CYCLES: usize = 4;

@@ -20,7 +20,7 @@
 
 use crate::bus::read_port::beats_per_word;
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 #[derive(Copy, Clone, Debug, PartialEq, LogicState)]
 enum IssueState {

@@ -6,7 +6,7 @@
 //! event[i] & enable --> +1 --> [value[i]]
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The counters; see the module.
 #[derive(LogicBlock)]

@@ -21,7 +21,7 @@ use crate::bus::burst_issuer::BurstIssuer;
 use crate::bus::read_port::{self, ReadPort, BEAT_WORDS};
 use crate::config::AccelConfig;
 use crate::memory::weight_buffer::{self, WeightBuffer};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the last beat of a word to the word at the stream's output.
 pub const LATENCY_CYCLES: usize = read_port::LATENCY_CYCLES + 1 + weight_buffer::LATENCY_CYCLES;

@@ -15,7 +15,7 @@
 
 use crate::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
 use crate::memory::queue::{self, Queue};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the last beat of a word to `word_valid`.
 pub const LATENCY_CYCLES: usize = queue::LATENCY_CYCLES;

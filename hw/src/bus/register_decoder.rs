@@ -7,7 +7,7 @@
 //! ```
 
 use super::register_table::{offset, COUNTERS, FRAME_REGISTERS};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Registers that the circuit treats one by one, in the order of [`RegisterDecoder::special`].
 pub const SPECIAL_REGISTERS: [&str; 13] = [

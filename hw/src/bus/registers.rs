@@ -18,7 +18,7 @@ use super::register_decoder::RegisterDecoder;
 use super::register_table::{register, version, COUNTED_PORTS, COUNTERS, FRAME_REGISTERS, ID_MAGIC};
 use crate::config::AccelConfig;
 use crate::control::command::Unit;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The register block; see the module.
 #[derive(LogicBlock)]

@@ -23,7 +23,7 @@ use crate::config::{AccelConfig, BURST_BEATS};
 use crate::memory::lanes::Lanes;
 use crate::memory::queue::Queue;
 use crate::memory::residual::READ_CYCLES;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Fewest cycles between the last beat of a burst and the first of the next.
 pub const GAP_CYCLES: usize = 3;

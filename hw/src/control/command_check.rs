@@ -9,7 +9,7 @@
 //! ```
 
 use super::command::{masks, Command, Operation, COMMAND_WORDS, LOOP_COMMANDS};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from a command to its verdict.
 pub const LATENCY_CYCLES: usize = 1;

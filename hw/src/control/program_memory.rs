@@ -10,7 +10,7 @@
 
 use super::command::{COMMAND_BYTES, COMMAND_WORDS};
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from an index to its command.
 pub const LATENCY_CYCLES: usize = 2;

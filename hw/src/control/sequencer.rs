@@ -24,8 +24,8 @@ use super::command::COMMAND_WORDS;
 use super::command_check::{self, CommandCheck};
 use super::program_memory::{self, ProgramMemory};
 use crate::config::{AccelConfig, BURST_BYTES};
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use rust_hdl::prelude::*;
 
 /// Words that travel with a command: its own, and one for the loop (`expert | length << 5 | in_loop << 16`).
 pub const QUEUE_LANES: usize = COMMAND_WORDS + 1;

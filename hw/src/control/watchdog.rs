@@ -7,7 +7,7 @@
 //! busy, progress --> [count] == limit --> [expired]
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The watchdog; see the module.
 #[derive(LogicBlock, Default)]

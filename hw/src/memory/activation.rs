@@ -14,8 +14,8 @@
 //! ```
 
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::ram::{Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// Cycles from a taken write to the first read address that sees it.
 pub const WRITE_CYCLES: usize = 2;

@@ -5,7 +5,7 @@
 //! |______ to[0] ______|      32 bits
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The wires; see the module. One width divides the other; both are at most 32.
 #[derive(LogicBlock)]

@@ -13,7 +13,7 @@
 //!            --> part 1 [depth] --> choose part --> [read_data]
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the write that completes a word to its first `read_valid`.
 pub const LATENCY_CYCLES: usize = 2;

@@ -11,8 +11,8 @@
 //! ```
 
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::ram::{self, Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// Cycles from a taken read address to its data.
 pub const READ_CYCLES: usize = ram::LATENCY_CYCLES;

@@ -13,9 +13,9 @@
 //!             +--> [ring of words] --------------------+--> word_valid, word_data
 //! ```
 
+use crate::prelude::*;
 use crate::primitives::leaf::ports;
 use crate::primitives::ram::{self, Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// Words of the ring.
 pub const BUFFER_WORDS: usize = 512;

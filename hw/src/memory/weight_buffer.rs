@@ -17,8 +17,8 @@
 use crate::config::AccelConfig;
 use crate::memory::lanes::Lanes;
 use crate::memory::queue::Queue;
+use crate::prelude::*;
 use crate::primitives::ram::{Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// Cycles from `write_valid` to the word at the output.
 pub const LATENCY_CYCLES: usize = 5;

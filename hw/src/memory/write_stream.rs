@@ -16,8 +16,8 @@
 
 use super::queue::Queue;
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Chunks that may be reserved at once.
 pub const PLACES: usize = 32;

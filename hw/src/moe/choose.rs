@@ -13,10 +13,10 @@
 use super::logit_store::{self, LogitStore};
 use super::top_k::TopK;
 use crate::config::{AccelConfig, MAX_TOP_K};
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::leaf::ports;
 use crate::primitives::ram::{Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// The stage; see the module.
 #[derive(LogicBlock)]

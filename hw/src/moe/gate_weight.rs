@@ -7,8 +7,8 @@
 //! Logits are Q7.16, the weight is Q0.16 (65,535 = 1). `done` comes [`LATENCY_CYCLES`] cycles after `valid`.
 
 use crate::numerics::exp2::{weight, weight_table};
+use crate::prelude::*;
 use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 5;

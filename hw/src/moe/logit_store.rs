@@ -9,8 +9,8 @@
 //! store do nothing, reads there give zero.
 
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::leaf::{joined, ports, unused_text};
-use rust_hdl::prelude::*;
 
 /// Cycles from `read_token` and `read_expert` to `logit`.
 pub const READ_CYCLES: usize = 3;

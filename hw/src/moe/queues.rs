@@ -14,8 +14,8 @@
 //! * A queue has room for every token; positions and experts beyond the configuration wrap.
 
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::leaf::unused_text;
-use rust_hdl::prelude::*;
 
 /// Cycles from a lookup to its answer.
 pub const LOOKUP_CYCLES: usize = 2;

@@ -12,9 +12,9 @@
 use super::score::{self, GateScore};
 use crate::attention::reciprocal::{self, Reciprocal};
 use crate::config::MAX_TOP_K;
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Least cycles between two tokens.
 pub const TOKEN_CYCLES: usize = reciprocal::LATENCY_CYCLES + MAX_TOP_K + 1;

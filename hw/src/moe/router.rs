@@ -25,8 +25,8 @@ use super::weigh::Weigh;
 use super::{logit_store, rate, top_k, weigh};
 use crate::config::{AccelConfig, MAX_TOP_K};
 use crate::control::command::COMMAND_WORDS;
+use crate::prelude::*;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Least cycles of a token; what the third stage needs.
 pub const SLOT_CYCLES: usize = rate::TOKEN_CYCLES;

@@ -9,8 +9,8 @@
 //! Mantissa and exponent are those of `numerics::reciprocal`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`.
 
 use crate::numerics::round_shift;
+use crate::prelude::*;
 use crate::primitives::leaf::{valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 4;

@@ -11,8 +11,8 @@
 //! experts the remaining ranks are 0.
 
 use crate::config::MAX_TOP_K;
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, signed, unsigned};
-use rust_hdl::prelude::*;
 
 /// Cycles from a token's last logit to `done`.
 pub const LATENCY_CYCLES: usize = 1;

@@ -13,10 +13,10 @@
 
 use super::gate_weight::{self, GateWeight};
 use crate::config::MAX_TOP_K;
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::leaf::ports;
 use crate::primitives::ram;
-use rust_hdl::prelude::*;
 
 /// Cycles from a token's buffer read to its weight.
 const WEIGHT_CYCLES: usize = ram::LATENCY_CYCLES + gate_weight::LATENCY_CYCLES;

@@ -9,8 +9,8 @@
 
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, RowScale as Scale};
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, signed, valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 7;

@@ -28,8 +28,8 @@ use crate::control::command::COMMAND_WORDS;
 use crate::memory::queue::Queue;
 use crate::memory::row_buffer::{RowBuffer, ISSUE_CYCLES, OPEN_ROWS, READ_CYCLES};
 use crate::memory::write_stream::WriteStream;
+use crate::prelude::*;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Cycles of a command beside one for each written word, with nothing stalled and rows of equal length: fill and drain.
 pub fn overhead_cycles(columns: usize, row_words: usize) -> usize {

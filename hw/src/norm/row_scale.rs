@@ -9,8 +9,8 @@
 //! bits, `factor` has 17 bits, `shift` is at most 63.
 
 use crate::numerics::layer_norm::{row_scale, table, NormSettings, RowScale as Scale};
+use crate::prelude::*;
 use crate::primitives::leaf::{rom_text, signed, unsigned, valid_text, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 15;

@@ -10,8 +10,8 @@
 //! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. Rows may follow each other directly. The
 //! sums are exact for rows of up to 2^14 values, more than a command can name.
 
+use crate::prelude::*;
 use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
-use rust_hdl::prelude::*;
 
 /// Bits of the sum.
 pub const SUM_BITS: u32 = 30;

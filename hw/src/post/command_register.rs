@@ -15,7 +15,7 @@
 //! expert (5 bits) and queue length (11 bits).
 
 use crate::control::command::Copy;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// 32-bit words of a stored command.
 pub const LANES: usize = 5;

@@ -13,9 +13,9 @@
 
 use super::lane_settings::LOOKUP_CYCLES;
 use super::post_lane;
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::ram;
-use rust_hdl::prelude::*;
 
 /// Cycles from a slot to the store.
 pub const STORE_CYCLES: usize = LOOKUP_CYCLES + post_lane::LATENCY_CYCLES;

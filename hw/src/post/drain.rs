@@ -32,9 +32,9 @@ use super::store::{Store, RESIDUAL_WRITE_CYCLES, WRITE_CYCLES};
 use crate::config::AccelConfig;
 use crate::control::command::COMMAND_WORDS;
 use crate::memory::queue::Queue;
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Cycles from a slot to its write, but for the residual memory.
 pub const SLOT_CYCLES: usize = STORE_CYCLES + WRITE_CYCLES;

@@ -19,7 +19,7 @@
 
 use super::pending::Pending;
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The drainer; see the module.
 #[derive(LogicBlock)]

@@ -18,9 +18,9 @@
 //! No reset: nothing here says whether a slot counts.
 
 use super::post_lane::{FACTOR_CYCLES, FACTOR_SHIFT_CYCLES, MANTISSA_CYCLES, PRE_SHIFT_CYCLES, SHIFT_CYCLES};
+use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::ram;
-use rust_hdl::prelude::*;
 
 /// Cycles from a slot to its sums, its queue entry and its softmax factor.
 pub const LOOKUP_CYCLES: usize = ram::LATENCY_CYCLES;

@@ -12,7 +12,7 @@
 //! A read sees the memory before a write of the same edge.
 
 use crate::config::{AccelConfig, PARAMETER_BYTES};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Blocks that are held at a time; four cost the same distributed memory as two.
 pub const BANKS: usize = 4;

@@ -12,7 +12,7 @@
 
 use super::parameter_memory::{ParameterMemory, BANKS};
 use crate::config::AccelConfig;
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The store; see the module.
 #[derive(LogicBlock)]

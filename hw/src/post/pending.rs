@@ -2,7 +2,7 @@
 //!
 //! An event is seen in the cycle after its `add`. `take` without a waiting event is not allowed.
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The counter; see the module.
 #[derive(LogicBlock, Default)]

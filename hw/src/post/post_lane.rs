@@ -26,7 +26,7 @@
 
 use super::line::Line;
 use crate::numerics::{gelu, round_shift, saturate};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from the sums to `z`.
 pub const LATENCY_CYCLES: usize = 24;

@@ -18,8 +18,8 @@
 use super::store_lane::{self, StoreLane};
 use super::value_sums::ValueSums;
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::leaf::ports;
-use rust_hdl::prelude::*;
 
 /// Cycles from `z` to a write, but for the residual memory.
 pub const WRITE_CYCLES: usize = store_lane::LATENCY_CYCLES;

@@ -12,7 +12,7 @@
 
 use super::line::Line;
 use crate::numerics::post::{add_residual, to_16, to_activation, to_stationary};
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from `z` to every output but `updated`.
 pub const LATENCY_CYCLES: usize = 1;

@@ -14,8 +14,8 @@
 
 use super::post_lane::VALUE_SUM_BITS;
 use crate::config::AccelConfig;
+use crate::prelude::*;
 use crate::primitives::ram::{self, Ram, RamStyle};
-use rust_hdl::prelude::*;
 
 /// Words of sums; the commands' fields have 8 bits.
 const WORDS: usize = 256;

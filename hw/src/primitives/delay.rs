@@ -4,7 +4,7 @@
 //! d --> [0] --> [1] --> ... --> [cycles - 1] --> q
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// The delay line; see the module.
 #[derive(LogicBlock)]

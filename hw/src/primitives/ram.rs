@@ -10,7 +10,7 @@
 //! write_enable, write_address, write_data --^
 //! ```
 
-use rust_hdl::prelude::*;
+use crate::prelude::*;
 
 /// Cycles from `read_address` to `read_data`.
 pub const LATENCY_CYCLES: usize = 2;

@@ -1,6 +1,5 @@
 //! Circuits that prove the exporter: exported, Verilated and compared in lock-step, or refused.
 
-mod dump;
 mod lint;
 mod random;
 mod random_expr;

@@ -1,0 +1,191 @@
+//! `#[derive(LogicBlock)]` of moevit's circuits: rust-hdl's, but evaluated block by block.
+//!
+//! It gives a struct rust-hdl's `Block`, with the same scopes and signals, and `moevit_hw::circuit::Evaluate`, whose file explains
+//! the order of evaluation.
+
+use proc_macro2::TokenStream;
+use quote::{quote, ToTokens};
+use syn::{parse_macro_input, Data, DeriveInput, Error, Ident, Result, Type};
+
+#[proc_macro_derive(LogicBlock)]
+pub fn logic_block(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    implement(&input).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// The fields of a block by what they are; those whose name starts with `_` are plain data.
+#[derive(Default)]
+struct Fields {
+    all: Vec<Ident>,
+    clock: Option<Ident>,
+    /// Without the clock.
+    inputs: Vec<Ident>,
+    outputs: Vec<Ident>,
+    locals: Vec<Ident>,
+    children: Vec<Ident>,
+}
+
+impl Fields {
+    fn of(input: &DeriveInput) -> Result<Self> {
+        let Data::Struct(data) = &input.data else {
+            return Err(Error::new_spanned(input, "a block is a struct"));
+        };
+        let mut fields = Self::default();
+        for field in &data.fields {
+            let Some(name) = &field.ident else {
+                return Err(Error::new_spanned(field, "a block's fields have names"));
+            };
+            if name.to_string().starts_with('_') {
+                continue;
+            }
+            let ty = plain(&field.ty);
+            let kind = if ty == "Signal<In,Clock>" {
+                if let Some(other) = fields.clock.replace(name.clone()) {
+                    return Err(Error::new_spanned(name, format!("{other} is a clock already")));
+                }
+                None
+            } else if ty.contains("Signal<In,") {
+                Some(&mut fields.inputs)
+            } else if ty.contains("Signal<Out,") {
+                Some(&mut fields.outputs)
+            } else if ty.contains("Signal<Local,") {
+                Some(&mut fields.locals)
+            } else {
+                Some(&mut fields.children)
+            };
+            if let Some(kind) = kind {
+                kind.push(name.clone());
+            }
+            fields.all.push(name.clone());
+        }
+        Ok(fields)
+    }
+}
+
+fn plain(ty: &Type) -> String {
+    ty.to_token_stream().to_string().replace(' ', "")
+}
+
+fn implement(input: &DeriveInput) -> Result<TokenStream> {
+    let fields = Fields::of(input)?;
+    let (block, evaluate) = (block(&fields), evaluate(&fields));
+    let name = &input.ident;
+    let (generics, arguments, bounds) = input.generics.split_for_impl();
+    Ok(quote! {
+        impl #generics ::rust_hdl::prelude::Block for #name #arguments #bounds { #block }
+        impl #generics ::moevit_hw::circuit::Evaluate for #name #arguments #bounds { #evaluate }
+    })
+}
+
+fn block(fields: &Fields) -> TokenStream {
+    let Fields { all, outputs, .. } = fields;
+    let names = all.iter().map(Ident::to_string);
+    let edge = edge(fields);
+    let first_output = outputs.first().into_iter();
+    quote! {
+        fn connect_all(&mut self) {
+            ::rust_hdl::prelude::Logic::connect(self);
+            #(::rust_hdl::prelude::Block::connect_all(&mut self.#all);)*
+            ::rust_hdl::prelude::Logic::update(self);
+            ::moevit_hw::circuit::Evaluate::settle(self);
+        }
+
+        fn update_all(&mut self) {
+            #(if !::moevit_hw::circuit::Evaluate::is_connected(&self.#first_output) {
+                self.connect_all();
+            })*
+            if !::moevit_hw::circuit::Evaluate::evaluate(self) {
+                #(::rust_hdl::prelude::Block::update_all(&mut self.#outputs);)*
+            }
+        }
+
+        fn has_changed(&self) -> bool {
+            #edge #(|| ::rust_hdl::prelude::Block::has_changed(&self.#outputs))*
+        }
+
+        fn accept(&self, name: &str, probe: &mut dyn ::rust_hdl::prelude::Probe) {
+            probe.visit_start_scope(name, self);
+            #(::rust_hdl::prelude::Block::accept(&self.#all, #names, probe);)*
+            probe.visit_end_scope(name, self);
+        }
+    }
+}
+
+/// Whether the present evaluation, or the last one, is that of a rising edge.
+fn edge(fields: &Fields) -> TokenStream {
+    match &fields.clock {
+        Some(clock) => quote!(self.#clock.pos_edge()),
+        None => quote!(false),
+    }
+}
+
+/// What a block with a clock does at its edges.
+fn clock_edges(fields: &Fields, clock: &Ident) -> TokenStream {
+    let Fields {
+        outputs, children, ..
+    } = fields;
+    quote! {
+        ::rust_hdl::prelude::Block::update_all(&mut self.#clock);
+        if self.#clock.neg_edge() {
+            #(::moevit_hw::circuit::Evaluate::fall(&mut self.#children);)*
+        }
+        if self.#clock.pos_edge() {
+            ::rust_hdl::prelude::Logic::update(self);
+            #(::moevit_hw::circuit::Evaluate::evaluate(&mut self.#children);)*
+            self.#clock.changed = false;
+            ::rust_hdl::prelude::Logic::update(self);
+            self.#clock.changed = true;
+            #(::rust_hdl::prelude::Block::update_all(&mut self.#outputs);)*
+            return true;
+        }
+    }
+}
+
+fn evaluate(fields: &Fields) -> TokenStream {
+    let Fields {
+        inputs,
+        outputs,
+        locals,
+        children,
+        ..
+    } = fields;
+    let edge = edge(fields);
+    let clock = fields.clock.iter();
+    let clock_edges = fields.clock.iter().map(|clock| clock_edges(fields, clock));
+    quote! {
+        fn evaluate(&mut self) -> bool {
+            let after_edge = #edge;
+            let mut changed = false;
+            #(changed |= ::moevit_hw::circuit::Evaluate::evaluate(&mut self.#inputs);)*
+            #(#clock_edges)*
+            if changed {
+                ::rust_hdl::prelude::Logic::update(self);
+            }
+            (changed || after_edge) && ::moevit_hw::circuit::Evaluate::settle(self)
+        }
+
+        fn settle(&mut self) -> bool {
+            let mut passes = ::moevit_hw::circuit::Passes::of::<Self>();
+            while {
+                let mut changed = false;
+                #(changed |= ::moevit_hw::circuit::Evaluate::evaluate(&mut self.#children);)*
+                changed
+            } {
+                passes.count();
+                ::rust_hdl::prelude::Logic::update(self);
+            }
+            #(::rust_hdl::prelude::Block::update_all(&mut self.#locals);)*
+            let mut changed = false;
+            #(changed |= ::moevit_hw::circuit::Evaluate::evaluate(&mut self.#outputs);)*
+            changed
+        }
+
+        fn fall(&mut self) {
+            #(
+                self.#clock.next = false.into();
+                ::rust_hdl::prelude::Block::update_all(&mut self.#clock);
+            )*
+            #(::moevit_hw::circuit::Evaluate::fall(&mut self.#children);)*
+        }
+    }
+}

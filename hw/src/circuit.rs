@@ -1,0 +1,130 @@
+//! How a circuit is evaluated in process: block by block, and only where something changed.
+//!
+//! rust-hdl's own derive updates the whole tree until nothing changes any more; a signal then needs a pass for each level of the
+//! hierarchy, about thirty passes over every signal of the accelerator in a cycle. The derive of [`crate::prelude`] needs two:
+//!
+//! ```text
+//! rising edge:  block: inputs, kernel --> children (their edge) --> kernel again, outputs
+//! then:         block: inputs changed, or the edge was just before ? kernel --> children <--> kernel until nothing changes : nothing
+//! falling edge: every clock below falls, nothing else
+//! ```
+//!
+//! * At the edge a block's kernel runs before its children see the edge and once after them. A parent sets the inputs of all its children
+//!   before the first of them works, so that every register takes the value of before the edge, whatever the order of fields.
+//! * Between edges a block whose inputs keep their values is settled and is skipped with everything below it.
+//! * No circuit here works on the falling edge or on the level of a clock, and every block has one clock.
+//! * A kernel must not read back an input of its child: it would read the value before the child took the new one.
+//!
+//! Signals keep their values as rust-hdl keeps them, so that waveforms and probes see what they always see.
+
+use crate::verilog::ModuleName;
+use rust_hdl::prelude::*;
+
+/// A block settles in a few passes; this many mean a loop without a register.
+const MAX_PASSES: usize = 1_000;
+
+/// Something that takes its inputs and works on them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a part of a circuit",
+    note = "derive `LogicBlock` from `crate::prelude`, not from rust-hdl's"
+)]
+pub trait Evaluate {
+    /// Takes the inputs and evaluates what depends on them. True when the parent has to look at the outputs again.
+    fn evaluate(&mut self) -> bool;
+
+    /// Evaluates what is below until nothing changes. True when an output has changed.
+    fn settle(&mut self) -> bool {
+        false
+    }
+
+    /// The clock falls, here and below.
+    fn fall(&mut self) {}
+
+    /// Whether a signal was connected.
+    fn is_connected(&self) -> bool {
+        true
+    }
+}
+
+impl<D: Direction, T: Synth> Evaluate for Signal<D, T> {
+    #[inline]
+    fn evaluate(&mut self) -> bool {
+        self.update_all();
+        self.changed
+    }
+
+    fn is_connected(&self) -> bool {
+        self.connected()
+    }
+}
+
+impl<T: Synth> Evaluate for Constant<T> {
+    fn evaluate(&mut self) -> bool {
+        false
+    }
+}
+
+impl Evaluate for ModuleName {
+    fn evaluate(&mut self) -> bool {
+        false
+    }
+}
+
+impl<T: Synth> Evaluate for DFF<T> {
+    #[inline]
+    fn evaluate(&mut self) -> bool {
+        self.d.update_all();
+        self.clock.update_all();
+        let edge = self.clock.pos_edge();
+        if edge {
+            self.q.next = self.d.val();
+            self.q.update_all();
+        }
+        edge
+    }
+
+    fn fall(&mut self) {
+        self.clock.next = false.into();
+        self.clock.update_all();
+    }
+}
+
+impl<E: Evaluate> Evaluate for Vec<E> {
+    #[inline]
+    fn evaluate(&mut self) -> bool {
+        self.iter_mut().fold(false, |changed, x| changed | x.evaluate())
+    }
+
+    fn fall(&mut self) {
+        self.iter_mut().for_each(E::fall);
+    }
+
+    fn is_connected(&self) -> bool {
+        self.first().is_none_or(E::is_connected)
+    }
+}
+
+/// Counts a block's passes, so that a loop without a register ends in a message and not in silence.
+pub struct Passes {
+    block: &'static str,
+    left: usize,
+}
+
+impl Passes {
+    pub fn of<B>() -> Self {
+        Self {
+            block: std::any::type_name::<B>(),
+            left: MAX_PASSES,
+        }
+    }
+
+    #[inline]
+    pub fn count(&mut self) {
+        self.left -= 1;
+        assert!(
+            self.left > 0,
+            "{} does not settle: it holds a loop without a register",
+            self.block
+        );
+    }
+}
