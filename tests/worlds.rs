@@ -16,8 +16,6 @@ use std::collections::BTreeSet;
 
 /// Random networks of the quick test.
 const NETWORKS: u64 = 24;
-/// Random networks of the long test.
-const MANY_NETWORKS: u64 = 200;
 
 fn stalled(seed: u64) -> MemoryConfig {
     MemoryConfig {
@@ -92,9 +90,11 @@ struct Coverage {
     dense_heads: usize,
     /// Frames in which all tokens chose the same experts, and others stayed without any.
     one_queue: usize,
-    /// Choices that a tie decided.
+    /// Neighbouring choices of a token with equal scores; the lower expert came first.
     ties: usize,
     stalled: usize,
+    /// Networks that the circuit ran too.
+    circuits: usize,
     cosines: Vec<f64>,
 }
 
@@ -119,8 +119,12 @@ fn compare_worlds(sample: &Sample, worlds: &[World], seen: &mut Coverage) {
         let mut session = session(world, &program.config, memory.clone());
         session.load(&program.payload).unwrap();
         for (task, want) in wanted.iter().enumerate() {
-            let got = frame(&mut session, program, &sample.packed, task)
-                .unwrap_or_else(|e| panic!("seed {seed}, {world:?}, task {task}: {e}\n{:?}", sample.architecture));
+            let got = frame(&mut session, program, &sample.packed, task).unwrap_or_else(|e| {
+                panic!(
+                    "seed {seed}, {world:?}, task {task}: {e}\n{:?}",
+                    sample.architecture
+                )
+            });
             let different = want.iter().zip(&got).filter(|(a, b)| a != b).count();
             assert!(
                 different == 0 && want.len() == got.len(),
@@ -132,6 +136,7 @@ fn compare_worlds(sample: &Sample, worlds: &[World], seen: &mut Coverage) {
             seen.bytes += want.len();
         }
     }
+    seen.circuits += usize::from(worlds.contains(&World::Circuit));
     seen.network(sample, memory.stalls.is_some());
 }
 
@@ -159,6 +164,29 @@ impl Coverage {
         }
     }
 
+    /// Fails when the networks left out a kind.
+    fn suffices(&self) {
+        assert!(
+            self.networks >= 20 && self.frames >= 50 && self.bytes >= 40_000,
+            "{self:?}"
+        );
+        assert!(self.k.iter().eq(&[1, 2, 4]), "{self:?}");
+        assert!(
+            self.experts.first() <= Some(&4) && self.experts.last() >= Some(&14),
+            "{self:?}"
+        );
+        assert!(self.odd_tokens >= 6 && self.even_tokens >= 6, "{self:?}");
+        assert!(
+            self.dense >= 5 && self.renormalised >= 5 && self.stalled >= 12,
+            "{self:?}"
+        );
+        assert!(self.class_heads >= 4 && self.dense_heads >= 4, "{self:?}");
+        assert!(
+            self.one_queue >= 6 && self.ties >= 20 && self.circuits >= 4,
+            "{self:?}"
+        );
+    }
+
     /// The routing that the sample promises must have happened.
     fn choices(&mut self, sample: &Sample, routes: &[moevit_sim::reference::Routes]) {
         for layer in routes {
@@ -172,7 +200,14 @@ impl Coverage {
                     assert_eq!(sets.len(), 1, "seed {}: {sets:?}", sample.seed);
                     self.one_queue += 1;
                 }
-                Routing::Ties => self.ties += sets.iter().map(Vec::len).sum::<usize>(),
+                Routing::Ties => {
+                    for pair in layer.choices.iter().flat_map(|token| token.windows(2)) {
+                        if pair[0].score == pair[1].score {
+                            assert!(pair[0].expert < pair[1].expert, "seed {}: {pair:?}", sample.seed);
+                            self.ties += 1;
+                        }
+                    }
+                }
                 Routing::Dense | Routing::Free => {}
             }
         }
@@ -201,10 +236,15 @@ fn random_networks_agree_in_three_worlds() {
     for seed in seeds(NETWORKS) {
         let sample = Sample::new(seed, &config);
         let small = sample.architecture.encoder.depth == 1 && sample.architecture.tokens() <= 7;
-        let worlds: &[World] = if small { &[World::Circuit, World::Verilator] } else { &[World::Verilator] };
-        let started = std::time::Instant::now();
+        let worlds: &[World] = if small {
+            &[World::Circuit, World::Verilator]
+        } else {
+            &[World::Verilator]
+        };
         compare_worlds(&sample, worlds, &mut seen);
-        println!("seed {seed} {:?} {:?} tokens {} dim {} {:?}: cosine {:?}", sample.routing, worlds, sample.architecture.tokens(), sample.architecture.encoder.dim, started.elapsed(), &seen.cosines[seen.cosines.len() - 2..]);
     }
     println!("{seen:?}");
+    if std::env::var_os("MOEVIT_SEED").is_none() {
+        seen.suffices();
+    }
 }

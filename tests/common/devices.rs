@@ -4,7 +4,7 @@ use anyhow::Result;
 use moevit_hw::config::AccelConfig;
 use moevit_sim::engine::circuit::CircuitDevice;
 use moevit_sim::engine::device::{Device, DeviceInputs, DeviceOutputs};
-use moevit_sim::engine::session::{Frame, Session};
+use moevit_sim::engine::session::{Frame, Session, RESULT_BASE};
 use moevit_sim::engine::verilator::VerilatorDevice;
 use moevit_sim::memory::MemoryConfig;
 use moevit_sim::program::Program;
@@ -56,6 +56,8 @@ pub fn session(world: World, config: &AccelConfig, memory: MemoryConfig) -> Sess
 }
 
 /// Runs a frame of a loaded program and gives its result.
+///
+/// The result buffer is cleared first: tasks write different parts of it, and what a task leaves out would be the last frame's.
 pub fn frame<D: Device>(
     session: &mut Session<D>,
     program: &Program,
@@ -69,5 +71,9 @@ pub fn frame<D: Device>(
         result_bytes: program.meta.result_bytes as usize,
         limit_cycles: LIMIT_CYCLES,
     };
+    session
+        .board()
+        .ddr
+        .write(RESULT_BASE, &vec![0; frame.result_bytes]);
     Ok(session.frame(&frame, &mut |_| {})?.result)
 }

@@ -82,7 +82,12 @@ fn architecture(seed: u64, routing: Routing, config: &AccelConfig, rng: &mut Sma
     let patch = pick(rng, &[2, 4]);
     let (grid_rows, grid_columns) = (rng.random_range(1..=4), rng.random_range(1..=5));
     let channels = pick(rng, &[1, 3]);
-    let head_size = config.rows * if config.rows == 16 { rng.random_range(1..=2) } else { 1 };
+    let head_size = config.rows
+        * if config.rows == 16 {
+            rng.random_range(1..=2)
+        } else {
+            1
+        };
     let heads = rng.random_range(1..=2);
     let depth = rng.random_range(1..=2);
     Architecture {
