@@ -213,7 +213,7 @@ impl Coverage {
         }
     }
 
-    /// The integers must still be the network: golden on the same routes is near.
+    /// The integers must still be the network: golden, choosing for itself, is near.
     fn quality(&mut self, sample: &Sample, task: usize, result: &[u8]) {
         let golden = sample.golden.run(&sample.image, task, None).unwrap();
         let tokens = sample.program.meta.tokens.reals(result).unwrap();

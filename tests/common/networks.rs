@@ -124,7 +124,11 @@ fn experts(seed: u64, depth: usize, config: &AccelConfig, rng: &mut SmallRng) ->
     };
     MoeSpec {
         blocks: MoeBlocks::Rule(rule),
-        experts: rng.random_range(k..=config.max_experts.min(16)),
+        experts: match (seed % 12, rng.random_range(k..=config.max_experts.min(16))) {
+            (1, _) => k, // one expert and k = 1: the fewest
+            (11, _) => config.max_experts.min(16),
+            (_, experts) => experts,
+        },
         k,
         expert_hidden: rng.random_range(3..=50),
         scoring: pick(rng, &[Scoring::Softmax, Scoring::Renormalised]),
