@@ -8,3 +8,6 @@ pub mod sequencer;
 #[cfg(test)]
 mod sequencer_tests;
 pub mod watchdog;
+
+#[cfg(test)]
+mod lockstep;

@@ -7,3 +7,6 @@ pub mod residual;
 pub mod row_buffer;
 pub mod weight_buffer;
 pub mod write_stream;
+
+#[cfg(test)]
+mod lockstep;

@@ -3,3 +3,6 @@
 pub mod delay;
 pub mod leaf;
 pub mod ram;
+
+#[cfg(test)]
+mod lockstep;
