@@ -151,7 +151,7 @@ fn a_write_error_ends_the_frame_and_the_next_one_is_right() {
 #[test]
 fn a_silent_bus_ends_by_the_watchdog_and_the_next_frame_is_right() {
     let mut bench = Bench::new(1, None);
-    for later in [500, 4_000] {
+    for later in [300, 1_000] {
         let silent_from = Some(bench.session.board().cycle() + later);
         let faults = Faults {
             silent_from,
