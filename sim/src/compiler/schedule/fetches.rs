@@ -2,7 +2,7 @@
 //!
 //! Steps that consume the stream one after the other and in the same way share a Fetch: between two routings one Fetch brings
 //! everything up to the next gate. The weight buffer is a FIFO in consumption order, so a Fetch stands as early as possible:
-//! directly behind its predecessor, but the Fetch of the experts directly in front of its loop, because it must see the queues.
+//! directly behind its predecessor. That of the experts runs ahead of their routing.
 //!
 //! No deadlock: the Fetch queue holds `queue_commands`. A Fetch that is this many places behind another one stands behind the
 //! first consumer of that one's successor, so whatever the sequencer waits for at a full queue is consumed by commands that it
@@ -72,10 +72,7 @@ fn place_groups(config: &AccelConfig, steps: &[Step]) -> Vec<Group> {
             None => 0,
         };
         let first = groups[g].steps[0];
-        groups[g].position = match steps[first].stream {
-            Stream::PerExpert(_) => loop_start(steps, first),
-            _ => earliest.max(room).min(loop_start(steps, first)),
-        };
+        groups[g].position = earliest.max(room).min(loop_start(steps, first));
     }
     groups
 }
@@ -185,10 +182,14 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_share_a_fetch_and_experts_wait_for_their_loop() {
+    fn neighbours_share_a_fetch_and_all_run_ahead() {
         let loop_step = Step::new(
             "experts",
-            Operation::ExpertLoop(ExpertLoop { experts: 3, body: 2 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 3,
+                body: 2,
+                words: 20,
+            }),
         );
         let part = |byte: u8, len: usize| Stream::PerExpert((0..3).map(|e| vec![byte + e; len]).collect());
         let steps = vec![
@@ -205,7 +206,7 @@ mod tests {
         let (steps, data) = insert(&config(), steps);
         let found = fetches(&steps);
         let places: Vec<usize> = found.iter().map(|(i, _)| *i).collect();
-        assert_eq!(places, [0, 1, 2, 8, 9]);
+        assert_eq!(places, [0, 1, 2, 3, 4]);
         let base = payload_offset(14) as u32 / 16;
         let [image, common, gate, experts, rest] = std::array::from_fn(|i| found[i].1);
         assert_eq!((image.base, image.beats, image.offset), (1, 32, 0));
