@@ -72,7 +72,8 @@ fn place_groups(config: &AccelConfig, steps: &[Step]) -> Vec<Group> {
             None => 0,
         };
         let first = groups[g].steps[0];
-        groups[g].position = earliest.max(room).min(loop_start(steps, first));
+        let behind = loop_end(steps, earliest.max(room));
+        groups[g].position = behind.min(loop_start(steps, first));
     }
     groups
 }
@@ -86,6 +87,12 @@ fn joins(first: &Step, next: &Step) -> bool {
 /// Index of the ExpertLoop whose body holds the step; the step itself outside of loops.
 fn loop_start(steps: &[Step], step: usize) -> usize {
     (0..=step).rev().find(|&i| !steps[i].in_loop).unwrap_or(0)
+}
+
+/// First place from `position` on that splits no loop's body from its ExpertLoop.
+fn loop_end(steps: &[Step], position: usize) -> usize {
+    let outside = |i: &usize| steps.get(*i).is_none_or(|step| !step.in_loop);
+    (position..=steps.len()).find(outside).unwrap_or(position)
 }
 
 /// The Fetch of a group; appends its bytes.
@@ -227,21 +234,36 @@ mod tests {
     }
 
     #[test]
-    fn the_fetch_queue_never_fills_before_its_consumers() {
-        let many = (0..40).map(|i| {
-            let mut step = product(Stream::Common(vec![0; 16]));
-            step.tasks = 1 << (i % 2);
-            step
+    fn the_fetch_queue_never_fills_before_its_consumers_and_no_fetch_splits_a_loop() {
+        let many = (0..40).flat_map(|i| {
+            let mut common = product(Stream::Common(vec![0; 16]));
+            common.tasks = 1 << (i % 2);
+            let parts = Stream::PerExpert(vec![vec![0; 16]; 3]);
+            if i % 5 == 0 {
+                let experts = Step::new("experts", Operation::ExpertLoop(ExpertLoop::default()));
+                let body = product(parts).in_loop();
+                vec![experts, body.clone(), body]
+            } else {
+                vec![common]
+            }
         });
         let (steps, _) = insert(&config(), many.collect());
         let mut ahead = 0i32;
-        for step in &steps {
-            ahead += if step.unit() == Some(Unit::Fetch) { 1 } else { -1 };
+        for (i, step) in steps.iter().enumerate() {
+            if matches!(step.operation, Operation::ExpertLoop(_)) {
+                assert!(steps[i + 1].in_loop && steps[i + 2].in_loop);
+            }
+            let consumed = if step.in_loop { 0 } else { -1 };
+            ahead += if step.unit() == Some(Unit::Fetch) {
+                1
+            } else {
+                consumed
+            };
             assert!(
                 (0..config().queue_commands as i32).contains(&ahead),
                 "{ahead} fetches without a consumer"
             );
         }
-        assert_eq!((steps.len(), ahead), (80, 0));
+        assert_eq!((steps.len(), ahead), (80 + 2 * 8, 0));
     }
 }
