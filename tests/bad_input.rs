@@ -353,11 +353,12 @@ fn with_payload(whole: &[u8], change: impl Fn(&mut [u8])) -> Vec<u8> {
 fn illegal_commands() {
     let whole = small::program(1).to_bytes().unwrap();
     assert_eq!(with_payload(&whole, |_| ()), whole);
+    let unknown = small::unknown_opcode();
     for index in [0, 3, 7] {
-        let opcode = with_payload(&whole, |payload| payload[32 * index] = 9);
+        let opcode = with_payload(&whole, |payload| payload[32 * index] = unknown);
         let message = refused_program(&opcode);
         assert!(
-            message.contains(&format!("command {index}: opcode 9 does not exist")),
+            message.contains(&format!("command {index}: opcode {unknown} does not exist")),
             "{message}"
         );
     }

@@ -95,32 +95,66 @@ fn a_read_error_on_every_port_ends_the_frame_and_the_next_one_is_right() {
     for (ports, stalls) in [(1, None), (2, Some(3)), (4, None)] {
         let mut bench = Bench::new(ports, stalls);
         bench.is_right_again("the reset");
-        let payload = bench.program.payload.len() as u64;
         let commands = u64::from(bench.program.meta.command_count) * COMMAND_BYTES as u64;
-        // Neighbouring bursts lie on different ports: the first of the commands, of the weights, the last, and the image.
+        // Neighbouring bursts lie on different ports: the first of the commands, the image, the first weights.
         let weights = PROGRAM_BASE + commands.next_multiple_of(BURST_BYTES);
-        let mut at = vec![PROGRAM_BASE + 40, PROGRAM_BASE + payload - 1, IMAGE_BASE + 17];
+        let mut at = vec![PROGRAM_BASE + 40, IMAGE_BASE + 17];
         at.extend((0..ports as u64).map(|port| weights + port * BURST_BYTES + 100));
-        for at in at {
+        for (index, at) in at.into_iter().enumerate() {
             let faults = Faults {
                 read_error: Some(at),
+                decode_error: index % 2 == 1,
                 ..Default::default()
             };
             let sentence = bench.fails(faults, FRAME_LIMIT_CYCLES);
-            assert!(
-                sentence.contains("the bus answered a read with an error"),
-                "{sentence}"
-            );
-            let burst = address(&sentence);
-            assert!(
-                burst <= at && at < burst + BURST_BYTES,
-                "fault at {at:#x}: {sentence}"
-            );
+            names_burst(&sentence, "read", at);
             bench.is_right_again(&sentence);
             failed += 1;
         }
     }
-    assert_eq!(failed, 3 * 3 + 1 + 2 + 4);
+    assert_eq!(failed, 3 * 2 + 1 + 2 + 4);
+}
+
+#[test]
+fn a_read_error_anywhere_in_the_weights_is_noticed_or_never_read() {
+    let mut bench = Bench::new(2, Some(8));
+    let bursts = bench.program.payload.len() as u64 / BURST_BYTES;
+    let (mut failed, mut unread) = (0, 0);
+    for burst in (0..bursts).step_by(bursts as usize / 9) {
+        let at = PROGRAM_BASE + burst * BURST_BYTES + 16 * (burst % 16);
+        bench.session.board().set_faults(Faults {
+            read_error: Some(at),
+            ..Default::default()
+        });
+        match bench.frame(FRAME_LIMIT_CYCLES) {
+            // A burst of an expert that nobody chose.
+            Ok(result) => {
+                assert_eq!(result, bench.want, "fault at {at:#x}");
+                unread += 1;
+            }
+            Err(error) => {
+                names_burst(&error.to_string(), "read", at);
+                failed += 1;
+            }
+        }
+        bench.session.board().set_faults(Faults::default());
+    }
+    bench.is_right_again("all faults");
+    assert!(
+        failed >= 6 && failed + unread >= 9,
+        "{failed} noticed, {unread} not read"
+    );
+}
+
+/// An error's sentence must tell what happened and the burst that holds `at`.
+fn names_burst(sentence: &str, what: &str, at: u64) {
+    let wanted = format!("the bus answered a {what} with an error");
+    assert!(sentence.contains(&wanted), "{wanted}: {sentence}");
+    let burst = address(sentence);
+    assert!(
+        burst <= at && at < burst + BURST_BYTES,
+        "fault at {at:#x}: {sentence}"
+    );
 }
 
 #[test]
@@ -128,21 +162,14 @@ fn a_write_error_ends_the_frame_and_the_next_one_is_right() {
     for stalls in [None, Some(5)] {
         let mut bench = Bench::new(1, stalls);
         let bytes = bench.program.meta.result_bytes;
-        for at in [RESULT_BASE, RESULT_BASE + bytes - 1] {
+        for (decode_error, at) in [(false, RESULT_BASE), (true, RESULT_BASE + bytes - 1)] {
             let faults = Faults {
                 write_error: Some(at),
+                decode_error,
                 ..Default::default()
             };
             let sentence = bench.fails(faults, FRAME_LIMIT_CYCLES);
-            assert!(
-                sentence.contains("the bus answered a write with an error"),
-                "{sentence}"
-            );
-            let burst = address(&sentence);
-            assert!(
-                burst <= at && at < burst + BURST_BYTES,
-                "fault at {at:#x}: {sentence}"
-            );
+            names_burst(&sentence, "write", at);
             bench.is_right_again(&sentence);
         }
     }
@@ -170,11 +197,15 @@ fn a_silent_bus_ends_by_the_watchdog_and_the_next_frame_is_right() {
 fn an_illegal_command_is_named_and_the_next_frame_is_right() {
     let mut bench = Bench::new(1, None);
     let count = bench.program.meta.command_count as usize;
-    for index in [0, count / 2, count - 1] {
+    // An opcode that does not exist, and bits that belong to no field.
+    let opcode = |command: &mut [u8]| command[0] = command[0] & 0xf0 | small::unknown_opcode();
+    let fields = |command: &mut [u8]| command[8..].fill(0xff);
+    let damages: [&dyn Fn(&mut [u8]); 2] = [&opcode, &fields];
+    for (index, damage) in [0, count / 2, count - 1].into_iter().zip(damages.iter().cycle()) {
         let at = index * COMMAND_BYTES;
-        let mut damaged = bench.program.payload[at..at + COMMAND_BYTES].to_vec();
-        damaged[0] = damaged[0] & 0xf0 | 9;
         let whole = bench.program.payload[at..at + COMMAND_BYTES].to_vec();
+        let mut damaged = whole.clone();
+        damage(&mut damaged);
         let place = PROGRAM_BASE + at as u64;
         bench.session.board().ddr.write(place, &damaged);
         let sentence = bench.fails(Faults::default(), FRAME_LIMIT_CYCLES);

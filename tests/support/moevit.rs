@@ -1,4 +1,5 @@
 //! Runs the command line as a user does, with a limit on its time.
+#![allow(dead_code)] // Every test takes only a part.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

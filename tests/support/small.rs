@@ -1,11 +1,14 @@
 //! A small model with experts, whose frame takes few cycles.
+#![allow(dead_code)] // Every test takes only a part.
 
 use moevit_hw::config::AccelConfig;
+use moevit_hw::control::command::Operation;
 use moevit_sim::compiler::{compile, Options};
 use moevit_sim::model::{Architecture, Image, Model};
 use moevit_sim::program::Program;
 
-const ARCHITECTURE: &str = r#"
+/// Its architecture file.
+pub const ARCHITECTURE: &str = r#"
 name = "small"
 naming = "m3vit"
 
@@ -58,4 +61,10 @@ pub fn program(read_ports: usize) -> Program {
         ..AccelConfig::named("nano").unwrap()
     };
     compile(&config, &architecture, &model, &images, &Options::default()).unwrap()
+}
+
+/// An opcode that no operation has.
+pub fn unknown_opcode() -> u8 {
+    let used = |opcode: &u32| Operation::TABLE.iter().any(|row| row.0 == *opcode);
+    (1..16).find(|opcode| !used(opcode)).unwrap() as u8
 }

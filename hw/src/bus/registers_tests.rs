@@ -266,7 +266,11 @@ fn an_error_is_kept_refuses_a_start_and_clears() {
         assert_eq!(bench.read("ERROR_COMMAND"), 77);
         assert_eq!(
             (bench.read("ERROR_ADDRESS_LO"), bench.read("ERROR_ADDRESS_HI")),
-            if code == 2 || code == 3 { (0x1234_5600, 9) } else { (0, 0) }
+            if code == 2 || code == 3 {
+                (0x1234_5600, 9)
+            } else {
+                (0, 0)
+            }
         );
         assert_eq!(bench.read("CTRL"), 14);
         let starts = bench.starts;
