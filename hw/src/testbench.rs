@@ -1,7 +1,5 @@
 //! What the blocks' tests share: a clock cycle and a small random generator.
 
-use crate::circuit::Inputs;
-use crate::cosim::{Lockstep, Rng, Rule};
 use rust_hdl::prelude::*;
 
 /// One clock cycle: settles the inputs, raises the clock, lowers it.
@@ -41,28 +39,4 @@ impl Random {
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
-}
-
-/// Cycles of a lock-step run, in two seeds together.
-const LOCK_STEP_CYCLES: u64 = 100_000;
-/// An output that changes less often has not been compared.
-const LEAST_CHANGES: u64 = 50;
-
-/// Runs a circuit with random inputs beside its exported Verilog; `constant` names exactly the outputs that hardly change.
-pub fn lock_step<U: Block + Inputs>(name: &str, build: impl Fn() -> U, rules: &[Rule], constant: &[&str]) {
-    lock_step_with(Lockstep::of(name, build), rules, constant, |_, _, _| ());
-}
-
-/// As [`lock_step`]; `then` may set inputs anew in each cycle.
-pub fn lock_step_with<U: Block + Inputs, B: Fn() -> U>(
-    lockstep: Lockstep<U, B, fn(&mut U, bool)>,
-    rules: &[Rule],
-    constant: &[&str],
-    then: impl FnMut(&mut U, &mut Rng, u64),
-) {
-    let report = lockstep
-        .run_random(0..2, LOCK_STEP_CYCLES / 2, rules, then)
-        .unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(report.cycles, LOCK_STEP_CYCLES);
-    assert_eq!(report.idle(LEAST_CHANGES), constant);
 }

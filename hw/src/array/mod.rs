@@ -33,8 +33,6 @@ mod bench;
 mod feed_bench;
 #[cfg(test)]
 mod feed_test;
-#[cfg(test)]
-mod lockstep;
 
 use rust_hdl::prelude::*;
 

@@ -5,8 +5,6 @@ pub mod counters;
 pub mod fetch;
 #[cfg(test)]
 mod fetch_tests;
-#[cfg(test)]
-mod lockstep;
 pub mod read_port;
 pub mod register_decoder;
 pub mod register_table;

@@ -8,6 +8,3 @@ pub mod sequencer;
 #[cfg(test)]
 mod sequencer_tests;
 pub mod watchdog;
-
-#[cfg(test)]
-mod lockstep;

@@ -7,6 +7,3 @@ pub mod residual;
 pub mod row_buffer;
 pub mod weight_buffer;
 pub mod write_stream;
-
-#[cfg(test)]
-mod lockstep;

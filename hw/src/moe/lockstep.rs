@@ -1,18 +1,14 @@
 //! The router's blocks in Rust beside their exported Verilog.
 
+use super::gate_weight::GateWeight;
+use super::logit_store::LogitStore;
+use super::queues::ExpertQueues;
+use super::router::RouterUnit;
+use super::score::GateScore;
+use super::top_k::TopK;
 use crate::config::AccelConfig;
 use crate::control::command::{Command, Operation, Route, Wait, ALL_TASKS};
-use crate::cosim::{Lockstep, Rng, Rule};
-use crate::moe::choose::Choose;
-use crate::moe::gate_weight::GateWeight;
-use crate::moe::logit_store::LogitStore;
-use crate::moe::queues::ExpertQueues;
-use crate::moe::rate::Rate;
-use crate::moe::router::RouterUnit;
-use crate::moe::score::GateScore;
-use crate::moe::top_k::TopK;
-use crate::moe::weigh::Weigh;
-use crate::testbench::lock_step_with;
+use crate::cosim::{Lockstep, Rng};
 
 const CYCLES: u64 = 50_000;
 
@@ -175,62 +171,4 @@ fn router_unit() {
         assert_eq!(report.cycles, seeds * CYCLES);
         assert!(commands > 100 * seeds, "{name}: {commands}");
     }
-}
-
-/// Settings that stay for a while, as a Route command's do.
-fn route(cycle: u64) -> (u64, u64) {
-    let phase = cycle / 1_500;
-    (3 + phase % 14, 1 + phase % 4)
-}
-
-#[test]
-fn choose() {
-    let config = config(8, 16, 20);
-    let rules: [Rule; 4] = [
-        ("start", |rng| u64::from(rng.chance(1))),
-        ("tokens", |_| 5),
-        ("logit_token", |rng| rng.below(8)),
-        ("logit_tile", |rng| rng.below(2)),
-    ];
-    lock_step_with(
-        Lockstep::of("Choose", || Choose::new(&config)),
-        &rules,
-        &[],
-        |u, _, cycle| {
-            let (experts, _) = route(cycle);
-            u.experts.next = experts.into();
-            u.slot_last.next = (experts.max(11)).into();
-        },
-    );
-}
-
-#[test]
-fn weigh() {
-    let rules: [Rule; 3] = [
-        ("start", |rng| u64::from(rng.below(200) == 0)),
-        ("ranked", |rng| u64::from(rng.chance(5))),
-        ("chosen", |rng| rng.below(16)),
-    ];
-    lock_step_with(
-        Lockstep::of("Weigh", Weigh::default),
-        &rules,
-        &[],
-        |u, _, cycle| {
-            let (experts, ranks) = route(cycle);
-            u.experts.next = experts.into();
-            u.ranks.next = ranks.into();
-        },
-    );
-}
-
-#[test]
-fn rate() {
-    let rules: [Rule; 3] = [
-        ("start", |rng| u64::from(rng.below(200) == 0)),
-        ("tokens", |_| 5),
-        ("summed", |rng| u64::from(rng.chance(7))),
-    ];
-    lock_step_with(Lockstep::of("Rate", Rate::default), &rules, &[], |u, _, cycle| {
-        u.ranks.next = route(cycle).1.into()
-    });
 }

@@ -3,6 +3,3 @@
 pub mod delay;
 pub mod leaf;
 pub mod ram;
-
-#[cfg(test)]
-mod lockstep;

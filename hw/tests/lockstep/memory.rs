@@ -1,17 +1,13 @@
 //! The blocks of this folder in Rust beside their exported Verilog; `row_buffer` and `write_stream` have their runs in their files.
 
-use crate::config::AccelConfig;
-use crate::cosim::{Lockstep, Rng, Rule};
-use crate::memory::activation::ActivationMemory;
-use crate::memory::lanes::Lanes;
-use crate::memory::queue::Queue;
-use crate::memory::residual::ResidualMemory;
-use crate::memory::weight_buffer::WeightBuffer;
-use crate::testbench::{lock_step, lock_step_with};
-
-fn nano() -> AccelConfig {
-    AccelConfig::named("nano").unwrap()
-}
+use crate::{lock_step, lock_step_with, nano};
+use moevit_hw::config::AccelConfig;
+use moevit_hw::cosim::{Lockstep, Rng, Rule};
+use moevit_hw::memory::activation::ActivationMemory;
+use moevit_hw::memory::lanes::Lanes;
+use moevit_hw::memory::queue::Queue;
+use moevit_hw::memory::residual::ResidualMemory;
+use moevit_hw::memory::weight_buffer::WeightBuffer;
 
 /// Few addresses, so that reads meet what was written; the last ones are beyond the memories below.
 const ADDRESS: fn(&mut Rng) -> u64 = |rng| rng.below(28);

@@ -1,33 +1,29 @@
 //! The blocks of this folder in Rust beside their exported Verilog.
 
-use crate::array::accumulator::Accumulator;
-use crate::array::accumulator_column::AccumulatorColumn;
-use crate::array::column::Column;
-use crate::array::column_sum::ColumnSum;
-use crate::array::feed::FeedUnit;
-use crate::array::kv_rows::KvRows;
-use crate::array::lane_delay::LaneDelay;
-use crate::array::load_bus::LoadBus;
-use crate::array::loader::Loader;
-use crate::array::mac_pair::{MacPair, Place};
-use crate::array::pass_command::PassCommand;
-use crate::array::row_address::RowAddress;
-use crate::array::row_reader::RowReader;
-use crate::array::step_delay::StepDelay;
-use crate::array::stream_word::StreamWord;
-use crate::array::streamer::Streamer;
-use crate::array::systolic_array::SystolicArray;
-use crate::array::tile_scheduler::TileScheduler;
-use crate::array::word_consumer::WordConsumer;
-use crate::config::AccelConfig;
-use crate::control::command::{Command, Copy, MatMul, Operation, Wait, ALL_TASKS};
-use crate::cosim::{Lockstep, Rng, Rule};
-use crate::prelude::*;
-use crate::testbench::{lock_step, lock_step_with};
-
-fn nano() -> AccelConfig {
-    AccelConfig::named("nano").unwrap()
-}
+use crate::{lock_step, lock_step_with, nano};
+use moevit_hw::array::accumulator::Accumulator;
+use moevit_hw::array::accumulator_column::AccumulatorColumn;
+use moevit_hw::array::column::Column;
+use moevit_hw::array::column_sum::ColumnSum;
+use moevit_hw::array::feed::FeedUnit;
+use moevit_hw::array::kv_rows::KvRows;
+use moevit_hw::array::lane_delay::LaneDelay;
+use moevit_hw::array::load_bus::LoadBus;
+use moevit_hw::array::loader::Loader;
+use moevit_hw::array::mac_pair::{MacPair, Place};
+use moevit_hw::array::pass_command::PassCommand;
+use moevit_hw::array::row_address::RowAddress;
+use moevit_hw::array::row_reader::RowReader;
+use moevit_hw::array::step_delay::StepDelay;
+use moevit_hw::array::stream_word::StreamWord;
+use moevit_hw::array::streamer::Streamer;
+use moevit_hw::array::systolic_array::SystolicArray;
+use moevit_hw::array::tile_scheduler::TileScheduler;
+use moevit_hw::array::word_consumer::WordConsumer;
+use moevit_hw::config::AccelConfig;
+use moevit_hw::control::command::{Command, Copy, MatMul, Operation, Wait, ALL_TASKS};
+use moevit_hw::cosim::{Lockstep, Rng, Rule};
+use moevit_hw::prelude::*;
 
 #[test]
 fn mac_pair() {

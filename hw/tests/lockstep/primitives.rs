@@ -1,9 +1,9 @@
 //! The cells of this folder in Rust beside their exported Verilog.
 
-use crate::cosim::Rule;
-use crate::primitives::delay::Delay;
-use crate::primitives::ram::{Ram, RamStyle};
-use crate::testbench::lock_step;
+use crate::lock_step;
+use moevit_hw::cosim::Rule;
+use moevit_hw::primitives::delay::Delay;
+use moevit_hw::primitives::ram::{Ram, RamStyle};
 
 #[test]
 fn ram() {

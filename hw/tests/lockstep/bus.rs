@@ -1,18 +1,18 @@
 //! The blocks of this folder in Rust beside their exported Verilog, the masters with slaves that stall and fail now and then.
 
-use crate::bus::burst_issuer::BurstIssuer;
-use crate::bus::counters::Counters;
-use crate::bus::fetch::FetchUnit;
-use crate::bus::read_port::ReadPort;
-use crate::bus::register_decoder::RegisterDecoder;
-use crate::bus::registers::Registers;
-use crate::bus::test_slave::{Behaviour, ReadSlave};
-use crate::bus::write_port::WriteUnit;
-use crate::config::AccelConfig;
-use crate::control::command::{Command, Fetch, Operation, Wait, Write, ALL_TASKS};
-use crate::cosim::{Lockstep, Rng, Rule};
-use crate::prelude::*;
-use crate::testbench::{lock_step, lock_step_with};
+use crate::test_slave::{Behaviour, ReadSlave};
+use crate::{lock_step, lock_step_with};
+use moevit_hw::bus::burst_issuer::BurstIssuer;
+use moevit_hw::bus::counters::Counters;
+use moevit_hw::bus::fetch::FetchUnit;
+use moevit_hw::bus::read_port::ReadPort;
+use moevit_hw::bus::register_decoder::RegisterDecoder;
+use moevit_hw::bus::registers::Registers;
+use moevit_hw::bus::write_port::WriteUnit;
+use moevit_hw::config::AccelConfig;
+use moevit_hw::control::command::{Command, Fetch, Operation, Wait, Write, ALL_TASKS};
+use moevit_hw::cosim::{Lockstep, Rng, Rule};
+use moevit_hw::prelude::*;
 
 fn config(name: &str, read_ports: usize) -> AccelConfig {
     AccelConfig {

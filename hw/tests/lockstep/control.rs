@@ -1,12 +1,12 @@
 //! The blocks of this folder in Rust beside their exported Verilog; the sequencer has its run in its tests.
 
-use crate::config::AccelConfig;
-use crate::control::command::{masks, Operation};
-use crate::control::command_check::CommandCheck;
-use crate::control::program_memory::ProgramMemory;
-use crate::control::watchdog::Watchdog;
-use crate::cosim::{Lockstep, Rng, Rule};
-use crate::testbench::{lock_step, lock_step_with};
+use crate::{lock_step, lock_step_with};
+use moevit_hw::config::AccelConfig;
+use moevit_hw::control::command::{masks, Operation};
+use moevit_hw::control::command_check::CommandCheck;
+use moevit_hw::control::program_memory::ProgramMemory;
+use moevit_hw::control::watchdog::Watchdog;
+use moevit_hw::cosim::{Lockstep, Rng, Rule};
 
 #[test]
 fn watchdog() {
