@@ -198,9 +198,10 @@ fn an_illegal_command_is_named_and_the_next_frame_is_right() {
     let mut bench = Bench::new(1, None);
     let count = bench.program.meta.command_count as usize;
     // An opcode that does not exist, and bits that belong to no field.
-    let opcode = |command: &mut [u8]| command[0] = command[0] & 0xf0 | small::unknown_opcode();
-    let fields = |command: &mut [u8]| command[8..].fill(0xff);
-    let damages: [&dyn Fn(&mut [u8]); 2] = [&opcode, &fields];
+    type Damage = fn(&mut [u8]);
+    let opcode: Damage = |command| command[0] = command[0] & 0xf0 | small::unknown_opcode();
+    let fields: Damage = |command| command[8..].fill(0xff);
+    let damages = [opcode, fields];
     for (index, damage) in [0, count / 2, count - 1].into_iter().zip(damages.iter().cycle()) {
         let at = index * COMMAND_BYTES;
         let whole = bench.program.payload[at..at + COMMAND_BYTES].to_vec();
