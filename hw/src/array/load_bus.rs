@@ -59,15 +59,16 @@ impl LoadBus {
         }
     }
 
-    /// The announced row whose data is there, after the newest announcement was put behind the others.
+    /// The announced row whose data is there; takes the newest announcement. A reset forgets those behind it.
     fn next_row(&mut self) -> (bool, usize, bool) {
+        let there = self._rows.pop_front().unwrap_or_default();
         if self.reset.val() {
             self._rows.iter_mut().for_each(|row| row.0 = false);
         }
         let live = self.row.val() && !self.reset.val();
         self._rows
             .push_back((live, self.segment.val().index(), self.zero.val()));
-        self._rows.pop_front().unwrap_or_default()
+        there
     }
 }
 

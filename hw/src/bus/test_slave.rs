@@ -1,11 +1,11 @@
 //! A small AXI4 read slave for the tests in this crate: latency, random stalls, faults, and the rules of the master's subset.
 
-use crate::testbench::Random;
+use moevit_hw::cosim::Rng;
 use std::collections::VecDeque;
 
 /// The byte that the slave keeps at an address.
 pub fn byte_at(address: u64) -> u8 {
-    Random::new(address).next() as u8
+    Rng::new(address).next_u64() as u8
 }
 
 /// How a slave behaves.
@@ -51,7 +51,7 @@ pub struct ReadSlave {
     /// Bursts accepted, with their lengths in beats.
     pub accepted: Vec<(u64, u64)>,
     pub most_outstanding: usize,
-    random: Random,
+    random: Rng,
     bursts: VecDeque<Burst>,
     stalled: Option<(u64, u64)>,
     cycle: u64,
@@ -65,7 +65,7 @@ impl ReadSlave {
             beat: None,
             accepted: vec![],
             most_outstanding: 0,
-            random: Random::new(seed),
+            random: Rng::new(seed),
             bursts: VecDeque::new(),
             stalled: None,
             cycle: 0,
@@ -85,8 +85,8 @@ impl ReadSlave {
         }
         let owed = self.bursts.len() + usize::from(self.beat.is_some());
         self.most_outstanding = self.most_outstanding.max(owed);
-        self.arready = !self.random.percent(self.behaviour.stall);
-        if self.beat.is_none() && !self.behaviour.silent && !self.random.percent(self.behaviour.stall) {
+        self.arready = !self.random.chance(self.behaviour.stall);
+        if self.beat.is_none() && !self.behaviour.silent && !self.random.chance(self.behaviour.stall) {
             self.beat = self.next_beat();
         }
     }
