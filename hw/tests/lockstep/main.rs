@@ -9,6 +9,8 @@ mod coverage;
 mod memory;
 mod moe;
 mod primitives;
+// The runs here use a part of it.
+#[allow(dead_code)]
 #[path = "../../src/bus/test_slave.rs"]
 mod test_slave;
 
