@@ -165,11 +165,11 @@ fn command(rng: &mut Rng) -> [u32; 8] {
             src_stride: bits(rng, 8),
             k_tiles: few(rng, 3),
             n_tiles: few(rng, 3),
-            tokens: few(rng, 20),
+            tokens: few(rng, 12),
             planes: rng.below(3) as u32,
             routing: rng.below(3) as u32,
             stationary: rng.below(3) as u32,
-            sync: bits(rng, 1),
+            sync: u32::from(rng.chance(25)),
             hold_parameters: bits(rng, 1),
             kv_base: bits(rng, 16),
             kv_stride: bits(rng, 8),
@@ -194,7 +194,7 @@ fn set(ports: &mut [Signal<In, Bits<32>>], words: [u32; 8]) {
 #[test]
 fn loader() {
     let rules: [Rule; 4] = [
-        ("start", |rng| u64::from(rng.below(300) == 0)),
+        ("start", |rng| u64::from(rng.chance(2))),
         ("program_load", |rng| rng.below(12)),
         ("stream_level", |rng| rng.below(16)),
         ("pass_start", |rng| u64::from(rng.chance(8))),
@@ -244,10 +244,10 @@ fn streamer() {
 fn feed_unit() {
     let rules: [Rule; 7] = [
         ("reset", |rng| u64::from(rng.below(3_000) == 0)),
-        ("start", |rng| u64::from(rng.chance(1))),
+        ("start", |rng| u64::from(rng.chance(8))),
         ("program_load", |rng| rng.below(12)),
         ("stream_level", |rng| rng.below(16)),
-        ("group_drained", |rng| u64::from(rng.chance(6))),
+        ("group_drained", |rng| u64::from(rng.chance(25))),
         // So often that the count soon equals what a Copy waits for.
         ("command_drained", |rng| u64::from(rng.chance(90))),
         ("drain_pair", |rng| rng.below(12)),

@@ -7,6 +7,7 @@ use moevit_hw::bus::counters::Counters;
 use moevit_hw::bus::fetch::FetchUnit;
 use moevit_hw::bus::read_port::ReadPort;
 use moevit_hw::bus::register_decoder::RegisterDecoder;
+use moevit_hw::bus::register_table::offset;
 use moevit_hw::bus::registers::Registers;
 use moevit_hw::bus::write_port::WriteUnit;
 use moevit_hw::config::AccelConfig;
@@ -61,9 +62,12 @@ fn register_decoder() {
 
 #[test]
 fn registers() {
-    // CTRL, the interrupts and STATUS often, so that frames start and errors are cleared.
+    // CTRL, the interrupts, STATUS and TASK often, so that frames of all tasks start and errors are cleared.
     let address: fn(&mut Rng) -> u64 = |rng| match rng.below(3) {
-        0 => [0x00, 0x04, 0x08, 0x0c, 0x30][rng.below(5) as usize],
+        0 => {
+            let names = ["CTRL", "GIER", "IP_IER", "IP_ISR", "STATUS", "TASK"];
+            offset(names[rng.below(6) as usize]).unwrap().into()
+        }
         _ => rng.bits(8),
     };
     let rules: [Rule; 4] = [
@@ -86,8 +90,10 @@ fn registers() {
 fn burst_issuer() {
     for (name, ports) in [("nano", 1), ("zcu104", 4)] {
         let config = config(name, ports);
-        let rules: [Rule; 3] = [
+        let rules: [Rule; 4] = [
             ("hold", |rng| u64::from(rng.chance(3))),
+            // About as often as a layer is fetched.
+            ("routed", |rng| u64::from(rng.below(300) == 0)),
             ("consumed", |rng| u64::from(rng.chance(10))),
             ("collected_final", |rng| u64::from(rng.chance(10))),
         ];

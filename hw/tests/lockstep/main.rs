@@ -11,6 +11,7 @@ mod moe;
 mod primitives;
 // The runs here use a part of it.
 #[allow(dead_code)]
+#[allow(dead_code)] // The bus has more tests in `hw/src`.
 #[path = "../../src/bus/test_slave.rs"]
 mod test_slave;
 
