@@ -7,7 +7,7 @@ use super::flow;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
 use super::module::{header, shape, Child};
 use super::names::NameTable;
-use super::print::{dimension, number, range, Printer, Uses};
+use super::print::{declare, dimension, fill, number, range, Printer, Uses};
 use super::symbols::{Role, Symbol, Symbols};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
@@ -153,7 +153,7 @@ impl<'a> Body<'a> {
     }
 
     fn declarations(&self) -> String {
-        let mut out = String::new();
+        let mut items = vec![];
         for (id, symbol) in self
             .symbols
             .signals
@@ -167,9 +167,9 @@ impl<'a> Body<'a> {
             } else {
                 "wire"
             };
-            out += &format!("    {kind} {}{};\n", shape(symbol.ty), self.net(id));
+            items.push((format!("{kind} {}", shape(symbol.ty)), self.net(id)));
         }
-        out
+        declare(&items).iter().map(|line| format!("{line};\n")).collect()
     }
 
     /// The name of a declared signal. An instance's output that nobody reads says so.
@@ -203,7 +203,7 @@ impl<'a> Body<'a> {
         }
         match parts.is_empty() {
             true => String::new(),
-            false => format!("    wire unused = &{{1'b0, {}}};\n", parts.join(", ")),
+            false => format!("    wire unused = &{{1'b0,\n{}}};\n", fill(&parts, 8)),
         }
     }
 

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::ir::SignalId;
 use super::module::Child;
 use super::names::verilog_name;
-use super::print::number;
+use super::print::{fill, number};
 use super::symbols::Role;
 use std::collections::BTreeMap;
 
@@ -71,13 +71,13 @@ impl Body<'_> {
             let Child::Instance(module) = child else { continue };
             let connect = |id: &SignalId| {
                 let net = inputs.get(id).cloned().unwrap_or_else(|| self.net(*id));
-                format!("        .{}({net})", verilog_name(&self.symbols.get(*id).port))
+                format!(".{}({net})", verilog_name(&self.symbols.get(*id).port))
             };
             let lines: Vec<_> = ports[n].iter().map(connect).collect();
             let name = prefixed(&self.scope.children[n].instance);
             out.push(match lines.is_empty() {
                 true => format!("    {module} {name} ();\n"),
-                false => format!("    {module} {name} (\n{}\n    );\n", lines.join(",\n")),
+                false => format!("    {module} {name} (\n{}\n    );\n", fill(&lines, 8)),
             });
         }
         out.join("\n")

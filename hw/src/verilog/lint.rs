@@ -104,15 +104,7 @@ fn verilator(folder: &Path, top: &str, files: &[String]) -> Result<Option<String
     };
     let mut command = tools.command();
     command
-        // Vitis asks for a port called `interrupt`; only the C++ of a simulation minds.
-        .args([
-            "--lint-only",
-            "-Wall",
-            "-Wno-SYMRSVDWORD",
-            "--top-module",
-            top,
-            "waivers.vlt",
-        ])
+        .args(["--lint-only", "-Wall", "--top-module", top, "waivers.vlt"])
         .args(files);
     output(command.current_dir(folder), "verilator")
 }

@@ -7,7 +7,7 @@ use super::flow;
 use super::kernel::lower_kernel;
 use super::leaf;
 use super::names::{verilog_name, NameTable};
-use super::print::dimension;
+use super::print::{declare, dimension};
 use super::symbols::Symbols;
 use num_bigint::BigUint;
 use rust_hdl::core::ast::VerilogBlock;
@@ -79,9 +79,9 @@ pub fn header<'a>(
             (_, true) => "output reg ",
             (_, false) => "output wire",
         };
-        format!("    {kind} {}{}", shape(atom.ty), verilog_name(&atom.path))
+        (format!("{kind} {}", shape(atom.ty)), verilog_name(&atom.path))
     };
-    let lines: Vec<_> = ports.map(line).collect();
+    let lines = declare(&ports.map(line).collect::<Vec<_>>());
     match lines.is_empty() {
         true => " ();\n".to_owned(),
         false => format!(" (\n{}\n);\n", lines.join(",\n")),

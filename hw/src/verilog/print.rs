@@ -384,6 +384,40 @@ pub fn dimension(width: usize) -> String {
     }
 }
 
+/// The longest line of a list.
+const LINE_COLUMNS: usize = 110;
+
+/// Lists items with commas, as many on a line as fit, each line behind `indent` blanks.
+pub fn fill(items: &[String], indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let mut lines: Vec<String> = vec![];
+    for item in items {
+        match lines.last_mut() {
+            Some(line) if line.len() + 2 + item.len() < LINE_COLUMNS => *line += &format!(", {item}"),
+            _ => lines.push(format!("{pad}{item}")),
+        }
+    }
+    lines.join(",\n")
+}
+
+/// Neighbours of one kind as one declaration each: `input  wire [7:0] a, b`.
+pub fn declare(items: &[(String, String)]) -> Vec<String> {
+    let groups = items.chunk_by(|(a, _), (b, _)| a == b);
+    groups
+        .flat_map(|group| {
+            let names: Vec<_> = group.iter().map(|(_, name)| name.clone()).collect();
+            let kind = &group[0].0;
+            let lines = fill(&names, 4 + kind.len());
+            let lines: Vec<_> = lines
+                .split(",\n")
+                .map(str::trim_start)
+                .map(str::to_owned)
+                .collect();
+            lines.into_iter().map(move |names| format!("    {kind}{names}"))
+        })
+        .collect()
+}
+
 /// A function that cuts a part out of an expression. The rest gets a name that tells lint tools
 /// that it is unused on purpose.
 fn slice_function(name: &str, offset: usize, width: usize, from: usize) -> String {

@@ -25,7 +25,7 @@
 
 use super::design::{Design, Module, Port};
 use super::error::{block_error, ExportError};
-use super::print::dimension;
+use super::print::{dimension, fill};
 use super::shell_ports::{control_ports, master_ports, system_ports, Link, ShellPort, DATA_BITS};
 use std::collections::BTreeMap;
 
@@ -162,10 +162,22 @@ fn port_list(ports: &[ShellPort]) -> String {
         } else {
             "output wire"
         };
-        format!("{text}    {direction} {}{}", dimension(port.width), port.name)
+        let declaration = format!("    {direction} {}{}", dimension(port.width), port.name);
+        match port.name.as_str() {
+            "interrupt" => {
+                format!("{text}{INTERRUPT_WAIVER}{declaration} /* verilator lint_on SYMRSVDWORD */")
+            }
+            _ => text + &declaration,
+        }
     };
     ports.iter().map(line).collect::<Vec<_>>().join(",\n")
 }
+
+/// Verilator warns of a name that its C++ changes; the name is the one that Vitis looks for.
+const INTERRUPT_WAIVER: &str =
+    "    // Vitis fixes the name `interrupt`; only the C++ of a simulation has another use for it.
+    /* verilator lint_off SYMRSVDWORD */
+";
 
 const RESET: &str = "    // The core's reset is active high and synchronous.
     reg reset;
@@ -199,13 +211,13 @@ fn body(core: &Design, ports: &[ShellPort]) -> String {
     let lines: Vec<_> = core
         .ports
         .iter()
-        .map(|p| format!("        .{}({})", p.name, nets[&p.name]))
+        .map(|p| format!(".{}({})", p.name, nets[&p.name]))
         .collect();
     format!(
         "{RESET}\n    // Full-width INCR bursts of one ID; normal, modifiable accesses.\n{constants}\n    {} u_core (\n{}\n    );\n\n    \
          wire unused = &{{1'b0, {}}};\n",
         core.top,
-        lines.join(",\n"),
+        fill(&lines, 8),
         unused.join(", ")
     )
 }
