@@ -73,6 +73,7 @@ fn the_circuit_gives_the_references_bits() {
             .zip(&got.result)
             .filter(|(a, b)| a != b)
             .count();
+        assert_eq!(want.result.len(), got.result.len());
         assert_eq!(different, 0, "of {} bytes", want.result.len());
         compared += want.result.len();
     }

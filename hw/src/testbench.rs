@@ -13,12 +13,7 @@ pub fn cycle<B: Block>(block: &mut B, clock: fn(&mut B) -> &mut Signal<In, Clock
 
 /// Lets every signal reach its value.
 pub fn settle<B: Block>(block: &mut B) {
-    loop {
-        block.update_all();
-        if !block.has_changed() {
-            return;
-        }
-    }
+    crate::cosim::settle(block).unwrap();
 }
 
 /// SplitMix64: small, seeded, good enough for stimulus.

@@ -44,6 +44,11 @@ impl Fields {
                     return Err(Error::new_spanned(name, format!("{other} is a clock already")));
                 }
                 None
+            } else if ty.contains("Clock>") {
+                return Err(Error::new_spanned(
+                    &field.ty,
+                    "a block's clock is written `Signal<In, Clock>`",
+                ));
             } else if ty.contains("Signal<In,") {
                 Some(&mut fields.inputs)
             } else if ty.contains("Signal<Out,") {
@@ -132,6 +137,7 @@ fn clock_edges(fields: &Fields, clock: &Ident) -> TokenStream {
         if self.#clock.pos_edge() {
             ::rust_hdl::prelude::Logic::update(self);
             #(::moevit_hw::circuit::Evaluate::evaluate(&mut self.#children);)*
+            // The second run only joins the children's new outputs: a leaf cell must not take the edge twice.
             self.#clock.changed = false;
             ::rust_hdl::prelude::Logic::update(self);
             self.#clock.changed = true;
@@ -186,6 +192,44 @@ fn evaluate(fields: &Fields) -> TokenStream {
                 ::rust_hdl::prelude::Block::update_all(&mut self.#clock);
             )*
             #(::moevit_hw::circuit::Evaluate::fall(&mut self.#children);)*
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Result<Fields> {
+        let input = syn::parse_str(&format!("struct Block {{ {body} }}"))?;
+        Fields::of(&input)
+    }
+
+    #[test]
+    fn fields_are_told_apart_by_their_types() {
+        let fields = fields(
+            "clock: Signal<In, Clock>, a: Signal<In, Bit>, b: Vec<Signal<In, Bits<8>>>, q: Vec<Signal<Out, Bit>>,
+             x: Signal<Local, Bit>, r: DFF<Bit>, _plain: usize",
+        )
+        .unwrap();
+        assert_eq!(fields.clock.unwrap(), "clock");
+        assert_eq!(fields.inputs, ["a", "b"]);
+        assert_eq!(fields.outputs, ["q"]);
+        assert_eq!(fields.locals, ["x"]);
+        assert_eq!(fields.children, ["r"]);
+        assert_eq!(fields.all.len(), 6);
+    }
+
+    #[test]
+    fn a_clock_that_would_be_taken_for_an_input_is_refused() {
+        for body in [
+            "clock: Vec<Signal<In, Clock>>",
+            "clock: rust_hdl::prelude::Signal<In, Clock>",
+            "clock: Signal<Local, Clock>",
+            "a: Signal<In, Clock>, b: Signal<In, Clock>",
+        ] {
+            let message = fields(body).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(message.contains("clock"), "{body}: {message}");
         }
     }
 }

@@ -65,14 +65,16 @@ impl Runner {
         let packed = self.compiled.pack(image)?;
         let program = &self.compiled.program;
         let output = self.reference.run_program(program, &packed, task)?;
-        let mut frame = read_frame(&self.compiled, &output.result, &output.routes, task)?;
-        if let Computer::Engine(engine) = &mut self.computer {
-            let found = engine.run(&packed, task, progress)?;
-            check_bits(&self.compiled, task, &output.result, &found.result)?;
-            frame.equals_reference = Some(true);
-            frame.cycles = found.cycles;
-        }
-        Ok(frame)
+        let Computer::Engine(engine) = &mut self.computer else {
+            return read_frame(&self.compiled, &output.result, &output.routes, task);
+        };
+        let found = engine.run(&packed, task, progress)?;
+        check_bits(&self.compiled, task, &output.result, &found.result)?;
+        Ok(Frame {
+            equals_reference: Some(true),
+            cycles: found.cycles,
+            ..read_frame(&self.compiled, &found.result, &output.routes, task)?
+        })
     }
 
     /// Ends the engine; a waveform is complete afterwards.
