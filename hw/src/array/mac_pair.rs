@@ -125,7 +125,12 @@ impl Logic for MacPair {
             Place::CascadeHead => ".PCIN(48'd0)",
             _ => ".PCIN({cascade_in_high, cascade_in_low})",
         };
+        let unused = match self._place {
+            Place::CascadeHead => "cascade_in_high, cascade_in_low, bcout[17:8]",
+            _ => "bcout[17:8]",
+        };
         let primitive = PRIMITIVE
+            .replace("UNUSED_BITS", unused)
             .replace("B_INPUT_VALUE", b_input)
             .replace("OPMODE_VALUE", opmode)
             .replace("WEIGHT_PORTS", weight)
@@ -169,6 +174,9 @@ wire [17:0] bcout;
 wire [47:0] pcout;
 assign weight_out = bcout[7:0];
 assign {cascade_out_high, cascade_out_low} = pcout;
+wire unused = &{1'b0, UNUSED_BITS};
+// The cell's other outputs lead nowhere.
+/* verilator lint_off PINCONNECTEMPTY */
 DSP48E2 #(
   .AMULTSEL(\"AD\"), .PREADDINSEL(\"A\"), .BMULTSEL(\"B\"), .USE_MULT(\"MULTIPLY\"),
   .A_INPUT(\"DIRECT\"), .B_INPUT(\"B_INPUT_VALUE\"),
@@ -186,6 +194,7 @@ DSP48E2 #(
   .BCOUT(bcout), .PCOUT(pcout), .P(), .ACOUT(), .CARRYCASCOUT(), .CARRYOUT(), .MULTSIGNOUT(),
   .OVERFLOW(), .PATTERNBDETECT(), .PATTERNDETECT(), .UNDERFLOW(), .XOROUT()
 );
+/* verilator lint_on PINCONNECTEMPTY */
 ";
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::flow;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
 use super::module::{header, shape, Child};
 use super::names::NameTable;
-use super::print::{declare, dimension, fill, number, range, Printer, Uses};
+use super::print::{declare, dimension, number, range, unused_wire, Printer, Uses};
 use super::symbols::{Role, Symbol, Symbols};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
@@ -44,9 +44,12 @@ impl<'a> Body<'a> {
     pub fn build(mut self, stmts: Vec<Stmt>) -> Result<String, Refusal> {
         let read = reads_of(&stmts);
         self.written = writes_of(&stmts);
-        for group in flow::group(self.symbols, stmts)? {
-            if let Some(group) = self.absorb(group, &read) {
-                self.print(&group);
+        let groups = flow::group(self.symbols, stmts)?;
+        let groups: Vec<_> = groups.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
+        for group in groups {
+            match self.clock_of(&group, &read) {
+                Some(clock) => self.print_clocked(clock, group),
+                None => self.print(&group),
             }
         }
         // What the registers and instances read counts as read below.
@@ -114,6 +117,60 @@ impl<'a> Body<'a> {
         Some(group)
     }
 
+    /// The clock of a group that only says what registers take next, and whose values nothing else needs.
+    fn clock_of(&self, group: &flow::Group, read: &HashSet<SignalId>) -> Option<SignalId> {
+        let mut clocks = HashSet::new();
+        for id in writes_of(group) {
+            if !self.is_register(id) || self.symbols.get(id).port != "d" || read.contains(&id) {
+                return None;
+            }
+            match self.printer.aliases.get(&self.sibling(id, "clock"))?.kind {
+                Kind::Signal(clock) => clocks.extend([clock]),
+                _ => return None,
+            }
+        }
+        match clocks.len() {
+            1 => clocks.into_iter().next(),
+            _ => None,
+        }
+    }
+
+    /// Another port of the child that has this one.
+    fn sibling(&self, id: SignalId, port: &str) -> SignalId {
+        match self.symbols.get(id).role {
+            Role::ChildInput(n) | Role::ChildOutput(n) => self.port(n, port),
+            _ => unreachable!("only a child's port has siblings"),
+        }
+    }
+
+    /// Writes the group where its registers are clocked. A register that is told to keep its value needs no word.
+    fn print_clocked(&mut self, clock: SignalId, group: flow::Group) {
+        for id in writes_of(&group) {
+            self.printer.clocked.insert(id, self.sibling(id, "q"));
+        }
+        let mut seen = HashSet::new();
+        let mut kept = vec![];
+        for stmt in group {
+            let holds = match &stmt {
+                Stmt::Assign(id, value) => {
+                    !seen.contains(id) && value.kind == Kind::Signal(self.sibling(*id, "q"))
+                }
+                _ => false,
+            };
+            stmt.writes(&mut |id| seen.extend([id]));
+            if !holds {
+                kept.push(stmt);
+            }
+        }
+        if !self.logic.is_empty() {
+            self.logic.push('\n');
+        }
+        self.logic += &format!("    always @(posedge {}) begin\n", self.printer.signal(clock));
+        kept.iter()
+            .for_each(|stmt| self.printer.stmt(stmt, 2, &mut self.logic));
+        self.logic += "    end\n";
+    }
+
     fn print(&mut self, group: &flow::Group) {
         let targets = writes_of(group);
         let assigns = group.iter().filter(|s| matches!(s, Stmt::Assign(..))).count();
@@ -145,7 +202,8 @@ impl<'a> Body<'a> {
             Role::Local => self.written.contains(&id),
             Role::ChildInput(n) => {
                 let named = self.printer.aliases.contains_key(&id) || self.inlined.contains_key(&id);
-                !named && !matches!(self.children[n], Child::Absent)
+                let clocked = self.printer.clocked.contains_key(&id);
+                !named && !clocked && !matches!(self.children[n], Child::Absent)
             }
             Role::ChildOutput(_) => true,
             Role::Input | Role::Output | Role::Constant => false,
@@ -182,7 +240,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Reads what nothing else reads, so that lint tools report only what is new.
+    /// The line that reads what nothing else reads.
     fn unused(&self) -> String {
         let mut parts = vec![];
         for (id, symbol) in self.symbols.signals.iter().enumerate() {
@@ -203,7 +261,7 @@ impl<'a> Body<'a> {
         }
         match parts.is_empty() {
             true => String::new(),
-            false => format!("    wire unused = &{{1'b0,\n{}}};\n", fill(&parts, 8)),
+            false => unused_wire(&parts),
         }
     }
 

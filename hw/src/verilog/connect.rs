@@ -4,7 +4,7 @@ use super::body::Body;
 use super::ir::SignalId;
 use super::module::Child;
 use super::names::verilog_name;
-use super::print::{fill, number};
+use super::print::{fill, fill_statements, number};
 use super::symbols::Role;
 use std::collections::BTreeMap;
 
@@ -14,33 +14,43 @@ pub fn prefixed(instance: &str) -> String {
 }
 
 impl Body<'_> {
-    /// The registers: their initial values, then one block for each clock.
+    /// The registers: their initial values, then one block for each clock with those that no block above assigns.
     pub fn registers(&self) -> String {
-        let mut initial = String::new();
+        let mut initial = vec![];
         let mut clocked: BTreeMap<String, String> = BTreeMap::new();
         for (n, child) in self.children.iter().enumerate() {
             let Child::Register(start) = child else { continue };
             let [clock, d, q] = ["clock", "d", "q"].map(|port| self.port(n, port));
+            let register = self.symbols.get(q);
+            initial.push(format!(
+                "{} = {};",
+                register.ident,
+                number(start, register.ty.width)
+            ));
+            if self.printer.clocked.contains_key(&d) {
+                continue;
+            }
             let next = match self.inlined.get(&d) {
                 Some(value) => self.printer.expr(value),
                 None => self.printer.signal(d),
             };
-            let q = self.symbols.get(q);
-            initial += &format!("        {} = {};\n", q.ident, number(start, q.ty.width));
             let block = clocked.entry(self.printer.signal(clock)).or_default();
-            *block += &format!("        {} <= {next};\n", q.ident);
+            *block += &format!("        {} <= {next};\n", register.ident);
         }
         if initial.is_empty() {
-            return initial;
+            return String::new();
         }
-        let mut blocks = vec![format!("    initial begin\n{initial}    end\n")];
+        let mut blocks = vec![format!(
+            "    initial begin\n{}    end\n",
+            fill_statements(&initial, 8)
+        )];
         let always = |(clock, body)| format!("    always @(posedge {clock}) begin\n{body}    end\n");
         blocks.extend(clocked.into_iter().map(always));
         blocks.join("\n")
     }
 
     /// The child's port of this name.
-    fn port(&self, child: usize, port: &str) -> SignalId {
+    pub fn port(&self, child: usize, port: &str) -> SignalId {
         let path = format!("{}${port}", self.scope.children[child].instance);
         self.symbols
             .find(&path)

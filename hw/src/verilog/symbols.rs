@@ -6,7 +6,7 @@ use super::names::verilog_name;
 use num_bigint::BigUint;
 use rust_hdl::core::type_descriptor::TypeKind;
 use rust_hdl::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a signal is to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +159,29 @@ impl Symbols {
                 value.clone(),
             ),
             None => (true, ident.to_owned(), value.clone()),
+        }
+    }
+
+    /// Calls a register `x` instead of `x_q`, and its next value `x_next` instead of `x_d`, where nothing else is called so.
+    pub fn name_registers(&mut self, is_register: impl Fn(usize) -> bool) {
+        let mut taken: HashSet<String> = self.signals.iter().map(|s| s.ident.clone()).collect();
+        taken.extend(self.states.values().map(|s| s.ident.clone()));
+        taken.insert("unused".to_owned());
+        for symbol in &mut self.signals {
+            let (Role::ChildInput(child) | Role::ChildOutput(child)) = symbol.role else {
+                continue;
+            };
+            let (Some(instance), true) = (symbol.path.rsplit_once('$'), is_register(child)) else {
+                continue;
+            };
+            let name = match symbol.port.as_str() {
+                "q" => verilog_name(instance.0),
+                "d" => format!("{}_next", instance.0.replace('$', "_")),
+                _ => continue,
+            };
+            if taken.insert(name.clone()) {
+                symbol.ident = name;
+            }
         }
     }
 
