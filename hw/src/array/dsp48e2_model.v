@@ -4,7 +4,6 @@
 // beside the product. Any other mode gives X.
 //
 // The port list is that of the whole cell, so much of it leads nowhere, and texts of different lengths are compared.
-/* verilator lint_off DECLFILENAME */
 /* verilator lint_off UNUSEDSIGNAL */
 /* verilator lint_off UNUSEDPARAM */
 /* verilator lint_off WIDTHEXPAND */
@@ -69,4 +68,3 @@ endmodule
 /* verilator lint_on WIDTHEXPAND */
 /* verilator lint_on UNUSEDPARAM */
 /* verilator lint_on UNUSEDSIGNAL */
-/* verilator lint_on DECLFILENAME */

@@ -35,6 +35,11 @@ pub const PACKING_BITS: usize = 18;
 /// Bits of one of the two words of the cascade.
 pub const CASCADE_WORD_BITS: usize = 24;
 
+/// The macro that chooses the primitive.
+pub const PRIMITIVE_MACRO: &str = "MOEVIT_DSP48E2";
+/// The primitive as far as the cell uses it, for tools without AMD's library.
+pub const DSP48E2_MODEL: &str = include_str!("dsp48e2_model.v");
+
 /// Where a cell stands: it decides the primitive's input multiplexers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
@@ -136,7 +141,7 @@ impl Logic for MacPair {
             .replace("WEIGHT_PORTS", weight)
             .replace("CASCADE_PORT", cascade);
         Verilog::Custom(format!(
-            "// module: {name}\n`ifdef MOEVIT_DSP48E2\n{primitive}`else\n{BEHAVIOUR}`endif\n"
+            "// module: {name}\n`ifdef {PRIMITIVE_MACRO}\n{primitive}`else\n{BEHAVIOUR}`endif\n"
         ))
     }
 }

@@ -8,6 +8,7 @@ use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
 use super::module::{header, shape, Child};
 use super::names::NameTable;
 use super::print::{declare, dimension, number, range, unused_wire, Printer, Uses};
+use super::split::split;
 use super::symbols::{Role, Symbol, Symbols};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
@@ -41,12 +42,17 @@ impl<'a> Body<'a> {
     }
 
     /// The text of the module from its port list on.
-    pub fn build(mut self, stmts: Vec<Stmt>) -> Result<String, Refusal> {
-        let read = reads_of(&stmts);
-        self.written = writes_of(&stmts);
-        let groups = flow::group(self.symbols, stmts)?;
-        let groups: Vec<_> = groups.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
+    pub fn build(mut self, groups: Vec<flow::Group>) -> Result<String, Refusal> {
+        let read: HashSet<SignalId> = groups.iter().flat_map(|group| reads_of(group)).collect();
+        self.written = groups.iter().flat_map(|group| writes_of(group)).collect();
+        let mut parts = vec![];
         for group in groups {
+            let (clocked, rest) = split(group, |id| self.is_next(id, &read));
+            parts.extend(Some(clocked).filter(|group| !group.is_empty()));
+            parts.extend(flow::group(self.symbols, rest)?);
+        }
+        let parts: Vec<_> = parts.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
+        for group in parts {
             match self.clock_of(&group, &read) {
                 Some(clock) => self.print_clocked(clock, group),
                 None => self.print(&group),
@@ -56,9 +62,13 @@ impl<'a> Body<'a> {
         let (registers, instances) = (self.registers(), self.instances());
         let (declarations, unused) = (self.declarations(), self.unused());
         let is_register = |atom: &AtomInfo| {
+            let joined = |id| {
+                let mut sources = self.symbols.joined.iter().filter(|(_, output)| **output == id);
+                sources.any(|(source, _)| self.is_register(*source))
+            };
             self.symbols
                 .find(&atom.path)
-                .is_some_and(|id| self.procedural.contains(&id))
+                .is_some_and(|id| self.procedural.contains(&id) || joined(id))
         };
         let header = header(
             self.scope.atoms.iter().filter(|a| a.kind.is_parameter()),
@@ -103,6 +113,9 @@ impl<'a> Body<'a> {
             return Some(group);
         };
         let (id, symbol) = (*id, self.symbols.get(*id));
+        if matches!(value.kind, Kind::Signal(source) if self.symbols.joined.get(&source) == Some(&id)) {
+            return None;
+        }
         if !matches!(symbol.role, Role::ChildInput(_)) {
             return Some(group);
         }
@@ -117,11 +130,16 @@ impl<'a> Body<'a> {
         Some(group)
     }
 
+    /// Whether a signal is what a register takes next, and nothing else.
+    fn is_next(&self, id: SignalId, read: &HashSet<SignalId>) -> bool {
+        self.is_register(id) && self.symbols.get(id).port == "d" && !read.contains(&id)
+    }
+
     /// The clock of a group that only says what registers take next, and whose values nothing else needs.
     fn clock_of(&self, group: &flow::Group, read: &HashSet<SignalId>) -> Option<SignalId> {
         let mut clocks = HashSet::new();
         for id in writes_of(group) {
-            if !self.is_register(id) || self.symbols.get(id).port != "d" || read.contains(&id) {
+            if !self.is_next(id, read) {
                 return None;
             }
             match self.printer.aliases.get(&self.sibling(id, "clock"))?.kind {
@@ -205,7 +223,7 @@ impl<'a> Body<'a> {
                 let clocked = self.printer.clocked.contains_key(&id);
                 !named && !clocked && !matches!(self.children[n], Child::Absent)
             }
-            Role::ChildOutput(_) => true,
+            Role::ChildOutput(_) => !self.symbols.joined.contains_key(&id),
             Role::Input | Role::Output | Role::Constant => false,
         }
     }
@@ -233,7 +251,8 @@ impl<'a> Body<'a> {
     /// The name of a declared signal. An instance's output that nobody reads says so.
     pub fn net(&self, id: SignalId) -> String {
         let symbol = self.symbols.get(id);
-        let idle = matches!(self.child(id), Some(Child::Instance(_))) && !self.printer.is_read(id);
+        let joined = self.symbols.joined.contains_key(&id);
+        let idle = matches!(self.child(id), Some(Child::Instance(_))) && !self.printer.is_read(id) && !joined;
         match symbol.role {
             Role::ChildOutput(_) if idle => format!("unused_{}", symbol.ident),
             _ => symbol.ident.clone(),
@@ -246,6 +265,7 @@ impl<'a> Body<'a> {
         for (id, symbol) in self.symbols.signals.iter().enumerate() {
             let relevant = match symbol.role {
                 Role::Input => true,
+                Role::ChildOutput(_) if self.symbols.joined.contains_key(&id) => false,
                 Role::ChildOutput(_) => self.is_register(id) || self.printer.is_read(id),
                 Role::Local => self.is_declared(id),
                 Role::Output | Role::Constant | Role::ChildInput(_) => false,

@@ -4,7 +4,7 @@ use super::body::Body;
 use super::ir::SignalId;
 use super::module::Child;
 use super::names::verilog_name;
-use super::print::{fill, fill_statements, number};
+use super::print::{fill, fill_statements, number, LINE_COLUMNS};
 use super::symbols::Role;
 use std::collections::BTreeMap;
 
@@ -83,13 +83,27 @@ impl Body<'_> {
                 let net = inputs.get(id).cloned().unwrap_or_else(|| self.net(*id));
                 format!(".{}({net})", verilog_name(&self.symbols.get(*id).port))
             };
-            let lines: Vec<_> = ports[n].iter().map(connect).collect();
+            let nets: Vec<_> = ports[n].iter().map(connect).collect();
             let name = prefixed(&self.scope.children[n].instance);
-            out.push(match lines.is_empty() {
-                true => format!("    {module} {name} ();\n"),
-                false => format!("    {module} {name} (\n{}\n    );\n", fill(&lines, 8)),
+            let line = format!("    {module} {name} ({});\n", nets.join(", "));
+            out.push(match line.len() <= LINE_COLUMNS + 1 {
+                true => line,
+                false => format!("    {module} {name} (\n{}\n    );\n", fill(&nets, 8)),
             });
         }
-        out.join("\n")
+        paragraphs(&out)
     }
+}
+
+/// Blank lines around what takes several lines, none between single lines.
+fn paragraphs(items: &[String]) -> String {
+    let long = |item: &String| item.lines().count() > 1;
+    let mut text = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 && (long(item) || long(&items[at - 1])) {
+            text.push('\n');
+        }
+        text += item;
+    }
+    text
 }

@@ -28,12 +28,15 @@ pub enum Child {
 pub fn kernel_text(scope: &Scope, code: &VerilogBlock, children: &[Child]) -> Result<String, ExportError> {
     let mut symbols = Symbols::of(scope);
     symbols.name_registers(|child| matches!(children[child], Child::Register(_)));
-    let build = || {
-        let stmts = lower_kernel(&symbols, code)?;
-        flow::check(&symbols, &stmts)?;
-        Body::new(&symbols, scope, children).build(stmts)
-    };
-    build().map_err(|refusal| refusal.at(&scope.path))
+    let groups = lower_kernel(&symbols, code)
+        .and_then(|stmts| {
+            flow::check(&symbols, &stmts)?;
+            flow::group(&symbols, stmts)
+        })
+        .map_err(|refusal| refusal.at(&scope.path))?;
+    symbols.join_outputs(&groups);
+    let body = Body::new(&symbols, scope, children).build(groups);
+    body.map_err(|refusal| refusal.at(&scope.path))
 }
 
 /// The text of a cell whose Verilog was written by hand. Its outputs may be wires throughout.

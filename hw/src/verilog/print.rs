@@ -336,7 +336,7 @@ impl<'a> Printer<'a> {
         )
     }
 
-    /// Writes `head` and the statements that it governs: a lone assignment on the same line, else a block.
+    /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
     /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
     fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
         let pad = "    ".repeat(indent);
@@ -348,6 +348,10 @@ impl<'a> Printer<'a> {
                 *out += &format!("{head} {text}{note}\n");
                 return false;
             }
+        }
+        if stmts.is_empty() {
+            *out += &format!("{head} ;{note}\n");
+            return false;
         }
         *out += &format!("{head} begin{note}\n");
         stmts.iter().for_each(|s| self.stmt(s, indent + 1, out));
@@ -416,7 +420,7 @@ pub fn dimension(width: usize) -> String {
 }
 
 /// The longest line of a list.
-const LINE_COLUMNS: usize = 120;
+pub const LINE_COLUMNS: usize = 120;
 
 /// Lists items with commas, as many on a line as fit, each line behind `indent` blanks.
 pub fn fill(items: &[String], indent: usize) -> String {

@@ -1,7 +1,8 @@
 //! What a kernel can name: its own signals and constants, its children's ports, enum states.
 
 use super::elaborate::{AtomInfo, Scope, Ty};
-use super::ir::SignalId;
+use super::flow::Group;
+use super::ir::{Expr, Kind, SignalId, Stmt};
 use super::names::verilog_name;
 use num_bigint::BigUint;
 use rust_hdl::core::type_descriptor::TypeKind;
@@ -54,6 +55,8 @@ pub struct Symbols {
     by_path: HashMap<String, SignalId>,
     states: BTreeMap<String, EnumState>,
     ambiguous: Vec<String>,
+    /// Outputs of children that are outputs of the block under the same name.
+    pub joined: HashMap<SignalId, SignalId>,
 }
 
 impl Symbols {
@@ -159,6 +162,29 @@ impl Symbols {
                 value.clone(),
             ),
             None => (true, ident.to_owned(), value.clone()),
+        }
+    }
+
+    /// Lets a child drive an output of the block directly where the kernel only passes its value on.
+    pub fn join_outputs(&mut self, groups: &[Group]) {
+        for group in groups {
+            let [Stmt::Assign(
+                output,
+                Expr {
+                    kind: Kind::Signal(source),
+                    ..
+                },
+            )] = &group[..]
+            else {
+                continue;
+            };
+            let (to, from) = (&self.signals[*output], &self.signals[*source]);
+            let passes =
+                to.role == Role::Output && matches!(from.role, Role::ChildOutput(_)) && to.ty == from.ty;
+            if passes && !self.joined.contains_key(source) {
+                self.joined.insert(*source, *output);
+                self.signals[*source].ident = self.signals[*output].ident.clone();
+            }
         }
     }
 
