@@ -203,14 +203,16 @@ always @(posedge clock) begin
   taken_n <= inside_n ? stage_n : 8'd0;
   if (write_go && write_inside) bank_n[write_at[TOP:0]] <= write_wordSLICE;
 end
-integer i_n;
 initial begin
   stage_n = 8'd0;
   taken_n = 8'd0;
   address_n = 16'd0;
   inside_n = 1'b0;
-  for (i_n = 0; i_n < DEPTH; i_n = i_n + 1) bank_n[i_n] = 8'd0;
 end
+`ifndef SYNTHESIS
+integer i_n;
+initial for (i_n = 0; i_n < DEPTH; i_n = i_n + 1) bank_n[i_n] = 8'd0;
+`endif
 ";
 
 impl Logic for StationaryMemory {

@@ -1,4 +1,4 @@
-//! The exported design as files: a module a file, the shell, a file list, the register map and the configuration.
+//! The exported design as files: a module a file, the shell, a file list, the register map, constraints and the configuration.
 
 use super::design::{export, Design};
 use super::error::ExportError;
@@ -10,6 +10,9 @@ use rust_hdl::prelude::*;
 
 /// Name of the accelerator's module, inside the shell.
 pub const CORE_MODULE: &str = "moevit_core";
+
+/// Timing constraints of the top module, for the ZCU104.
+const CONSTRAINTS: &str = include_str!("../../../constraints/zcu104.xdc");
 
 /// The accelerator of a configuration as Verilog.
 pub fn accelerator(config: &AccelConfig) -> Result<Design, ExportError> {
@@ -50,6 +53,7 @@ pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, Expor
         "registers.h".into(),
         format!("/* {about} */\n{}", register_table::c_header()),
     ));
+    files.push(("zcu104.xdc".into(), format!("# {about}\n{CONSTRAINTS}")));
     let text = toml::to_string(config).expect("a plain struct always serialises");
     files.push(("config.toml".into(), format!("# {about}\n{text}")));
     Ok(files)

@@ -1,7 +1,11 @@
 //! Area estimates: a block of the exported Verilog through Yosys for UltraScale+, cached by content.
 //!
 //! LUT, FF and the longest path are **estimates** (no place and route; path: 7-series cell delays without routing, DSP and RAM
-//! arcs cut). DSP and memory counts are read from the mapped netlist.
+//! arcs cut). DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such, inferred multipliers as
+//! DSP48E1, which needs two cells where a factor has more than 25 bits.
+//!
+//! Modules with many instances ([`parts`]) are synthesised once and are black boxes in their parents. Paths across such a
+//! boundary are not seen; these cells have registers there.
 
 use anyhow::{bail, Context, Result};
 use moevit_hw::verilog::{Design, Module};
@@ -12,6 +16,8 @@ use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("ultrascale.ys");
+/// The multipliers are instances of the primitive, so that their number is counted and not guessed.
+const READ: &str = "read_verilog -DSYNTHESIS -DMOEVIT_DSP48E2 design.v\n";
 
 /// Resources of one block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,22 +32,44 @@ pub struct Area {
     pub worst_path_ps: u64,
 }
 
-/// Synthesises `module` of `verilog` with the Yosys at `yosys`; results are kept in `cache`.
-pub fn estimate(yosys: &Path, cache: &Path, verilog: &str, module: &str) -> Result<Area> {
-    let folder = cache.join(key(verilog, module));
+/// A module to synthesise by itself, and how many of it the design has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub module: String,
+    pub count: u64,
+    /// Modules below it that are parts of their own.
+    pub boxes: Vec<String>,
+}
+
+/// Synthesises a part of `verilog` with the Yosys at `yosys`; results are kept in `cache`.
+pub fn estimate(yosys: &Path, cache: &Path, verilog: &str, part: &Part) -> Result<Area> {
+    let script = script(part);
+    let folder = cache.join(key(verilog, &script));
     let result = folder.join("result.json");
     if let Ok(text) = std::fs::read_to_string(&result) {
         return serde_json::from_str(&text)
             .with_context(|| format!("{} is not an area result", result.display()));
     }
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    run_yosys(yosys, &folder, verilog, module)?;
-    let area = read_reports(&folder, module)?;
+    run_yosys(yosys, &folder, verilog, &script, &part.module)?;
+    let area = read_reports(&folder, &part.module)?;
     std::fs::write(&result, serde_json::to_string(&area)?)?;
     Ok(area)
 }
 
 impl Area {
+    /// `count` blocks like this one.
+    pub fn times(&self, count: u64) -> Area {
+        Area {
+            lut: self.lut * count,
+            ff: self.ff * count,
+            dsp: self.dsp * count,
+            bram18: self.bram18 * count,
+            uram: self.uram * count,
+            worst_path_ps: self.worst_path_ps,
+        }
+    }
+
     /// Both blocks together; the longest path is the longer one.
     pub fn beside(&self, other: &Area) -> Area {
         Area {
@@ -55,12 +83,42 @@ impl Area {
     }
 }
 
-/// Instances that the top module holds: their names and their modules.
-pub fn blocks(design: &Design) -> Vec<(String, String)> {
+/// From this number of instances on, a module is synthesised once and multiplied.
+const MANY_INSTANCES: u64 = 8;
+
+/// What is synthesised: the children of the top module, and below them the modules with many instances.
+/// Delay lines stay in their parents, where shift registers are cheap and merge.
+pub fn parts(design: &Design) -> Vec<Part> {
     let names: HashSet<&str> = design.modules.iter().map(|m| m.name.as_str()).collect();
-    let top = design.modules.iter().find(|m| m.name == design.top);
-    let lines = top.map_or("", |m| m.text.as_str()).lines();
-    lines.filter_map(|line| instance(line, &names)).collect()
+    let children: HashMap<&str, Vec<String>> = design
+        .modules
+        .iter()
+        .map(|m| {
+            let below = m.text.lines().filter_map(|line| instance(line, &names));
+            (m.name.as_str(), below.map(|(_, module)| module).collect())
+        })
+        .collect();
+    let mut counts: HashMap<&str, u64> = HashMap::from([(design.top.as_str(), 1)]);
+    // Parents stand after their children.
+    for module in design.modules.iter().rev() {
+        let own = counts.get(module.name.as_str()).copied().unwrap_or(0);
+        for child in &children[module.name.as_str()] {
+            *counts.entry(child).or_default() += own;
+        }
+    }
+    let count = |name: &str| counts.get(name).copied().unwrap_or(0);
+    let is_many = |name: &str| count(name) >= MANY_INSTANCES && !name.starts_with("Delay");
+    let at_top: HashSet<&str> = children[design.top.as_str()].iter().map(String::as_str).collect();
+    let own = |m: &&Module| at_top.contains(m.name.as_str()) || is_many(&m.name);
+    let part = |m: &Module| Part {
+        module: m.name.clone(),
+        count: count(&m.name),
+        boxes: below(design, &m.name)
+            .filter(|name| *name != m.name && is_many(name))
+            .map(str::to_owned)
+            .collect(),
+    };
+    design.modules.iter().filter(own).map(part).collect()
 }
 
 /// `Module instance (` at the start of an instantiation.
@@ -71,20 +129,28 @@ fn instance(line: &str, modules: &HashSet<&str>) -> Option<(String, String)> {
     (modules.contains(module) && !name.is_empty()).then(|| (name.into(), module.into()))
 }
 
-/// The text of a module and of every module below it, so that changes elsewhere leave its estimate in the cache.
-pub fn closure(design: &Design, module: &str) -> String {
+/// A module and every module below it, in the design's order.
+fn below<'a>(design: &'a Design, module: &'a str) -> impl Iterator<Item = &'a str> {
     let by_name: HashMap<&str, &Module> = design.modules.iter().map(|m| (m.name.as_str(), m)).collect();
     let mut wanted = HashSet::from([module]);
     let mut open = vec![module];
-    while let Some(text) = open
-        .pop()
-        .and_then(|name| by_name.get(name))
-        .map(|m| m.text.as_str())
-    {
-        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
-        let below = words.filter(|word| by_name.contains_key(word));
-        open.extend(below.filter(|word| wanted.insert(word)));
+    while let Some(found) = open.pop().and_then(|name| by_name.get(name)) {
+        let words = found.text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let modules = words
+            .filter_map(|word| by_name.get(word))
+            .map(|m| m.name.as_str());
+        open.extend(modules.filter(|name| wanted.insert(name)));
     }
+    design
+        .modules
+        .iter()
+        .map(|m| m.name.as_str())
+        .filter(move |name| wanted.contains(name))
+}
+
+/// The text of a module and of every module below it, so that changes elsewhere leave its estimate in the cache.
+pub fn closure(design: &Design, module: &str) -> String {
+    let wanted: HashSet<&str> = below(design, module).collect();
     let externals = design.externals.values().map(String::as_str);
     let modules = design.modules.iter().filter(|m| wanted.contains(m.name.as_str()));
     externals
@@ -93,11 +159,11 @@ pub fn closure(design: &Design, module: &str) -> String {
         .join("\n")
 }
 
-fn key(verilog: &str, module: &str) -> String {
+fn key(verilog: &str, script: &str) -> String {
     let mut hash = Sha256::new();
-    [SCRIPT, module, verilog]
+    [script, verilog]
         .iter()
-        .for_each(|part| hash.update(part.as_bytes()));
+        .for_each(|text| hash.update(text.as_bytes()));
     hash.finalize()
         .iter()
         .take(12)
@@ -105,16 +171,22 @@ fn key(verilog: &str, module: &str) -> String {
         .collect()
 }
 
-fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, module: &str) -> Result<()> {
-    std::fs::write(folder.join("design.v"), verilog)?;
+fn script(part: &Part) -> String {
     let body = SCRIPT
-        .replace("MODULE", module)
+        .replace("MODULE", &part.module)
         .replace("AREA", "area.json")
         .replace("TIMING", "timing.txt");
-    std::fs::write(
-        folder.join("script.ys"),
-        format!("read_verilog -DSYNTHESIS design.v\n{body}"),
-    )?;
+    let boxes: String = part
+        .boxes
+        .iter()
+        .map(|name| format!("blackbox {name}\n"))
+        .collect();
+    format!("{READ}hierarchy -top {}\n{boxes}{body}", part.module)
+}
+
+fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, script: &str, module: &str) -> Result<()> {
+    std::fs::write(folder.join("design.v"), verilog)?;
+    std::fs::write(folder.join("script.ys"), script)?;
     let output = Command::new(yosys)
         .args(["-q", "-s", "script.ys"])
         .current_dir(folder)
@@ -220,17 +292,32 @@ mod tests {
             ports: vec![],
             modules: vec![
                 module("Cell", "module Cell (a);\nendmodule\n"),
-                module("Left", "module Left (a);\n    Cell cell_0 (\n);\nendmodule\n"),
+                module(
+                    "Left",
+                    &format!(
+                        "module Left (a);\n{}endmodule\n",
+                        "    Cell cell (\n);\n".repeat(8)
+                    ),
+                ),
                 module("Right", "module Right (a);\nendmodule\n"),
                 module(
                     "Top",
-                    "module Top (a);\n    Left l (\n);\n    Right r (\n);\nendmodule\n",
+                    "module Top (a);\n    Left l (\n);\n    Left m (\n);\n    Right r (\n);\nendmodule\n",
                 ),
             ],
             externals: Default::default(),
         };
-        let pairs = [("l", "Left"), ("r", "Right")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        assert_eq!(blocks(&design), pairs);
+        let part = |module: &str, count, boxes: &[&str]| Part {
+            module: module.into(),
+            count,
+            boxes: boxes.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let expected = [
+            part("Cell", 16, &[]),
+            part("Left", 2, &["Cell"]),
+            part("Right", 1, &[]),
+        ];
+        assert_eq!(parts(&design), expected);
         let left = closure(&design, "Left");
         assert!(
             left.contains("module Left") && left.contains("module Cell"),
