@@ -287,6 +287,10 @@ impl Logic for Accelerator {
         self.sequencer.watchdog.next = self.watchdog.expired.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
         self.fetch.nonempty.next = self.router.nonempty.val();
+        self.fetch.routed.next = self.router.done.val();
+        self.sequencer.ticket_valid.next = self.fetch.ticket_valid.val();
+        self.sequencer.ticket_fetched.next = self.fetch.ticket_fetched.val();
+        self.fetch.ticket_ready.next = self.sequencer.ticket_ready.val();
         self.router.count_expert.next = self.sequencer.count_expert.val();
         self.sequencer.count.next = self.router.count.val();
         self.sequencer.program_write.next = self.feed.program_write.val();

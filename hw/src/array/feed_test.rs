@@ -4,7 +4,7 @@ use super::accumulator_column::PLANE_SHIFTS;
 use super::bench::Random;
 use super::feed_bench::{Bench, CopyWrite, Offer, Pace};
 use crate::config::AccelConfig;
-use crate::control::command::{Command, Copy, MatMul, Operation, Wait, ALL_TASKS};
+use crate::control::command::{Command, Copy, Discard, MatMul, Operation, Wait, ALL_TASKS};
 use std::time::Instant;
 
 const LANE_OF_WORD: [usize; 8] = [3, 2, 1, 0, 7, 6, 5, 4];
@@ -185,6 +185,19 @@ impl Scenario {
         }
     }
 
+    /// Queues a Discard with its stream words.
+    fn discard(&mut self, words: usize) {
+        let discard = Discard { words: words as u32 };
+        self.bench.offers.push_back(Offer {
+            words: encode(Operation::Discard(discard)),
+            ..Offer::default()
+        });
+        for _ in 0..words {
+            let word = self.random_word();
+            self.bench.stream.push_back(word);
+        }
+    }
+
     /// Compares everything that came out; returns the number of sums.
     fn check(&self) -> usize {
         let (bench, wanted) = (&self.bench, &self.wanted);
@@ -244,6 +257,11 @@ fn random_commands(config: &AccelConfig, pace: Pace, commands: usize, seed: u64)
             let (residual, words) = (scenario.bench.random.chance(50), scenario.bench.random.below(12));
             let dst = scenario.bench.random.below(500);
             scenario.copy(residual, dst, words);
+            continue;
+        }
+        if scenario.bench.random.chance(10) {
+            let words = 1 + scenario.bench.random.below(40);
+            scenario.discard(words);
             continue;
         }
         let mut m = random_matmul(config, &mut scenario.bench.random);

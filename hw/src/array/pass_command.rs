@@ -8,7 +8,7 @@
 //! | `pairs`, `last_step` | pairs of a pass, and its last step: at least the eighth |
 //! | `gather` | rows come from the expert's queue |
 //!
-//! A Copy passes by. The command is there (`full`) in the cycle after `accept`, until `take`. Both may happen at once.
+//! A Copy or a Discard passes by. The command is there (`full`) in the cycle after `accept`, until `take`. Both may happen at once.
 //!
 //! ```text
 //! command, accept --> [fields] --> outputs       take empties

@@ -140,7 +140,8 @@ operations! {
     1 Fetch {
         /// 0: program base, 1: image base.
         base: 2, 0, 1;
-        /// Fetch once for each expert with a token, at `offset + expert * expert_stride`.
+        /// Fetch for experts in increasing order, at `offset + expert * expert_stride`: for every one until the layer's Route has
+        /// finished, from then on only for those with a token.
         experts: 2, 1, 1;
         /// Experts of the layer (with `experts`).
         expert_count: 2, 8, 6;
@@ -282,12 +283,19 @@ operations! {
         /// Offset from the result base in beats.
         offset: 4, 0, 32;
     }
-    /// Runs the next `body` commands once for each expert with a token.
+    /// Runs the next `body` commands once for each expert with a token, and discards the words of the others that were fetched.
     8 ExpertLoop {
         /// Experts of the layer.
         experts: 2, 0, 6;
         /// Commands in the body, 1 to 4; MatMul only.
         body: 2, 8, 3;
+        /// Words of the weight stream that the body consumes for an expert.
+        words: 3, 0, 16;
+    }
+    /// Drops words of the weight stream; runs in the array unit.
+    9 Discard {
+        /// Words of the weight stream.
+        words: 2, 0, 16;
     }
     /// Ends the frame once every unit is idle.
     15 End {}
@@ -368,7 +376,7 @@ impl Command {
     pub fn unit(&self) -> Option<Unit> {
         match self.operation {
             Operation::Fetch(_) => Some(Unit::Fetch),
-            Operation::Copy(_) | Operation::MatMul(_) => Some(Unit::Array),
+            Operation::Copy(_) | Operation::MatMul(_) | Operation::Discard(_) => Some(Unit::Array),
             Operation::Norm(_) => Some(Unit::Norm),
             Operation::Softmax(_) => Some(Unit::Softmax),
             Operation::Route(_) => Some(Unit::Router),
@@ -420,8 +428,8 @@ mod tests {
             Command::decode(&words),
             Err(CommandError::Reserved { word: 5, bits: 1, .. })
         ));
-        words[0] = 9;
-        assert_eq!(Command::decode(&words), Err(CommandError::Opcode(9)));
+        words[0] = 10;
+        assert_eq!(Command::decode(&words), Err(CommandError::Opcode(10)));
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! * All lookups (`drain_*` to `sum_*`, `lookup_*`, `factor_*`, `residual_read*` to `residual_data`) answer after
 //!   [`LOOKUP_CYCLES`].
 //! * `command_drained` pulses [`DRAINED_CYCLES`] after the last slot of a command: its writes have left the unit at least
-//!   [`WRITE_SETTLE_CYCLES`] before, the time a memory has to make them readable. It pulses once for a Copy too.
+//!   [`WRITE_SETTLE_CYCLES`] before, the time a memory has to make them readable. It pulses once for a Copy or a Discard too.
 //! * The same residual word must not be added to twice within [`RESIDUAL_SLOT_CYCLES`]: tokens and tiles of a command are distinct,
 //!   commands in between are ordered by `sync` or waits.
 //! * The queue lets the array run ahead by as many commands as the configuration says.

@@ -15,7 +15,7 @@
 //! ```
 //!
 //! `group_drained` is a register: it pulses one cycle after the last read of the accumulator bank was asked for. A group without
-//! rows takes one slot with `valid` low. A Copy takes one such slot once `copy_done` has pulsed for it. `n_tiles` is at least 1.
+//! rows takes one slot with `valid` low. A Copy or a Discard takes one such slot once `copy_done` has pulsed for it. `n_tiles` is at least 1.
 
 use super::pending::Pending;
 use crate::config::AccelConfig;

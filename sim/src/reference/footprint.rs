@@ -141,9 +141,8 @@ impl Footprint {
             Operation::Softmax(op) => softmax(op, config),
             Operation::Route(op) => route(op),
             Operation::Write(op) => write(op, config),
-            Operation::Fetch(op) if op.experts == 1 => reads(vec![queues()]),
             Operation::ExpertLoop(_) => reads(vec![queues()]),
-            Operation::Fetch(_) | Operation::End(_) => Self::default(),
+            Operation::Fetch(_) | Operation::Discard(_) | Operation::End(_) => Self::default(),
         }
     }
 

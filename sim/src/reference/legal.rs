@@ -4,7 +4,7 @@
 
 use moevit_hw::config::{AccelConfig, BEAT_BYTES, MAX_TOP_K};
 use moevit_hw::control::command::{
-    Command, Copy, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, LOOP_COMMANDS,
+    Command, Copy, Discard, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, LOOP_COMMANDS,
 };
 use moevit_hw::numerics::post::SHIFT_MAX;
 
@@ -28,6 +28,7 @@ pub fn name(operation: &Operation) -> &'static str {
     match operation {
         Operation::Fetch(_) => "Fetch",
         Operation::Copy(_) => "Copy",
+        Operation::Discard(_) => "Discard",
         Operation::MatMul(_) => "MatMul",
         Operation::Norm(_) => "Norm",
         Operation::Softmax(_) => "Softmax",
@@ -61,6 +62,7 @@ fn check_command(command: &Command, in_loop: bool, config: &AccelConfig) -> Resu
     match &command.operation {
         Operation::Fetch(op) => check_fetch(op, config),
         Operation::Copy(op) => check_copy(op),
+        Operation::Discard(op) => check_discard(op),
         Operation::MatMul(op) => check_matmul(op, in_loop, config),
         Operation::Norm(op) => check_norm(op, config),
         Operation::Softmax(op) => check_softmax(op, config),
@@ -99,6 +101,10 @@ fn check_fetch(op: &Fetch, config: &AccelConfig) -> Result<(), Fault> {
 }
 
 fn check_copy(op: &Copy) -> Result<(), Fault> {
+    require(op.words > 0, "words", op.words, "positive")
+}
+
+fn check_discard(op: &Discard) -> Result<(), Fault> {
     require(op.words > 0, "words", op.words, "positive")
 }
 
@@ -194,7 +200,8 @@ fn check_write(op: &Write) -> Result<(), Fault> {
 
 fn check_loop(op: &ExpertLoop, config: &AccelConfig) -> Result<(), Fault> {
     within("experts", op.experts, 1, config.max_experts)?;
-    within("body", op.body, 1, LOOP_COMMANDS as usize)
+    within("body", op.body, 1, LOOP_COMMANDS as usize)?;
+    require(op.words > 0, "words", op.words, "positive")
 }
 
 /// The body's commands exist, multiply, and belong to the loop's tasks.

@@ -59,33 +59,41 @@ impl Emitter<'_> {
             renormalise: (moe.scoring == Scoring::Renormalised).into(),
         };
         self.push(Step::new(format!("block {block} route"), Operation::Route(route)));
+        let body: Vec<Step> = chunks
+            .iter()
+            .flat_map(|chunk| self.expert_body(block, &layout, chunk))
+            .collect();
+        let bytes: usize = body.iter().map(|step| step.stream.part_bytes()).sum();
         let expert_loop = ExpertLoop {
             experts: moe.experts as u32,
-            body: 2 * chunks.len() as u32,
+            body: body.len() as u32,
+            words: (bytes / self.config.weight_word_bytes()) as u32,
         };
         self.push(Step::new(
             format!("block {block} experts"),
             Operation::ExpertLoop(expert_loop),
         ));
-        for chunk in chunks {
-            let up = MatMul {
-                routing: 1,
-                ..self.up(&chunk, &layout)
-            };
-            let down = MatMul {
-                routing: 2,
-                factor: 1,
-                ..self.add_to_residual(&chunk.down, layout.hidden, chunk.row)
-            };
-            for (name, command, layer) in [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)] {
-                let parts = layer.matrices.iter().map(|m| self.stream_of(layer, m)).collect();
-                let step = Step::new(format!("block {block} expert {name}"), Operation::MatMul(command))
-                    .macs(macs(layer))
-                    .stream(Stream::PerExpert(parts))
-                    .in_loop();
-                self.push(step);
-            }
-        }
+        self.steps.extend(body);
+    }
+
+    /// One chunk of the hidden channels, for the expert of the loop.
+    fn expert_body(&self, block: usize, layout: &MlpLayout, chunk: &Chunk) -> [Step; 2] {
+        let up = MatMul {
+            routing: 1,
+            ..self.up(chunk, layout)
+        };
+        let down = MatMul {
+            routing: 2,
+            factor: 1,
+            ..self.add_to_residual(&chunk.down, layout.hidden, chunk.row)
+        };
+        [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)].map(|(name, command, layer)| {
+            let parts = layer.matrices.iter().map(|m| self.stream_of(layer, m)).collect();
+            Step::new(format!("block {block} expert {name}"), Operation::MatMul(command))
+                .macs(macs(layer))
+                .stream(Stream::PerExpert(parts))
+                .in_loop()
+        })
     }
 
     /// Both norms and the gate's logits.

@@ -80,9 +80,8 @@ pub fn depends(earlier: &[Access], later: &[Access]) -> bool {
 pub fn accesses(config: &AccelConfig, operation: &Operation) -> Vec<Access> {
     let (r, c) = (config.rows, config.columns);
     match operation {
-        Operation::Fetch(f) if f.experts == 1 => vec![Access::read(Memory::Queues, 0, 1)],
         Operation::ExpertLoop(_) => vec![Access::read(Memory::Queues, 0, 1)],
-        Operation::Fetch(_) | Operation::End(_) => vec![],
+        Operation::Fetch(_) | Operation::Discard(_) | Operation::End(_) => vec![],
         Operation::Copy(x) => {
             let memory = if x.residual == 1 {
                 Memory::Residual

@@ -228,7 +228,11 @@ mod tests {
                 experts: 1,
                 ..Default::default()
             })),
-            always(Operation::ExpertLoop(ExpertLoop { experts: 4, body: 2 })),
+            always(Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 2,
+                words: 1,
+            })),
             (Operation::MatMul(gather), true, ALL_TASKS),
             (Operation::MatMul(product(200, 300)), true, ALL_TASKS),
             (norm(600), false, 1),
@@ -236,12 +240,12 @@ mod tests {
             always(norm(500)),
             always(route),
         ]);
-        assert_eq!(steps[2].wait, Wait::NONE.until(Unit::Router, 0));
         assert_eq!(
-            steps[3].wait,
+            steps[2].wait,
             Wait::NONE,
-            "the fetch before has waited for the router"
+            "experts are fetched before their routing"
         );
+        assert_eq!(steps[3].wait, Wait::NONE.until(Unit::Router, 0));
         assert_eq!((sync(&steps[4]), sync(&steps[5])), (0, 1));
         assert_eq!(
             steps[7].wait,
@@ -253,7 +257,11 @@ mod tests {
             Wait::NONE.until(Unit::Array, 0),
             "the loop may be empty"
         );
-        assert_eq!(steps[9].wait, Wait::NONE.until(Unit::Fetch, 0));
+        assert_eq!(
+            steps[9].wait,
+            Wait::NONE,
+            "the loop reads the queues at its dispatch"
+        );
     }
 
     #[test]

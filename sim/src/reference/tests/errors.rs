@@ -2,7 +2,7 @@
 
 use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{
-    Copy, End, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, COMMAND_BYTES,
+    Copy, Discard, End, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, COMMAND_BYTES,
 };
 
 use super::build::{Builder, Random};
@@ -185,14 +185,6 @@ fn illegal_fetches_copies_and_writes() {
                 ..fetch
             }),
         ),
-        (
-            "reads word 0 of the queue memory, which nothing has written",
-            Operation::Fetch(Fetch {
-                experts: 1,
-                expert_count: 4,
-                ..fetch
-            }),
-        ),
         ("words is 0", Operation::Copy(Copy::default())),
         (
             "dst_base reaches word 2048",
@@ -327,23 +319,56 @@ fn illegal_norms_softmaxes_and_routes() {
         ("reads word 0 of the logit memory", Operation::Route(route)),
         (
             "experts is 0",
-            Operation::ExpertLoop(ExpertLoop { experts: 0, body: 1 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 0,
+                body: 1,
+                words: 1,
+            }),
         ),
         (
             "body is 0",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 0 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 0,
+                words: 1,
+            }),
         ),
         (
             "body is 5, but must be 1 to 4",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 5 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 5,
+                words: 1,
+            }),
+        ),
+        (
+            "words is 0",
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 1,
+                words: 0,
+            }),
+        ),
+        ("words is 0", Operation::Discard(Discard::default())),
+        (
+            "the weight stream holds 0 bytes, but 48",
+            Operation::Discard(Discard { words: 3 }),
         ),
         (
             "body is 3, but must be 1 to 1",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 3 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 3,
+                words: 1,
+            }),
         ),
         (
             "body is 1, but must be followed by as many MatMul",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 1 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 1,
+                words: 1,
+            }),
         ),
     ]);
 }
@@ -351,7 +376,11 @@ fn illegal_norms_softmaxes_and_routes() {
 #[test]
 fn a_loop_needs_a_route_of_as_many_experts_and_its_own_tasks() {
     let config = AccelConfig::named("nano").unwrap();
-    let body = ExpertLoop { experts: 4, body: 1 };
+    let body = ExpertLoop {
+        experts: 4,
+        body: 1,
+        words: 1,
+    };
     let mut builder = Builder::nano();
     builder.push(Operation::ExpertLoop(body));
     builder.tasks = 1;
@@ -428,9 +457,9 @@ fn broken_programs_as_a_whole() {
         .to_string()
         .contains("must have 1 to 1"));
     let mut strange = payload.clone();
-    strange[COMMAND_BYTES] = 9;
+    strange[COMMAND_BYTES] = 10;
     let message = fails(&strange, 2, 0).to_string();
-    assert_eq!(message, "command 1 (undecoded): opcode 9 does not exist");
+    assert_eq!(message, "command 1 (undecoded): opcode 10 does not exist");
     strange[COMMAND_BYTES] = 2;
     strange[COMMAND_BYTES + 31] = 1;
     let message = fails(&strange, 2, 0).to_string();

@@ -226,6 +226,7 @@ impl Frame {
         self.builder.push(Operation::ExpertLoop(ExpertLoop {
             experts: EXPERTS,
             body: 2,
+            words: beats / EXPERTS * 16 / self.builder.config.weight_word_bytes() as u32,
         }));
         self.builder.matmul(up).matmul(down);
         self.builder.wait = super::build::CAREFUL;
