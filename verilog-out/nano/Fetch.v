@@ -6,7 +6,12 @@ module Fetch (
     input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
     output wire done,
     input  wire [2:0] task_number,
-    input  wire [31:0] nonempty, program_lo, program_hi, image_lo, image_hi,
+    input  wire [31:0] nonempty,
+    input  wire routed,
+    output wire ticket_valid,
+    input  wire ticket_ready,
+    output wire ticket_fetched,
+    input  wire [31:0] program_lo, program_hi, image_lo, image_hi,
     output wire arvalid_0,
     input  wire arready_0,
     output wire [31:0] araddr_lo_0, araddr_hi_0,
@@ -29,17 +34,17 @@ module Fetch (
     reg  any_error, any_busy;
     wire clear;
     reg  collect, burst_end, command_end, last_turn;
-    wire issuer_hold, issuer_burst_valid_0;
+    wire issuer_ticket_valid, issuer_ticket_fetched, issuer_hold, issuer_burst_valid_0;
     wire [31:0] issuer_burst_lo, issuer_burst_hi;
     wire [4:0] issuer_burst_beats;
-    wire issuer_burst_final, ports_0_burst_ready, ports_0_word_valid;
+    wire issuer_burst_final, tickets_write_ready, ports_0_burst_ready, ports_0_word_valid;
     wire [31:0] ports_0_word_data_0, ports_0_word_data_1, ports_0_word_data_2, ports_0_word_data_3;
     wire ports_0_word_last, ports_0_word_final, ports_0_busy, ports_0_error;
     wire [31:0] ports_0_error_lo, ports_0_error_hi;
     wire buffer_consumed;
     reg  turn_0_next, turn_0;
     reg  [31:0] word_0, word_1, word_2, word_3;
-    reg  word_valid, word_final;
+    reg  word_valid, word_last, word_final;
 
     assign clear = reset | flush;
 
@@ -85,9 +90,11 @@ module Fetch (
 
     always @(posedge clock) begin
         word_valid <= collect;
+        word_last <= burst_end;
         word_final <= command_end;
         if (clear) begin
             word_valid <= 1'b0;
+            word_last <= 1'b0;
             word_final <= 1'b0;
         end
     end
@@ -110,11 +117,19 @@ module Fetch (
         .clock(clock), .reset(clear), .command_valid(command_valid), .command_ready(command_ready),
         .command_0(command_0), .command_1(command_1), .command_2(command_2), .command_3(command_3),
         .command_4(command_4), .command_5(command_5), .command_6(command_6), .command_7(command_7),
-        .task_number(task_number), .nonempty(nonempty), .program_lo(program_lo), .program_hi(program_hi),
-        .image_lo(image_lo), .image_hi(image_hi), .hold(issuer_hold), .consumed(buffer_consumed),
-        .collected_final(word_final), .port_ready_0(ports_0_burst_ready), .burst_valid_0(issuer_burst_valid_0),
-        .burst_lo(issuer_burst_lo), .burst_hi(issuer_burst_hi), .burst_beats(issuer_burst_beats),
-        .burst_final(issuer_burst_final), .done(done), .stall_full(stall_full), .skipped(skipped)
+        .task_number(task_number), .nonempty(nonempty), .routed(routed), .ticket_valid(issuer_ticket_valid),
+        .ticket_ready(tickets_write_ready), .ticket_fetched(issuer_ticket_fetched), .program_lo(program_lo),
+        .program_hi(program_hi), .image_lo(image_lo), .image_hi(image_hi), .hold(issuer_hold),
+        .consumed(buffer_consumed), .collected(word_last), .collected_final(word_final),
+        .port_ready_0(ports_0_burst_ready), .burst_valid_0(issuer_burst_valid_0), .burst_lo(issuer_burst_lo),
+        .burst_hi(issuer_burst_hi), .burst_beats(issuer_burst_beats), .burst_final(issuer_burst_final), .done(done),
+        .stall_full(stall_full), .skipped(skipped)
+    );
+
+    TicketQueue u_tickets (
+        .clock(clock), .reset(clear), .write_valid(issuer_ticket_valid), .write_ready(tickets_write_ready),
+        .write_data_0(issuer_ticket_fetched), .read_valid(ticket_valid), .read_ready(ticket_ready),
+        .read_data_0(ticket_fetched)
     );
 
     Ports u_ports_0 (
@@ -142,7 +157,7 @@ module Fetch (
 
     initial begin
         turn_0 = 1'b0; word_0 = 32'd0; word_1 = 32'd0; word_2 = 32'd0; word_3 = 32'd0; word_valid = 1'b0;
-        word_final = 1'b0;
+        word_last = 1'b0; word_final = 1'b0;
     end
 
     always @(posedge clock) begin

@@ -4,17 +4,17 @@ module Groups (
     input  wire clock, reset, add, take,
     output wire any
 );
-    reg  [2:0] count;
+    reg  [6:0] count;
 
     always @(posedge clock) begin
-        if (add & !take) count <= count + 3'd1;
-        else if (!add & take) count <= count - 3'd1;
-        if (reset) count <= 3'd0;
+        if (add & !take) count <= count + 7'd1;
+        else if (!add & take) count <= count - 7'd1;
+        if (reset) count <= 7'd0;
     end
 
-    assign any = count != 3'd0;
+    assign any = count != 7'd0;
 
     initial begin
-        count = 3'd0;
+        count = 7'd0;
     end
 endmodule

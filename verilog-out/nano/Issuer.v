@@ -5,8 +5,13 @@ module Issuer (
     output wire command_ready,
     input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
     input  wire [2:0] task_number,
-    input  wire [31:0] nonempty, program_lo, program_hi, image_lo, image_hi,
-    input  wire hold, consumed, collected_final, port_ready_0,
+    input  wire [31:0] nonempty,
+    input  wire routed,
+    output wire ticket_valid,
+    input  wire ticket_ready,
+    output wire ticket_fetched,
+    input  wire [31:0] program_lo, program_hi, image_lo, image_hi,
+    input  wire hold, consumed, collected, collected_final, port_ready_0,
     output wire burst_valid_0,
     output reg  [31:0] burst_lo, burst_hi,
     output reg  [4:0] burst_beats,
@@ -23,8 +28,13 @@ module Issuer (
     localparam [2:0] IssueState_Issue = 3'd5;
     localparam [2:0] IssueState_Empty = 3'd6;
     localparam [16:0] buffer_words = 17'h800;
-    localparam [31:0] every_expert = 32'hffffffff;
+    localparam [7:0] one_behind = 8'd255;
     localparam [2:0] word_shift = 3'd0;
+
+    function bits_0_0_of_32(input [31:0] value);
+        reg [30:0] unused_high;
+        {unused_high, bits_0_0_of_32} = value;
+    endfunction
 
     wire short, last_expert;
     reg  next_expert;
@@ -33,14 +43,18 @@ module Issuer (
     wire has_room, issue;
     reg  null_done;
     reg  [16:0] freed;
-    reg  [31:0] carry, layer_experts;
-    reg  last_turn;
+    reg  [31:0] carry;
+    wire routing_known, wanted;
+    reg  decide, decided_layer, last_turn;
     reg  [2:0] state;
     reg  [31:0] base_lo, base_hi, beats, task_stride, expert_stride;
     reg  [2:0] task_left;
     reg  [5:0] experts_left_next, experts_left;
-    reg  [31:0] remaining_next, remaining, expert_base_next, expert_base, position, left, address_hi_next;
-    reg  turn_0_next, turn_0, issued_any;
+    reg  per_expert;
+    reg  [4:0] expert_next, expert;
+    reg  [7:0] ahead_next, ahead;
+    reg  [31:0] expert_base_next, expert_base, position, left, address_hi_next;
+    reg  turn_0_next, turn_0, fetched_last;
     reg  [16:0] burst_words, space;
     reg  [7:0] pending;
     reg  finished_next;
@@ -55,11 +69,12 @@ module Issuer (
                     base_lo <= image_lo;
                     base_hi <= image_hi;
                 end
+                per_expert <= command_2[1];
                 beats <= command_4;
                 task_stride <= command_5;
                 expert_stride <= command_6;
                 task_left <= task_number;
-                issued_any <= 1'b0;
+                fetched_last <= 1'b0;
                 if (command_valid & !hold) state <= IssueState_Task;
             end
             IssueState_Task: begin
@@ -74,9 +89,15 @@ module Issuer (
                 left <= beats;
                 if (!(|experts_left)) begin
                     state <= IssueState_Empty;
-                    if (issued_any) state <= IssueState_Idle;
-                end else if (remaining[0] & (|beats)) state <= IssueState_Low;
-                else skipped <= 1'b1;
+                    if (fetched_last) state <= IssueState_Idle;
+                end else if (ticket_ready | !per_expert) begin
+                    fetched_last <= wanted;
+                    state <= IssueState_Low;
+                    if (!wanted) begin
+                        state <= IssueState_Walk;
+                        skipped <= 1'b1;
+                    end
+                end
             end
             IssueState_Low: begin
                 burst_lo <= base_lo + (position << 3'd4);
@@ -86,7 +107,6 @@ module Issuer (
             IssueState_High: state <= IssueState_Issue;
             IssueState_Issue: begin
                 if (issue) begin
-                    issued_any <= 1'b1;
                     position <= position + 32'd16;
                     left <= left - 32'd16;
                     state <= IssueState_Low;
@@ -100,8 +120,8 @@ module Issuer (
         endcase
         space <= space + freed;
         if (issue) space <= space + freed - burst_words;
-        if (issue & final_burst & !collected_final) pending <= pending + 8'd1;
-        else if (collected_final & !(issue & final_burst)) pending <= pending - 8'd1;
+        if (issue & !collected) pending <= pending + 8'd1;
+        else if (collected & !issue) pending <= pending - 8'd1;
         if (reset) begin
             state <= IssueState_Idle;
             space <= buffer_words;
@@ -112,31 +132,29 @@ module Issuer (
 
     always @* begin
         experts_left_next = experts_left;
-        remaining_next = remaining;
+        expert_next = expert;
         expert_base_next = expert_base;
         address_hi_next = burst_hi;
         next_expert = 1'b0;
         null_done = 1'b0;
         carry = 32'd0;
-        layer_experts = 32'd0;
+        decide = 1'b0;
+        decided_layer = 1'b0;
         case (state)
             IssueState_Idle: begin
-                remaining_next = 32'd1;
+                expert_next = 5'd0;
                 experts_left_next = 6'd1;
-                if (command_2[1]) begin
-                    layer_experts = every_expert;
-                    if (!command_2[13]) layer_experts = (32'd1 << command_2[12:8]) - 32'd1;
-                    remaining_next = nonempty & layer_experts;
-                    experts_left_next = command_2[13:8];
-                end
+                if (command_2[1]) experts_left_next = command_2[13:8];
                 expert_base_next = command_3;
             end
             IssueState_Task: begin
                 if (|task_left) expert_base_next = expert_base + task_stride;
             end
             IssueState_Walk: begin
-                if (!(!(|experts_left))) begin
-                    if (!(remaining[0] & (|beats))) next_expert = 1'b1;
+                if (!(|experts_left)) decided_layer = per_expert;
+                else if (ticket_ready | !per_expert) begin
+                    decide = per_expert;
+                    if (!wanted) next_expert = 1'b1;
                 end
             end
             IssueState_High: begin
@@ -154,21 +172,25 @@ module Issuer (
             default: ;
         endcase
         if (next_expert) begin
-            remaining_next = remaining >> 1'b1;
+            expert_next = expert + 5'd1;
             experts_left_next = experts_left - 6'd1;
             expert_base_next = expert_base + expert_stride;
         end
     end
 
     always @* begin
+        ahead_next = ahead;
         turn_0_next = turn_0;
         last_turn = turn_0;
         if (issue) begin
             turn_0_next = last_turn;
             last_turn = turn_0;
         end
+        if (decided_layer & !routed) ahead_next = ahead + 8'd1;
+        else if (routed & !decided_layer) ahead_next = ahead - 8'd1;
         finished_next = collected_final | null_done;
         if (reset) begin
+            ahead_next = 8'd0;
             finished_next = 1'b0;
             last_turn = 1'b1;
             turn_0_next = last_turn;
@@ -192,10 +214,12 @@ module Issuer (
 
     assign issue = (state == IssueState_Issue) & port_free & has_room & !hold;
     assign stall_full = (state == IssueState_Issue) & !has_room;
-    assign last_expert = remaining == 32'd1;
+    assign last_expert = experts_left == 6'd1;
     assign final_burst = short & last_expert;
     assign burst_final = final_burst;
     assign burst_valid_0 = issue & turn_0;
+    assign routing_known = ahead == one_behind;
+    assign wanted = !per_expert | !routing_known | bits_0_0_of_32(nonempty >> expert);
     assign command_ready = (state == IssueState_Idle) & !hold;
 
     always @* begin
@@ -203,16 +227,20 @@ module Issuer (
         if (consumed) freed = 17'd1;
     end
 
+    assign ticket_valid = decide;
+    assign ticket_fetched = wanted;
+
     initial begin
         state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; task_stride = 32'd0; expert_stride = 32'd0;
-        task_left = 3'd0; experts_left = 6'd0; remaining = 32'd0; expert_base = 32'd0; position = 32'd0; left = 32'd0;
-        burst_lo = 32'd0; burst_hi = 32'd0; turn_0 = 1'b0; issued_any = 1'b0; burst_words = 17'd0; space = 17'd0;
-        pending = 8'd0; done = 1'b0; skipped = 1'b0;
+        task_left = 3'd0; experts_left = 6'd0; per_expert = 1'b0; expert = 5'd0; ahead = 8'd0; expert_base = 32'd0;
+        position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; turn_0 = 1'b0; fetched_last = 1'b0;
+        burst_words = 17'd0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
     end
 
     always @(posedge clock) begin
         experts_left <= experts_left_next;
-        remaining <= remaining_next;
+        expert <= expert_next;
+        ahead <= ahead_next;
         expert_base <= expert_base_next;
         burst_hi <= address_hi_next;
         turn_0 <= turn_0_next;

@@ -47,13 +47,13 @@ module Loader_r16_c8 (
 
     wire all_drained, tile_done;
     reg  phase_start;
-    reg  [1:0] phase_kind;
+    reg  [2:0] phase_kind;
     reg  [15:0] phase_count;
     reg  [2:0] state;
     reg  [7:0] command_tag, k_last;
     reg  [9:0] n_last;
     reg  [1:0] plane_last;
-    reg  from_kv, by_keys, sync, hold;
+    reg  from_kv, by_keys, sync, hold, discard;
     reg  [15:0] base;
     reg  [7:0] stride;
     reg  [10:0] tokens;
@@ -96,7 +96,9 @@ module Loader_r16_c8 (
             n <= 10'd0;
             lane_base <= 11'd0;
             column_base <= 11'd0;
-            if ((command_0 & 32'd15) == 32'd2) state <= LoaderState_Copy;
+            discard <= (command_0 & 32'd15) == 32'd9;
+            if ((command_0 & 32'd15) == 32'd9) state <= LoaderState_Copy;
+            else if ((command_0 & 32'd15) == 32'd2) state <= LoaderState_Copy;
             else begin
                 state <= LoaderState_Parameters;
                 k_last <= command_2[31:24] - 8'd1;
@@ -122,7 +124,7 @@ module Loader_r16_c8 (
 
     always @* begin
         phase_start = 1'b0;
-        phase_kind = 2'd1;
+        phase_kind = 3'd1;
         phase_count = parameter_words;
         if (tile_done) begin
             if (k == k_last) begin
@@ -135,15 +137,18 @@ module Loader_r16_c8 (
         end
         if (start & (state == LoaderState_Idle)) begin
             phase_start = 1'b1;
-            phase_kind = 2'd0;
+            phase_kind = 3'd0;
             phase_count = program_load;
         end
         if (accept) begin
             phase_start = 1'b1;
-            if ((command_0 & 32'd15) == 32'd2) begin
+            if ((command_0 & 32'd15) == 32'd9) begin
+                phase_count = command_2[15:0];
+                phase_kind = 3'd4;
+            end else if ((command_0 & 32'd15) == 32'd2) begin
                 phase_count = command_3[15:0];
-                phase_kind = 2'd2;
-                if (command_2[0]) phase_kind = 2'd3;
+                phase_kind = 3'd2;
+                if (command_2[0]) phase_kind = 3'd3;
             end
         end
     end
@@ -157,7 +162,7 @@ module Loader_r16_c8 (
         if (accept) words_first_address = command_2[31:16];
     end
 
-    assign words_enable = !scheduler_pop & ((state != LoaderState_Copy) | all_drained);
+    assign words_enable = !scheduler_pop & ((state != LoaderState_Copy) | discard | all_drained);
     assign stream_ready = words_wants | scheduler_pop;
     assign scheduler_stream_turn = (state == LoaderState_Tile) & !from_kv;
     assign scheduler_kv_turn = (state == LoaderState_Tile) & from_kv & (!sync | all_drained);
@@ -211,11 +216,11 @@ module Loader_r16_c8 (
 
     initial begin
         state = 3'd0; command_tag = 8'd0; k_last = 8'd0; n_last = 10'd0; plane_last = 2'd0; from_kv = 1'b0;
-        by_keys = 1'b0; sync = 1'b0; hold = 1'b0; base = 16'd0; stride = 8'd0; tokens = 11'd0; k = 8'd0; plane = 2'd0;
-        n = 10'd0; lane_base = 11'd0; column_base = 11'd0; starved = 1'b0;
+        by_keys = 1'b0; sync = 1'b0; hold = 1'b0; discard = 1'b0; base = 16'd0; stride = 8'd0; tokens = 11'd0; k = 8'd0;
+        plane = 2'd0; n = 10'd0; lane_base = 11'd0; column_base = 11'd0; starved = 1'b0;
     end
 
     wire unused = &{1'b0,
-        command_1, command_2[15:1], command_3[20:16], command_3[24:23], command_3[31:29], command_4[31:24], command_5,
-        command_6, command_7[31:11]};
+        command_1, command_3[20:16], command_3[24:23], command_3[31:29], command_4[31:24], command_5, command_6,
+        command_7[31:11]};
 endmodule

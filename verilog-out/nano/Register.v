@@ -24,6 +24,7 @@ module Register (
     output wire write_sums, sum_bank
 );
     localparam [3:0] copy_opcode = 4'd2;
+    localparam [3:0] discard_opcode = 4'd9;
 
     wire free;
     reg  [10:0] tokens;
@@ -33,7 +34,7 @@ module Register (
     always @(posedge clock) begin
         if (free) begin
             busy <= command_valid;
-            copy <= command_4[3:0] == copy_opcode;
+            copy <= (command_4[3:0] == copy_opcode) | (command_4[3:0] == discard_opcode);
             empty <= tokens == 11'd0;
             last_row <= tokens - 11'd1;
             if (tokens == 11'd0) last_row <= 11'd0;

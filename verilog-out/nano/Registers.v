@@ -22,6 +22,7 @@ module Registers (
     input  wire idle, done,
     input  wire [3:0] error_code,
     input  wire [15:0] error_command,
+    input  wire bus_error,
     input  wire [31:0] error_lo, error_hi,
     output reg  [31:0] program_lo, program_hi, image_lo, image_hi, result_lo, result_hi,
     output wire [15:0] commands,
@@ -131,6 +132,8 @@ module Registers (
         if (launch) begin
             asked <= 1'b0;
             running <= 1'b1;
+            failed_lo <= 32'd0;
+            failed_hi <= 32'd0;
             program_lo <= frame_0;
             program_hi <= frame_1;
             image_lo <= frame_2;
@@ -141,14 +144,16 @@ module Registers (
             latched_7 <= frame_7;
             watchdog <= frame_8;
         end
+        if (bus_error & running) begin
+            failed_lo <= error_lo;
+            failed_hi <= error_hi;
+        end
         if (done & running) begin
             running <= 1'b0;
             if (|error_code) begin
                 failed <= 1'b1;
                 code <= error_code;
                 failed_command <= error_command;
-                failed_lo <= error_lo;
-                failed_hi <= error_hi;
             end
         end else if (low_byte & write_decoder_special_4 & w_data[0]) begin
             failed <= 1'b0;

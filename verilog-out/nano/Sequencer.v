@@ -18,6 +18,9 @@ module Sequencer (
     input  wire drop_frame, read_error, write_error, watchdog, bus_quiet,
     output reg  hold_bus, unit_reset,
     input  wire [31:0] nonempty,
+    input  wire ticket_valid,
+    output reg  ticket_ready,
+    input  wire ticket_fetched,
     output reg  [4:0] count_expert,
     input  wire [10:0] count,
     input  wire unit_done_0, unit_done_1, unit_done_2, unit_done_3, unit_done_4, unit_done_5,
@@ -36,9 +39,10 @@ module Sequencer (
     localparam [3:0] State_Decide = 4'd4;
     localparam [3:0] State_Dispatch = 4'd5;
     localparam [3:0] State_NextExpert = 4'd6;
-    localparam [3:0] State_Drain = 4'd7;
-    localparam [3:0] State_Abort = 4'd8;
-    localparam [3:0] State_Clear = 4'd9;
+    localparam [3:0] State_Discard = 4'd7;
+    localparam [3:0] State_Drain = 4'd8;
+    localparam [3:0] State_Abort = 4'd9;
+    localparam [3:0] State_Clear = 4'd10;
     localparam [15:0] words_shift = 16'd4;
 
     function bits_0_0_of_8(input [7:0] value);
@@ -55,7 +59,8 @@ module Sequencer (
     wire mine;
     reg  wait_now, quiet_now;
     wire running;
-    reg  [3:0] state;
+    reg  expert_over;
+    reg  [3:0] state_next, state;
     reg  [15:0] index, scanned;
     reg  scan_valid_d;
     wire scan_valid_q;
@@ -63,7 +68,10 @@ module Sequencer (
     reg  program_sent, in_loop;
     reg  [15:0] loop_base;
     reg  [2:0] loop_body, loop_position;
-    reg  [31:0] loop_mask;
+    reg  [15:0] loop_words;
+    reg  [5:0] loop_left_next, loop_left;
+    reg  [31:0] loop_mask_next, loop_mask;
+    reg  [4:0] loop_expert_next;
     reg  [7:0] outstanding_0, outstanding_1, outstanding_2, outstanding_3, outstanding_4, outstanding_5;
     reg  [12:0] abort_count;
     reg  done_sent, wait_over, all_quiet;
@@ -97,12 +105,10 @@ module Sequencer (
                     error_code <= 4'd0;
                     error_command <= 16'd0;
                     load_start <= 1'b1;
-                    state <= State_Load;
                 end
             end
             State_Load: begin
                 if (go) program_sent <= 1'b1;
-                if (program_loaded) state <= State_Scan;
             end
             State_Scan: begin
                 if (index != command_count) index <= index + 16'd1;
@@ -111,36 +117,28 @@ module Sequencer (
                     if (!check_legal) begin
                         error_code <= 4'd1;
                         error_command <= scanned;
-                        state <= State_Abort;
                     end
                 end else if (scanned == command_count) begin
                     index <= 16'd0;
                     pause <= 4'd0;
-                    state <= State_Read;
                 end
             end
-            State_Read: begin
-                pause <= pause + 4'd1;
-                if (pause == 4'd3) state <= State_Decide;
-            end
+            State_Read: pause <= pause + 4'd1;
             State_Decide: begin
                 if ((index == command_count) | (in_loop & (opcode != 4'd3))) begin
                     error_code <= 4'd1;
                     error_command <= index;
-                    state <= State_Abort;
                 end else if (!mine) begin
                     pause <= 4'd0;
                     index <= index + 16'd1;
-                    state <= State_Read;
                 end else if (wait_over) begin
-                    if (opcode == 4'd15) state <= State_Drain;
-                    else if (opcode == 4'd8) begin
-                        loop_base <= index + 16'd1;
-                        loop_body <= memory_command_2[10:8];
-                        loop_mask <= nonempty;
-                        count_expert <= 5'd0;
-                        state <= State_NextExpert;
-                    end else state <= State_Dispatch;
+                    if (!(opcode == 4'd15)) begin
+                        if (opcode == 4'd8) begin
+                            loop_base <= index + 16'd1;
+                            loop_body <= memory_command_2[10:8];
+                            loop_words <= memory_command_3[15:0];
+                        end
+                    end
                 end
             end
             State_Dispatch: begin
@@ -148,35 +146,21 @@ module Sequencer (
                     pause <= 4'd0;
                     index <= index + 16'd1;
                     loop_position <= loop_position + 3'd1;
-                    state <= State_Read;
-                    if (in_loop & ((loop_position + 3'd1) == loop_body)) begin
-                        loop_mask <= loop_mask >> 1'b1;
-                        count_expert <= count_expert + 5'd1;
-                        state <= State_NextExpert;
-                    end
                 end
             end
             State_NextExpert: begin
                 pause <= 4'd0;
                 loop_position <= 3'd0;
                 index <= loop_base;
-                if (loop_mask == 32'd0) begin
+                if (loop_left == 6'd0) begin
                     in_loop <= 1'b0;
                     index <= loop_base + {13'd0, loop_body};
-                    state <= State_Read;
-                end else if (loop_mask[0]) begin
-                    in_loop <= 1'b1;
-                    state <= State_Read;
-                end else begin
-                    loop_mask <= loop_mask >> 1'b1;
-                    count_expert <= count_expert + 5'd1;
+                end else if (ticket_valid) begin
+                    if (loop_mask[0]) in_loop <= 1'b1;
                 end
             end
             State_Drain: begin
-                if (all_quiet & quiet_now) begin
-                    done <= 1'b1;
-                    state <= State_Idle;
-                end
+                if (all_quiet & quiet_now) done <= 1'b1;
             end
             State_Abort: begin
                 pause <= 4'd0;
@@ -185,10 +169,7 @@ module Sequencer (
                     done_sent <= 1'b1;
                     done <= 1'b1;
                 end
-                if (bus_quiet & (abort_count >= 13'd16)) begin
-                    unit_reset <= 1'b1;
-                    state <= State_Clear;
-                end
+                if (bus_quiet & (abort_count >= 13'd16)) unit_reset <= 1'b1;
             end
             State_Clear: begin
                 pause <= pause + 4'd1;
@@ -202,27 +183,21 @@ module Sequencer (
                     unit_reset <= 1'b0;
                     hold_bus <= 1'b0;
                     done <= !done_sent;
-                    state <= State_Idle;
                 end
             end
-            default: state <= State_Idle;
+            default: ;
         endcase
         if (running & (read_error | write_error | watchdog)) begin
             error_command <= index;
             done <= 1'b0;
-            state <= State_Abort;
             error_code <= 4'd4;
             if (read_error) error_code <= 4'd2;
             else if (write_error) error_code <= 4'd3;
         end
-        if (running & drop_frame) begin
-            done_sent <= 1'b1;
-            state <= State_Abort;
-        end
+        if (running & drop_frame) done_sent <= 1'b1;
         if (state == State_Abort) hold_bus <= 1'b1;
         else abort_count <= 13'd0;
         if (reset) begin
-            state <= State_Idle;
             load_start <= 1'b0;
             done <= 1'b0;
             hold_bus <= 1'b0;
@@ -238,13 +213,80 @@ module Sequencer (
     end
 
     always @* begin
+        state_next = state;
+        loop_mask_next = loop_mask;
+        loop_expert_next = count_expert;
+        loop_left_next = loop_left;
+        ticket_ready = 1'b0;
         scan_valid_d = 1'b0;
+        expert_over = 1'b0;
         case (state)
+            State_Idle: begin
+                if (start) state_next = State_Load;
+            end
+            State_Load: begin
+                if (program_loaded) state_next = State_Scan;
+            end
             State_Scan: begin
                 if (index != command_count) scan_valid_d = 1'b1;
+                if (scan_valid_q == 1'b1) begin
+                    if (!check_legal) state_next = State_Abort;
+                end else if (scanned == command_count) state_next = State_Read;
             end
-            default: ;
+            State_Read: begin
+                if (pause == 4'd3) state_next = State_Decide;
+            end
+            State_Decide: begin
+                if ((index == command_count) | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
+                else if (!mine) state_next = State_Read;
+                else if (wait_over) begin
+                    if (opcode == 4'd15) state_next = State_Drain;
+                    else if (opcode == 4'd8) begin
+                        loop_left_next = memory_command_2[5:0];
+                        loop_mask_next = nonempty;
+                        loop_expert_next = 5'd0;
+                        state_next = State_NextExpert;
+                    end else state_next = State_Dispatch;
+                end
+            end
+            State_Dispatch: begin
+                if (go) begin
+                    state_next = State_Read;
+                    if (in_loop & ((loop_position + 3'd1) == loop_body)) expert_over = 1'b1;
+                end
+            end
+            State_NextExpert: begin
+                if (loop_left == 6'd0) state_next = State_Read;
+                else if (ticket_valid) begin
+                    ticket_ready = 1'b1;
+                    if (loop_mask[0]) state_next = State_Read;
+                    else if (ticket_fetched) state_next = State_Discard;
+                    else expert_over = 1'b1;
+                end
+            end
+            State_Discard: begin
+                if (go) expert_over = 1'b1;
+            end
+            State_Drain: begin
+                if (all_quiet & quiet_now) state_next = State_Idle;
+            end
+            State_Abort: begin
+                if (bus_quiet & (abort_count >= 13'd16)) state_next = State_Clear;
+            end
+            State_Clear: begin
+                if (pause == 4'd15) state_next = State_Idle;
+            end
+            default: state_next = State_Idle;
         endcase
+        if (expert_over) begin
+            loop_left_next = loop_left - 6'd1;
+            loop_mask_next = loop_mask >> 1'b1;
+            loop_expert_next = count_expert + 5'd1;
+            state_next = State_NextExpert;
+        end
+        if (running & (read_error | write_error | watchdog)) state_next = State_Abort;
+        if (running & drop_frame) state_next = State_Abort;
+        if (reset) state_next = State_Idle;
     end
 
     assign idle = state == State_Idle;
@@ -280,6 +322,10 @@ module Sequencer (
                 target = 7'd16;
                 issued = 6'd8;
             end
+            4'd9: begin
+                target = 7'd6;
+                issued = 6'd2;
+            end
             4'd6: begin
                 target = 7'd32;
                 issued = 6'd16;
@@ -299,6 +345,12 @@ module Sequencer (
             command_4 = {16'd0, bursts} << 3'd4;
             command_5 = 32'd0;
             command_6 = 32'd0;
+        end
+        if (state == State_Discard) begin
+            target = 7'd6;
+            issued = 6'd2;
+            command_0 = 32'd9;
+            command_2 = {16'd0, loop_words};
         end
     end
 
@@ -336,7 +388,7 @@ module Sequencer (
     assign program_load = bursts << words_shift;
 
     always @* begin
-        go = (state == State_Dispatch) | ((state == State_Load) & !program_sent);
+        go = (state == State_Dispatch) | (state == State_Discard) | ((state == State_Load) & !program_sent);
         go = go & (room_0 | !target[0]);
         go = go & (room_1 | !target[1]);
         go = go & (room_2 | !target[2]);
@@ -377,13 +429,18 @@ module Sequencer (
 
     initial begin
         state = 4'd0; index = 16'd0; scanned = 16'd0; pause = 4'd0; program_sent = 1'b0; load_start = 1'b0;
-        in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0; loop_position = 3'd0; loop_mask = 32'd0;
-        count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0; outstanding_3 = 8'd0;
-        outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0; error_command = 16'd0; abort_count = 13'd0;
-        done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; wait_over = 1'b0; all_quiet = 1'b0;
+        in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0; loop_position = 3'd0; loop_words = 16'd0; loop_left = 6'd0;
+        loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0;
+        outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0; error_command = 16'd0;
+        abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; wait_over = 1'b0;
+        all_quiet = 1'b0;
     end
 
     always @(posedge clock) begin
+        state <= state_next;
+        loop_left <= loop_left_next;
+        loop_mask <= loop_mask_next;
+        count_expert <= loop_expert_next;
         wait_over <= wait_now;
         all_quiet <= quiet_now;
     end

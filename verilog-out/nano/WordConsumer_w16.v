@@ -2,7 +2,7 @@
 
 module WordConsumer_w16 (
     input  wire clock, reset, start,
-    input  wire [1:0] kind,
+    input  wire [2:0] kind,
     input  wire [15:0] count, first_address,
     input  wire enable, stream_valid,
     input  wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
@@ -27,12 +27,13 @@ module WordConsumer_w16 (
     reg  accepted;
     wire release_, want, take, last_take;
     reg  finished;
-    reg  [1:0] finished_kind;
+    reg  [2:0] finished_kind;
+    wire copying;
     reg  [15:0] left;
-    reg  [1:0] left_kind;
+    reg  [2:0] left_kind;
     reg  [15:0] chunks;
     reg  full;
-    reg  [1:0] word_kind;
+    reg  [2:0] word_kind;
     reg  last_word;
     reg  [15:0] word_chunks, chunk;
     wire register_wide;
@@ -59,11 +60,11 @@ module WordConsumer_w16 (
             left <= count;
             left_kind <= kind;
             chunks <= 16'd1;
-            if (kind == 2'd2) begin
+            if (kind == 3'd2) begin
                 chunks <= activation_chunks;
                 copy_address <= first_address;
             end
-            if (kind == 2'd3) begin
+            if (kind == 3'd3) begin
                 chunks <= residual_chunks;
                 copy_address <= first_address;
             end
@@ -86,8 +87,8 @@ module WordConsumer_w16 (
     end
 
     always @(posedge clock) begin
-        program_done <= finished & (finished_kind == 2'd0);
-        copy_done <= finished & (finished_kind >= 2'd2);
+        program_done <= finished & (finished_kind == 3'd0);
+        copy_done <= finished & (finished_kind >= 3'd2);
         if (reset) begin
             program_done <= 1'b0;
             copy_done <= 1'b0;
@@ -96,22 +97,23 @@ module WordConsumer_w16 (
 
     always @* begin
         accepted = full;
-        if (word_kind == 2'd1) accepted = full & parameter_ready;
-        if (word_kind >= 2'd2) accepted = full & copy_ready;
+        if (word_kind == 3'd1) accepted = full & parameter_ready;
+        if (copying) accepted = full & copy_ready;
     end
 
+    assign copying = (word_kind == 3'd2) | (word_kind == 3'd3);
     assign release_ = accepted & (chunk == word_chunks);
     assign want = enable & (left != 16'd0) & (!full | release_);
     assign take = want & stream_valid;
     assign last_take = left <= chunks;
-    assign register_wide = word_kind == 2'd3;
+    assign register_wide = word_kind == 3'd3;
     assign wants = want;
     assign taken = take & last_take;
     assign empty = left == 16'd0;
-    assign program_write = full & (word_kind == 2'd0);
-    assign parameter_valid = full & (word_kind == 2'd1);
-    assign copy_valid = full & (word_kind >= 2'd2);
-    assign copy_residual = word_kind == 2'd3;
+    assign program_write = full & (word_kind == 3'd0);
+    assign parameter_valid = full & (word_kind == 3'd1);
+    assign copy_valid = full & copying;
+    assign copy_residual = word_kind == 3'd3;
 
     StreamWord_a16_r16_w16 u_register (
         .clock(clock), .take(take), .shift(accepted), .wide(register_wide), .d_0(stream_data_0), .d_1(stream_data_1),
@@ -123,7 +125,7 @@ module WordConsumer_w16 (
     );
 
     initial begin
-        left = 16'd0; left_kind = 2'd0; chunks = 16'd0; full = 1'b0; word_kind = 2'd0; last_word = 1'b0;
+        left = 16'd0; left_kind = 3'd0; chunks = 16'd0; full = 1'b0; word_kind = 3'd0; last_word = 1'b0;
         word_chunks = 16'd0; chunk = 16'd0; copy_address = 16'd0; program_done = 1'b0; copy_done = 1'b0;
     end
 endmodule

@@ -8,6 +8,7 @@ CommandCheck.v
 Sequencer.v
 Watchdog.v
 Issuer.v
+TicketQueue.v
 OwedBurstQueue.v
 ReadWordQueue.v
 Ports.v

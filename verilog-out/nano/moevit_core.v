@@ -42,7 +42,7 @@ module moevit_core (
     input  wire [1:0] gmem_bresp
 );
     reg  moved;
-    wire registers_start;
+    wire registers_start, registers_bus_error;
     reg  [31:0] registers_error_lo, registers_error_hi;
     wire [31:0] registers_program_lo, registers_program_hi, registers_image_lo, registers_image_hi, registers_result_lo;
     wire [31:0] registers_result_hi;
@@ -54,14 +54,15 @@ module moevit_core (
     wire sequencer_load_start, sequencer_idle, sequencer_done;
     wire [3:0] sequencer_error_code;
     wire [15:0] sequencer_error_command;
-    wire sequencer_hold_bus, sequencer_unit_reset;
+    wire sequencer_hold_bus, sequencer_unit_reset, sequencer_ticket_ready;
     wire [4:0] sequencer_count_expert;
     wire sequencer_busy_0, sequencer_busy_1, sequencer_busy_2, sequencer_busy_3, sequencer_busy_4, sequencer_busy_5;
     wire sequencer_push_0, sequencer_push_1, sequencer_push_2, sequencer_push_3, sequencer_push_4, sequencer_push_5;
     wire sequencer_push_6;
     wire [31:0] sequencer_command_0, sequencer_command_1, sequencer_command_2, sequencer_command_3, sequencer_command_4;
     wire [31:0] sequencer_command_5, sequencer_command_6, sequencer_command_7, sequencer_command_8;
-    wire watchdog_busy, watchdog_expired, fetch_hold, fetch_command_ready, fetch_done, fetch_stream_valid;
+    wire watchdog_busy, watchdog_expired, fetch_hold, fetch_command_ready, fetch_done, fetch_ticket_valid;
+    wire fetch_ticket_fetched, fetch_stream_valid;
     wire [7:0] fetch_stream_data_0, fetch_stream_data_1, fetch_stream_data_2, fetch_stream_data_3, fetch_stream_data_4;
     wire [7:0] fetch_stream_data_5, fetch_stream_data_6, fetch_stream_data_7, fetch_stream_data_8, fetch_stream_data_9;
     wire [7:0] fetch_stream_data_10, fetch_stream_data_11, fetch_stream_data_12, fetch_stream_data_13;
@@ -200,6 +201,8 @@ module moevit_core (
     wire [31:0] write_queue_read_data_4, write_queue_read_data_5, write_queue_read_data_6, write_queue_read_data_7;
     reg  unit_reset, progress, quiet;
 
+    assign registers_bus_error = fetch_error | write_error;
+
     always @* begin
         registers_error_lo = fetch_error_lo;
         registers_error_hi = fetch_error_hi;
@@ -240,15 +243,15 @@ module moevit_core (
         .arready(s_axi_control_arready), .araddr(s_axi_control_araddr), .rvalid(s_axi_control_rvalid),
         .rready(s_axi_control_rready), .rdata(s_axi_control_rdata), .rresp(s_axi_control_rresp), .interrupt(interrupt),
         .start(registers_start), .idle(sequencer_idle), .done(sequencer_done), .error_code(sequencer_error_code),
-        .error_command(sequencer_error_command), .error_lo(registers_error_lo), .error_hi(registers_error_hi),
-        .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
-        .image_hi(registers_image_hi), .result_lo(registers_result_lo), .result_hi(registers_result_hi),
-        .commands(registers_commands), .task_number(registers_task_number), .watchdog(registers_watchdog),
-        .quiesce(registers_quiesce), .soft_reset(registers_soft_reset), .busy_0(sequencer_busy_0),
-        .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4),
-        .busy_5(sequencer_busy_5), .streaming(feed_busy_streaming), .stall_stream(feed_stall_stream),
-        .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync), .stall_full(fetch_stall_full),
-        .skipped(fetch_skipped), .beats_in_0(fetch_beat_0), .beat_out(write_beat)
+        .error_command(sequencer_error_command), .bus_error(registers_bus_error), .error_lo(registers_error_lo),
+        .error_hi(registers_error_hi), .program_lo(registers_program_lo), .program_hi(registers_program_hi),
+        .image_lo(registers_image_lo), .image_hi(registers_image_hi), .result_lo(registers_result_lo),
+        .result_hi(registers_result_hi), .commands(registers_commands), .task_number(registers_task_number),
+        .watchdog(registers_watchdog), .quiesce(registers_quiesce), .soft_reset(registers_soft_reset),
+        .busy_0(sequencer_busy_0), .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3),
+        .busy_4(sequencer_busy_4), .busy_5(sequencer_busy_5), .streaming(feed_busy_streaming),
+        .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync),
+        .stall_full(fetch_stall_full), .skipped(fetch_skipped), .beats_in_0(fetch_beat_0), .beat_out(write_beat)
     );
 
     Sequencer u_sequencer (
@@ -266,18 +269,20 @@ module moevit_core (
         .done(sequencer_done), .error_code(sequencer_error_code), .error_command(sequencer_error_command),
         .drop_frame(registers_soft_reset), .read_error(fetch_error), .write_error(write_error),
         .watchdog(watchdog_expired), .bus_quiet(quiet), .hold_bus(sequencer_hold_bus),
-        .unit_reset(sequencer_unit_reset), .nonempty(router_nonempty), .count_expert(sequencer_count_expert),
-        .count(router_count), .unit_done_0(fetch_done), .unit_done_1(drain_command_drained), .unit_done_2(norm_done),
-        .unit_done_3(softmax_done), .unit_done_4(router_done), .unit_done_5(write_done), .busy_0(sequencer_busy_0),
-        .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4),
-        .busy_5(sequencer_busy_5), .room_0(fetch_queue_write_ready), .room_1(feed_queue_write_ready),
-        .room_2(drain_queue_write_ready), .room_3(norm_queue_write_ready), .room_4(softmax_queue_write_ready),
-        .room_5(router_queue_write_ready), .room_6(write_queue_write_ready), .push_0(sequencer_push_0),
-        .push_1(sequencer_push_1), .push_2(sequencer_push_2), .push_3(sequencer_push_3), .push_4(sequencer_push_4),
-        .push_5(sequencer_push_5), .push_6(sequencer_push_6), .command_0(sequencer_command_0),
-        .command_1(sequencer_command_1), .command_2(sequencer_command_2), .command_3(sequencer_command_3),
-        .command_4(sequencer_command_4), .command_5(sequencer_command_5), .command_6(sequencer_command_6),
-        .command_7(sequencer_command_7), .command_8(sequencer_command_8)
+        .unit_reset(sequencer_unit_reset), .nonempty(router_nonempty), .ticket_valid(fetch_ticket_valid),
+        .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
+        .count_expert(sequencer_count_expert), .count(router_count), .unit_done_0(fetch_done),
+        .unit_done_1(drain_command_drained), .unit_done_2(norm_done), .unit_done_3(softmax_done),
+        .unit_done_4(router_done), .unit_done_5(write_done), .busy_0(sequencer_busy_0), .busy_1(sequencer_busy_1),
+        .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4), .busy_5(sequencer_busy_5),
+        .room_0(fetch_queue_write_ready), .room_1(feed_queue_write_ready), .room_2(drain_queue_write_ready),
+        .room_3(norm_queue_write_ready), .room_4(softmax_queue_write_ready), .room_5(router_queue_write_ready),
+        .room_6(write_queue_write_ready), .push_0(sequencer_push_0), .push_1(sequencer_push_1),
+        .push_2(sequencer_push_2), .push_3(sequencer_push_3), .push_4(sequencer_push_4), .push_5(sequencer_push_5),
+        .push_6(sequencer_push_6), .command_0(sequencer_command_0), .command_1(sequencer_command_1),
+        .command_2(sequencer_command_2), .command_3(sequencer_command_3), .command_4(sequencer_command_4),
+        .command_5(sequencer_command_5), .command_6(sequencer_command_6), .command_7(sequencer_command_7),
+        .command_8(sequencer_command_8)
     );
 
     Watchdog u_watchdog (
@@ -290,7 +295,8 @@ module moevit_core (
         .command_ready(fetch_command_ready), .command_0(fetch_queue_read_data_0), .command_1(fetch_queue_read_data_1),
         .command_2(fetch_queue_read_data_2), .command_3(fetch_queue_read_data_3), .command_4(fetch_queue_read_data_4),
         .command_5(fetch_queue_read_data_5), .command_6(fetch_queue_read_data_6), .command_7(fetch_queue_read_data_7),
-        .done(fetch_done), .task_number(registers_task_number), .nonempty(router_nonempty),
+        .done(fetch_done), .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_done),
+        .ticket_valid(fetch_ticket_valid), .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
         .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
         .image_hi(registers_image_hi), .arvalid_0(gmem_arvalid_0), .arready_0(gmem_arready_0),
         .araddr_lo_0(gmem_araddr_lo_0), .araddr_hi_0(gmem_araddr_hi_0), .arlen_0(gmem_arlen_0),
