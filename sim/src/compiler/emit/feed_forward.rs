@@ -7,7 +7,7 @@
 
 use moevit_hw::control::command::{ExpertLoop, MatMul, Operation, Route};
 
-use super::{dst, macs, outputs, Emitter};
+use super::{dst, in_parts, macs, outputs, Emitter};
 use crate::compiler::layout::MlpLayout;
 use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
@@ -26,24 +26,40 @@ impl Emitter<'_> {
         let Some(layout) = self.layout.dense.clone() else {
             return;
         };
-        let s = *self.sizes();
-        let norm = self.norm(
-            &self.network.blocks[block].feed_forward.norm,
-            0,
-            s.tokens,
-            layout.normalised,
-        );
-        self.push(Step::new(format!("block {block} norm2"), norm));
-        for chunk in self.chunks(block, &layout) {
-            let up = self.up(&chunk, &layout);
-            let down = self.add_to_residual(&chunk.down, layout.hidden, chunk.row);
-            for (name, command, layer) in [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)] {
-                let step = Step::new(format!("block {block} {name}"), Operation::MatMul(command))
-                    .macs(s.tokens * macs(layer))
-                    .stream(self.common(layer));
-                self.push(step);
+        let chunks = self.chunks(block, &layout);
+        let leading = self.leading_outputs(&chunks[0].up);
+        let lead = self.lead(self.tiles(&outputs(&chunks[0].up, 0..leading)), 1);
+        let norm = &self.network.blocks[block].feed_forward.norm;
+        self.norms(&format!("block {block} norm2"), norm, layout.normalised, lead);
+        for (i, chunk) in chunks.iter().enumerate() {
+            let channels = chunk.up.matrices[0].outputs();
+            let split = if i == 0 { leading } else { 0 };
+            for (part, lead) in [(0..split, lead), (split..channels, None)] {
+                if !part.is_empty() {
+                    let layer = outputs(&chunk.up, part.clone());
+                    let up = self.up(&layer, &layout, chunk.row, part.start);
+                    let steps = in_parts(self.dense_step(block, "fc1", &layer, up), lead);
+                    self.steps.extend(steps);
+                }
             }
+            let down = self.add_to_residual(&chunk.down, layout.hidden, chunk.row);
+            self.push(self.dense_step(block, "fc2", &chunk.down, down));
         }
+    }
+
+    fn dense_step(&self, block: usize, name: &str, layer: &Quantised, command: MatMul) -> Step {
+        Step::new(format!("block {block} {name}"), Operation::MatMul(command))
+            .macs(self.sizes().tokens * macs(layer))
+            .stream(self.common(layer))
+    }
+
+    /// Outputs of the first product that are computed in parts: their tiles keep the array busy during LayerNorm's second part
+    /// with about a third of the tokens; more would only repeat weights.
+    fn leading_outputs(&self, up: &Quantised) -> usize {
+        let s = self.sizes();
+        let tiles = 4 * s.residual_row() + 6 * self.norm_overhead() / s.tokens;
+        let columns = tiles.div_ceil(s.activation_row()) * s.columns;
+        columns.next_multiple_of(s.rows).min(up.matrices[0].outputs())
     }
 
     pub(super) fn experts(&mut self, block: usize) {
@@ -80,7 +96,7 @@ impl Emitter<'_> {
     fn expert_body(&self, block: usize, layout: &MlpLayout, chunk: &Chunk) -> [Step; 2] {
         let up = MatMul {
             routing: 1,
-            ..self.up(chunk, layout)
+            ..self.up(&chunk.up, layout, chunk.row, 0)
         };
         let down = MatMul {
             routing: 2,
@@ -138,14 +154,14 @@ impl Emitter<'_> {
         layout.chunks.iter().zip(&numbers.down).map(chunk).collect()
     }
 
-    /// The first product of a chunk into the hidden layer.
-    fn up(&self, chunk: &Chunk, layout: &MlpLayout) -> MatMul {
+    /// The first product of channels from `first` on into the hidden layer, whose rows have `row` words.
+    fn up(&self, layer: &Quantised, layout: &MlpLayout, row: usize, first: usize) -> MatMul {
         let s = self.sizes();
         MatMul {
             dst: dst::ACTIVATION,
-            dst_base: layout.hidden as u32,
-            dst_stride: chunk.row as u32,
-            ..self.product(&chunk.up, layout.normalised, s.activation_row(), s.tokens)
+            dst_base: (layout.hidden + first / s.rows) as u32,
+            dst_stride: row as u32,
+            ..self.product(layer, layout.normalised, s.activation_row(), s.tokens)
         }
     }
 }

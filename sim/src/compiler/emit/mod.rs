@@ -7,8 +7,11 @@ mod head;
 
 use std::ops::Range;
 
+use moevit_hw::array::timing::PASS_CYCLES_MIN;
 use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
 use moevit_hw::control::command::{End, MatMul, Norm, Operation, Write};
+use moevit_hw::norm::layer_norm;
+use moevit_hw::post::drain::DRAINED_CYCLES;
 
 use super::layout::{Layout, Sizes};
 use super::network::norm::NormNumbers;
@@ -27,6 +30,8 @@ mod dst {
     pub const ROUTER: u32 = 4;
 }
 
+/// Fewest tokens of a part: with less, tiles would load longer than they stream.
+const PART_TOKENS_MIN: usize = 2 * PASS_CYCLES_MIN;
 /// Most beats of a Write command, a whole number of residual words.
 const WRITE_BEATS: usize = 65_536 - BURST_BYTES;
 
@@ -125,6 +130,41 @@ impl Emitter<'_> {
         })
     }
 
+    /// LayerNorm of the whole residual stream; the first `lead` tokens are a command of their own.
+    fn norms(&mut self, name: &str, numbers: &NormNumbers, dst_base: usize, lead: Option<usize>) {
+        let row = self.sizes().activation_row() * (1 + usize::from(numbers.wide));
+        let (tokens, lead) = (self.sizes().tokens, lead.unwrap_or(0));
+        for part in [0..lead, lead..tokens]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+        {
+            let norm = self.norm(numbers, part.start, part.len(), dst_base + part.start * row);
+            self.push(Step::new(name, norm));
+        }
+    }
+
+    /// Tiles that a product streams a token pair through.
+    fn tiles(&self, layer: &Quantised) -> usize {
+        let command = self.product(layer, 0, 0, 0);
+        let passes = [1, 2, 4][command.planes as usize];
+        (command.k_tiles * command.n_tiles) as usize * passes
+    }
+
+    /// How many tokens LayerNorm does first, so that the array multiplies them by `tiles` tiles while the unit does the rest:
+    /// `lead / 2 * tiles` cycles must cover `(tokens - lead) * words` and the command's overhead.
+    fn lead(&self, tiles: usize, planes: usize) -> Option<usize> {
+        let s = self.sizes();
+        let words = s.residual_row() * planes;
+        let lead = (2 * (s.tokens * words + self.norm_overhead())).div_ceil(tiles + 2 * words);
+        let lead = lead.max(PART_TOKENS_MIN).next_multiple_of(2);
+        (lead + PART_TOKENS_MIN <= s.tokens).then_some(lead)
+    }
+
+    /// Cycles of a Norm command beside its words.
+    fn norm_overhead(&self) -> usize {
+        layer_norm::overhead_cycles(self.sizes().columns, self.sizes().residual_row()) + DRAINED_CYCLES
+    }
+
     /// A product of activation rows with streamed weights; the destination is still to be said.
     fn product(&self, layer: &Quantised, src_base: usize, src_stride: usize, tokens: usize) -> MatMul {
         let matrix = &layer.matrices[0];
@@ -159,6 +199,25 @@ impl Emitter<'_> {
             ..self.product(layer, src_base, src_stride, s.tokens)
         }
     }
+}
+
+/// A product as one command, or as one for the first `lead` tokens and one for the others, each with all of its weights.
+fn in_parts(step: Step, lead: Option<usize>) -> Vec<Step> {
+    let (Operation::MatMul(whole), Some(lead)) = (step.operation, lead) else {
+        return vec![step];
+    };
+    let part = |first: u32, tokens: u32| Step {
+        macs: step.macs / u64::from(whole.tokens) * u64::from(tokens),
+        operation: Operation::MatMul(MatMul {
+            tokens,
+            src_base: whole.src_base + first * whole.src_stride,
+            dst_base: whole.dst_base + first * whole.dst_stride,
+            ..whole
+        }),
+        ..step.clone()
+    };
+    let lead = lead as u32;
+    vec![part(0, lead), part(lead, whole.tokens - lead)]
 }
 
 /// The post-processing fields of a command.
