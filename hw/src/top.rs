@@ -448,6 +448,7 @@ impl Logic for Accelerator {
         self.stationary.read_by_keys.next = self.feed.kv_by_keys.val();
         self.drain.group_filled.next = self.feed.group_filled.val();
         self.feed.group_drained.next = self.drain.group_drained.val();
+        self.feed.group_stored.next = self.drain.group_stored.val();
         self.feed.command_drained.next = self.drain.command_drained.val();
         self.feed.drain_pair.next = self.drain.drain_pair.val();
         self.feed.drain_bank.next = self.drain.drain_bank.val();

@@ -74,6 +74,9 @@ pub(crate) struct Bench {
     pub stalls: [usize; 3],
     pub programs_loaded: usize,
     pub commands_done: usize,
+    /// Stored groups at every read, and its address.
+    pub reads_at: Vec<(usize, usize)>,
+    stored: usize,
     arrived: usize,
     expected: VecDeque<Offer>,
     reads: VecDeque<[usize; 2]>,
@@ -96,6 +99,7 @@ struct Drain {
     asked: VecDeque<Option<bool>>,
     sums: Vec<PairSums>,
     release: bool,
+    store: bool,
     command_drained: bool,
 }
 
@@ -137,6 +141,8 @@ impl Bench {
             stalls: [0; 3],
             programs_loaded: 0,
             commands_done: 0,
+            reads_at: vec![],
+            stored: 0,
             arrived: 0,
             expected: VecDeque::new(),
             reads: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
@@ -246,6 +252,9 @@ impl Bench {
     fn present_drain(&mut self) {
         let drain = &mut self.drain;
         self.feed.group_drained.next = std::mem::take(&mut drain.release);
+        let store = std::mem::take(&mut drain.store);
+        self.stored += usize::from(store);
+        self.feed.group_stored.next = store;
         self.feed.command_drained.next = std::mem::take(&mut drain.command_drained);
         let Some(offer) = self.expected.front() else {
             drain.asked.push_back(None);
@@ -276,6 +285,8 @@ impl Bench {
             feed.read_address_0.val().index(),
             feed.read_address_1.val().index(),
         ]);
+        self.reads_at
+            .push((self.stored, feed.read_address_0.val().index()));
         self.lookups
             .push_back([feed.lookup_expert.val().index(), feed.lookup_pair.val().index()]);
         self.kv_reads.push_back((
@@ -351,6 +362,7 @@ impl Bench {
             if last {
                 self.groups.push(std::mem::take(&mut drain.sums));
                 drain.got_groups += 1;
+                drain.store = true;
             }
         }
         let Some(offer) = self.expected.front() else {

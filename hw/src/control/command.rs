@@ -220,6 +220,9 @@ operations! {
         sum_bank: 6, 27, 1;
         /// Tokens in key/value memory; lanes beyond are zero.
         kv_tokens: 7, 0, 11;
+        /// With `sync` and streamed weights: a pass waits only for what its own activation words need. At tile `k` of the first
+        /// tile of columns, `(k_tiles - 1 - k) * R / C` of the groups that earlier commands have sent may still be on their way.
+        sync_by_tile: 7, 11, 1;
     }
     /// LayerNorm of residual rows into activation memory.
     4 Norm {

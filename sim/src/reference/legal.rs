@@ -122,6 +122,12 @@ fn check_matmul(op: &MatMul, in_loop: bool, config: &AccelConfig) -> Result<(), 
         )?;
     }
     within("planes", op.planes, 0, 2)?;
+    require(
+        op.sync_by_tile == 0 || (op.sync == 1 && op.stationary == 0),
+        "sync_by_tile",
+        op.sync_by_tile,
+        "0 without sync or with key/value memory",
+    )?;
     within("routing", op.routing, 0, 2)?;
     within("factor", op.factor, 0, 2)?;
     within("shift", op.shift, 0, SHIFT_MAX as usize)?;
