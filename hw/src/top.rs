@@ -287,7 +287,7 @@ impl Logic for Accelerator {
         self.sequencer.watchdog.next = self.watchdog.expired.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
         self.fetch.nonempty.next = self.router.nonempty.val();
-        self.fetch.routed.next = self.router.done.val();
+        self.fetch.routed.next = self.router.routed.val();
         self.sequencer.ticket_valid.next = self.fetch.ticket_valid.val();
         self.sequencer.ticket_fetched.next = self.fetch.ticket_fetched.val();
         self.fetch.ticket_ready.next = self.sequencer.ticket_ready.val();

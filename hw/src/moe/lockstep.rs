@@ -123,6 +123,8 @@ fn command(rng: &mut Rng) -> [u32; 8] {
         experts: rng.bits(6) as u32 >> rng.below(6),
         top_k: rng.bits(3) as u32,
         renormalise: rng.bits(1) as u32,
+        more: rng.bits(1) as u32,
+        first: 2 * rng.below(8) as u32,
     };
     let command = Command {
         tasks: ALL_TASKS,

@@ -252,6 +252,7 @@ impl Logic for DrainUnit {
         self.drainer.last_tile.next = self.register.last_tile.val();
         self.drainer.hold_parameters.next = self.register.hold_parameters.val();
         self.drainer.grouped.next = self.register.dst.val() == 0;
+        self.drainer.fixed_word.next = self.register.dst.val() == 4;
         self.group_drained.next = self.drainer.group_drained.val();
         self.drain_pair.next = self.drainer.row.val().get_bits::<10>(1);
         self.drain_bank.next = self.drainer.bank.val();

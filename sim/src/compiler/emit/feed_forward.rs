@@ -66,15 +66,24 @@ impl Emitter<'_> {
         let (Some(layout), Some(moe)) = (self.layout.moe.clone(), self.architecture.moe.clone()) else {
             return;
         };
-        self.gate(block, &layout);
         let chunks = self.chunks(block, &layout);
+        let lead = self.gate(block, &layout);
         let route = Route {
             tokens: self.sizes().tokens as u32,
             experts: moe.experts as u32,
             top_k: moe.k as u32,
             renormalise: (moe.scoring == Scoring::Renormalised).into(),
+            ..Default::default()
         };
-        self.push(Step::new(format!("block {block} route"), Operation::Route(route)));
+        let first = lead.unwrap_or(0) as u32;
+        let begin = lead.map(|_| Route {
+            tokens: first,
+            more: 1,
+            ..route
+        });
+        for part in begin.into_iter().chain([Route { first, ..route }]) {
+            self.push(Step::new(format!("block {block} route"), Operation::Route(part)));
+        }
         let body: Vec<Step> = chunks
             .iter()
             .flat_map(|chunk| self.expert_body(block, &layout, chunk))
@@ -112,17 +121,18 @@ impl Emitter<'_> {
         })
     }
 
-    /// Both norms and the gate's logits.
-    fn gate(&mut self, block: usize, layout: &MlpLayout) {
+    /// Both norms and the gate's logits; returns how many tokens come first.
+    fn gate(&mut self, block: usize, layout: &MlpLayout) -> Option<usize> {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
         let Some(gate) = &numbers.gate else {
-            return;
+            return None;
         };
-        let wide = self.norm(&gate.norm, 0, s.tokens, layout.gate);
+        let lead = self.lead(self.tiles(&gate.logits), 2);
         let bytes = self.norm(&numbers.norm, 0, s.tokens, layout.normalised);
         let logits = MatMul {
             dst: dst::ROUTER,
+            dst_stride: 1,
             ..self.product(&gate.logits, layout.gate, 2 * s.activation_row(), s.tokens)
         };
         let mut parts: Vec<Vec<u8>> = gate
@@ -139,9 +149,15 @@ impl Emitter<'_> {
         let step = Step::new(format!("block {block} gate"), Operation::MatMul(logits))
             .macs(s.tokens * macs(&gate.logits))
             .stream(stream);
-        self.push(Step::new(format!("block {block} gate norm2"), wide));
-        self.push(step);
+        self.norms(
+            &format!("block {block} gate norm2"),
+            &gate.norm,
+            layout.gate,
+            lead,
+        );
+        self.steps.extend(in_parts(step, lead));
         self.push(Step::new(format!("block {block} norm2"), bytes));
+        lead
     }
 
     fn chunks(&self, block: usize, layout: &MlpLayout) -> Vec<Chunk> {

@@ -67,6 +67,7 @@ fn readers_wait_for_the_array() {
         experts: 16,
         top_k: 2,
         renormalise: 0,
+        ..Default::default()
     });
     let write = Operation::Write(Write {
         src_base: 100,
