@@ -274,6 +274,7 @@ impl Logic for Accelerator {
         self.registers.stall_full.next = self.fetch.stall_full.val();
         self.registers.beat_out.next = self.write.beat.val();
         self.sequencer.command_count.next = self.registers.commands.val();
+        self.registers.bus_error.next = self.fetch.error.val() | self.write.error.val();
         self.registers.error_lo.next = self.fetch.error_lo.val();
         self.registers.error_hi.next = self.fetch.error_hi.val();
         if self.write.error.val() {
