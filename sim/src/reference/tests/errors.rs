@@ -404,6 +404,7 @@ fn a_loop_needs_a_route_of_as_many_experts_and_its_own_tasks() {
         Product::random(
             MatMul {
                 dst: 4,
+                dst_base: 0,
                 dst_stride: 1,
                 ..legal()
             },

@@ -7,6 +7,7 @@ use super::build::{Builder, Random};
 use super::products::Product;
 
 fn product(dst: u32, dst_base: u32) -> Product {
+    let (dst_base, dst_stride) = if dst == 4 { (0, 1) } else { (dst_base, 2) };
     let op = MatMul {
         tokens: 8,
         k_tiles: 2,
@@ -14,7 +15,7 @@ fn product(dst: u32, dst_base: u32) -> Product {
         src_stride: 2,
         dst,
         dst_base,
-        dst_stride: 2,
+        dst_stride,
         shift: 15,
         factor_shift: 15,
         ..Default::default()
