@@ -480,11 +480,12 @@ fn a_pass_by_tile_waits_only_for_its_own_words() {
     for k in 0..k_tiles as usize {
         let first = |&&(_, address): &&(usize, usize)| address >= source && (address - source) % 4 == k;
         let (stored, _) = scenario.bench.reads_at.iter().find(first).unwrap();
-        let needed = config.groups() * (k + 1);
         assert!(
-            (needed..needed + 2).contains(stored),
+            *stored >= config.groups() * (k + 1),
             "tile {k} after {stored} groups"
         );
+        // Not all of them: only the accumulator banks keep the first pass back.
+        assert!(k > 0 || *stored < 8, "tile {k} after {stored} groups");
     }
 }
 

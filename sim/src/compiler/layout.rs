@@ -433,7 +433,7 @@ impl Planner<'_> {
 }
 
 /// Cuts `total` into at most `count` equal parts, whole multiples of `unit` but for the last.
-fn cut(total: usize, count: usize, unit: usize) -> Vec<Range<usize>> {
+pub(super) fn cut(total: usize, count: usize, unit: usize) -> Vec<Range<usize>> {
     let part = total.div_ceil(count).next_multiple_of(unit);
     (0..total.div_ceil(part))
         .map(|i| i * part..((i + 1) * part).min(total))

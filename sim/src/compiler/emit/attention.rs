@@ -39,10 +39,16 @@ impl Emitter<'_> {
         let numbers = &self.network.blocks[block].attention;
         let channels = 0..a.group_heads * s.head_size;
         let query_tiles = self.tiles(&outputs(&numbers.query, channels));
-        let lead = self.lead(query_tiles, 1);
-        self.norms(&format!("block {block} norm1"), &numbers.norm, a.normalised, lead);
+        let (parts, whole) = (self.halves(query_tiles), [0..s.tokens]);
+        self.norms(
+            &format!("block {block} norm1"),
+            &numbers.norm,
+            a.normalised,
+            &parts,
+        );
         for group in 0..s.heads / a.group_heads {
-            self.heads(block, group * a.group_heads, lead.filter(|_| group == 0));
+            let parts = if group == 0 { &parts[..] } else { &whole };
+            self.heads(block, group * a.group_heads, parts);
         }
         let projection = self.add_to_residual(&numbers.projection, a.context, s.activation_row());
         let step = Step::new(format!("block {block} projection"), Operation::MatMul(projection))
@@ -51,12 +57,12 @@ impl Emitter<'_> {
         self.push(step);
     }
 
-    /// A group of heads from its first head on; the queries of `lead` tokens come before the others.
-    fn heads(&mut self, block: usize, first: usize, lead: Option<usize>) {
+    /// A group of heads from its first head on, the queries in parts.
+    fn heads(&mut self, block: usize, first: usize, parts: &[Range<usize>]) {
         let a = &self.layout.attention;
         let (heads, interleaved) = (a.group_heads, a.interleaved);
         let query = self.query(block, first);
-        self.steps.extend(in_parts(query, lead));
+        self.steps.extend(in_parts(query, parts));
         let early = if interleaved { 1 } else { heads };
         (0..early).for_each(|local| self.keys(block, first, local));
         if !interleaved {

@@ -1,17 +1,24 @@
 //! The second half of a block.
 //!
-//! With experts, the 15-bit operand of the gate comes first: while the array multiplies it, LayerNorm runs once more for the
-//! experts' bytes. Route fills the queues, the Fetch that follows it reads the chosen experts only, and the loop runs them:
+//! With experts, the 15-bit operand of the gate comes first, in parts: while the router chooses for one, the array multiplies the
+//! next, and LayerNorm does the one after it and then once more all tokens for the experts' bytes. Route fills the queues, and the
+//! loop runs the chosen experts, whose weights are on the chip by then:
 //! tokens are gathered by the queue, the hidden layer is compact, results are scattered, multiplied by their scores and added
 //! to the residual stream.
 
+use std::ops::Range;
+
 use moevit_hw::control::command::{ExpertLoop, MatMul, Operation, Route};
 
-use super::{dst, in_parts, macs, outputs, Emitter};
+use super::{dst, in_parts, macs, outputs, Emitter, PART_TOKENS_MIN};
+use crate::compiler::layout::cut;
 use crate::compiler::layout::MlpLayout;
 use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
 use crate::model::architecture::Scoring;
+
+/// Tokens of a part of the gate: a pass takes twice as long as its tile loads.
+const GATE_TOKENS: usize = 2 * PART_TOKENS_MIN;
 
 /// First and second product of a chunk of hidden channels.
 struct Chunk {
@@ -28,17 +35,18 @@ impl Emitter<'_> {
         };
         let chunks = self.chunks(block, &layout);
         let leading = self.leading_outputs(&chunks[0].up);
-        let lead = self.lead(self.tiles(&outputs(&chunks[0].up, 0..leading)), 1);
+        let parts = self.halves(self.tiles(&outputs(&chunks[0].up, 0..leading)));
+        let whole = [0..self.sizes().tokens];
         let norm = &self.network.blocks[block].feed_forward.norm;
-        self.norms(&format!("block {block} norm2"), norm, layout.normalised, lead);
+        self.norms(&format!("block {block} norm2"), norm, layout.normalised, &parts);
         for (i, chunk) in chunks.iter().enumerate() {
             let channels = chunk.up.matrices[0].outputs();
             let split = if i == 0 { leading } else { 0 };
-            for (part, lead) in [(0..split, lead), (split..channels, None)] {
+            for (part, tokens) in [(0..split, &parts[..]), (split..channels, &whole)] {
                 if !part.is_empty() {
                     let layer = outputs(&chunk.up, part.clone());
                     let up = self.up(&layer, &layout, chunk.row, part.start);
-                    let steps = in_parts(self.dense_step(block, "fc1", &layer, up), lead);
+                    let steps = in_parts(self.dense_step(block, "fc1", &layer, up), tokens);
                     self.steps.extend(steps);
                 }
             }
@@ -67,22 +75,22 @@ impl Emitter<'_> {
             return;
         };
         let chunks = self.chunks(block, &layout);
-        let lead = self.gate(block, &layout);
+        let parts = self.gate_parts();
+        self.gate(block, &layout, &parts);
         let route = Route {
-            tokens: self.sizes().tokens as u32,
             experts: moe.experts as u32,
             top_k: moe.k as u32,
             renormalise: (moe.scoring == Scoring::Renormalised).into(),
             ..Default::default()
         };
-        let first = lead.unwrap_or(0) as u32;
-        let begin = lead.map(|_| Route {
-            tokens: first,
-            more: 1,
-            ..route
-        });
-        for part in begin.into_iter().chain([Route { first, ..route }]) {
-            self.push(Step::new(format!("block {block} route"), Operation::Route(part)));
+        for part in parts {
+            let route = Route {
+                first: part.start as u32,
+                tokens: part.end as u32,
+                more: u32::from(part.end < self.sizes().tokens),
+                ..route
+            };
+            self.push(Step::new(format!("block {block} route"), Operation::Route(route)));
         }
         let body: Vec<Step> = chunks
             .iter()
@@ -121,30 +129,35 @@ impl Emitter<'_> {
         })
     }
 
-    /// Both norms and the gate's logits; returns how many tokens come first.
-    fn gate(&mut self, block: usize, layout: &MlpLayout) -> Option<usize> {
+    /// The gate works in parts, so that LayerNorm, array and router work on three parts at a time.
+    fn gate_parts(&self) -> Vec<Range<usize>> {
+        let tokens = self.sizes().tokens;
+        cut(tokens, (tokens / GATE_TOKENS).max(1), 2)
+    }
+
+    /// Both norms and the gate's logits.
+    fn gate(&mut self, block: usize, layout: &MlpLayout, parts: &[Range<usize>]) {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
         let Some(gate) = &numbers.gate else {
-            return None;
+            return;
         };
-        let lead = self.lead(self.tiles(&gate.logits), 2);
         let bytes = self.norm(&numbers.norm, 0, s.tokens, layout.normalised);
         let logits = MatMul {
             dst: dst::ROUTER,
             dst_stride: 1,
             ..self.product(&gate.logits, layout.gate, 2 * s.activation_row(), s.tokens)
         };
-        let mut parts: Vec<Vec<u8>> = gate
+        let mut streams: Vec<Vec<u8>> = gate
             .logits
             .matrices
             .iter()
             .map(|m| self.stream_of(&gate.logits, m))
             .collect();
-        let stream = if parts.iter().all(|part| *part == parts[0]) {
-            Stream::Common(parts.swap_remove(0))
+        let stream = if streams.iter().all(|part| *part == streams[0]) {
+            Stream::Common(streams.swap_remove(0))
         } else {
-            Stream::PerTask(parts)
+            Stream::PerTask(streams)
         };
         let step = Step::new(format!("block {block} gate"), Operation::MatMul(logits))
             .macs(s.tokens * macs(&gate.logits))
@@ -153,11 +166,10 @@ impl Emitter<'_> {
             &format!("block {block} gate norm2"),
             &gate.norm,
             layout.gate,
-            lead,
+            parts,
         );
-        self.steps.extend(in_parts(step, lead));
+        self.steps.extend(in_parts(step, parts));
         self.push(Step::new(format!("block {block} norm2"), bytes));
-        lead
     }
 
     fn chunks(&self, block: usize, layout: &MlpLayout) -> Vec<Chunk> {

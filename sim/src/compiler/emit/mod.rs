@@ -130,14 +130,10 @@ impl Emitter<'_> {
         })
     }
 
-    /// LayerNorm of the whole residual stream; the first `lead` tokens are a command of their own.
-    fn norms(&mut self, name: &str, numbers: &NormNumbers, dst_base: usize, lead: Option<usize>) {
+    /// LayerNorm of the whole residual stream, a command for each part.
+    fn norms(&mut self, name: &str, numbers: &NormNumbers, dst_base: usize, parts: &[Range<usize>]) {
         let row = self.sizes().activation_row() * (1 + usize::from(numbers.wide));
-        let (tokens, lead) = (self.sizes().tokens, lead.unwrap_or(0));
-        for part in [0..lead, lead..tokens]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-        {
+        for part in parts {
             let norm = self.norm(numbers, part.start, part.len(), dst_base + part.start * row);
             self.push(Step::new(name, norm));
         }
@@ -150,14 +146,16 @@ impl Emitter<'_> {
         (command.k_tiles * command.n_tiles) as usize * passes
     }
 
-    /// How many tokens LayerNorm does first, so that the array multiplies them by `tiles` tiles while the unit does the rest:
-    /// `lead / 2 * tiles` cycles must cover `(tokens - lead) * words` and the command's overhead.
-    fn lead(&self, tiles: usize, planes: usize) -> Option<usize> {
-        let s = self.sizes();
-        let words = s.residual_row() * planes;
-        let lead = (2 * (s.tokens * words + self.norm_overhead())).div_ceil(tiles + 2 * words);
-        let lead = lead.max(PART_TOKENS_MIN).next_multiple_of(2);
-        (lead + PART_TOKENS_MIN <= s.tokens).then_some(lead)
+    /// The tokens in two parts: LayerNorm does the first, then the array multiplies it by `tiles` tiles while the unit does the
+    /// second. `first / 2 * tiles` cycles must cover `(tokens - first) * words` and the command's overhead.
+    fn halves(&self, tiles: usize) -> Vec<Range<usize>> {
+        let (tokens, words) = (self.sizes().tokens, self.sizes().residual_row());
+        let first = (2 * (tokens * words + self.norm_overhead())).div_ceil(tiles + 2 * words);
+        let first = first.max(PART_TOKENS_MIN).next_multiple_of(2);
+        if first + PART_TOKENS_MIN > tokens {
+            return std::iter::once(0..tokens).collect();
+        }
+        vec![0..first, first..tokens]
     }
 
     /// Cycles of a Norm command beside its words.
@@ -201,23 +199,25 @@ impl Emitter<'_> {
     }
 }
 
-/// A product as one command, or as one for the first `lead` tokens and one for the others, each with all of its weights.
-fn in_parts(step: Step, lead: Option<usize>) -> Vec<Step> {
-    let (Operation::MatMul(whole), Some(lead)) = (step.operation, lead) else {
+/// A product as a command for each part of its tokens, each with all of the weights.
+fn in_parts(step: Step, parts: &[Range<usize>]) -> Vec<Step> {
+    let Operation::MatMul(whole) = step.operation else {
         return vec![step];
     };
-    let part = |first: u32, tokens: u32| Step {
-        macs: step.macs / u64::from(whole.tokens) * u64::from(tokens),
-        operation: Operation::MatMul(MatMul {
-            tokens,
-            src_base: whole.src_base + first * whole.src_stride,
-            dst_base: whole.dst_base + first * whole.dst_stride,
-            ..whole
-        }),
-        ..step.clone()
+    let part = |part: &Range<usize>| {
+        let (first, tokens) = (part.start as u32, part.len() as u32);
+        Step {
+            macs: step.macs / u64::from(whole.tokens) * u64::from(tokens),
+            operation: Operation::MatMul(MatMul {
+                tokens,
+                src_base: whole.src_base + first * whole.src_stride,
+                dst_base: whole.dst_base + first * whole.dst_stride,
+                ..whole
+            }),
+            ..step.clone()
+        }
     };
-    let lead = lead as u32;
-    vec![part(0, lead), part(lead, whole.tokens - lead)]
+    parts.iter().map(part).collect()
 }
 
 /// The post-processing fields of a command.
