@@ -75,23 +75,14 @@ impl Emitter<'_> {
             return;
         };
         let chunks = self.chunks(block, &layout);
-        let parts = self.gate_parts();
-        self.gate(block, &layout, &parts);
         let route = Route {
+            tokens: self.sizes().tokens as u32,
             experts: moe.experts as u32,
             top_k: moe.k as u32,
             renormalise: (moe.scoring == Scoring::Renormalised).into(),
             ..Default::default()
         };
-        for part in parts {
-            let route = Route {
-                first: part.start as u32,
-                tokens: part.end as u32,
-                more: u32::from(part.end < self.sizes().tokens),
-                ..route
-            };
-            self.push(Step::new(format!("block {block} route"), Operation::Route(route)));
-        }
+        self.gate(block, &layout, route);
         let body: Vec<Step> = chunks
             .iter()
             .flat_map(|chunk| self.expert_body(block, &layout, chunk))
@@ -135,8 +126,8 @@ impl Emitter<'_> {
         cut(tokens, (tokens / GATE_TOKENS).max(1), 2)
     }
 
-    /// Both norms and the gate's logits.
-    fn gate(&mut self, block: usize, layout: &MlpLayout, parts: &[Range<usize>]) {
+    /// Both norms, the gate's logits and the choice of experts.
+    fn gate(&mut self, block: usize, layout: &MlpLayout, route: Route) {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
         let Some(gate) = &numbers.gate else {
@@ -162,14 +153,31 @@ impl Emitter<'_> {
         let step = Step::new(format!("block {block} gate"), Operation::MatMul(logits))
             .macs(s.tokens * macs(&gate.logits))
             .stream(stream);
+        let parts = self.gate_parts();
         self.norms(
             &format!("block {block} gate norm2"),
             &gate.norm,
             layout.gate,
-            parts,
+            &parts,
         );
-        self.steps.extend(in_parts(step, parts));
+        // A Route waits for its logits in the sequencer, so the next part of the gate stands before it.
+        let mut routes = parts.iter().map(|part| {
+            let route = Route {
+                first: part.start as u32,
+                tokens: part.end as u32,
+                more: u32::from(part.end < s.tokens),
+                ..route
+            };
+            Step::new(format!("block {block} route"), Operation::Route(route))
+        });
+        for (i, gate) in in_parts(step, &parts).into_iter().enumerate() {
+            self.push(gate);
+            if i > 0 {
+                self.steps.extend(routes.next());
+            }
+        }
         self.push(Step::new(format!("block {block} norm2"), bytes));
+        self.steps.extend(routes);
     }
 
     fn chunks(&self, block: usize, layout: &MlpLayout) -> Vec<Chunk> {
