@@ -50,6 +50,9 @@ pub(crate) struct CopyWrite {
 /// Sums of both rows of a pair, by column.
 pub(crate) type PairSums = Vec<[i32; 2]>;
 
+/// Cycles from `busy_streaming` to the pair's addresses.
+const ADDRESS_AFTER_ISSUE_CYCLES: usize = 4;
+
 pub(crate) struct Bench {
     pub feed: FeedUnit,
     pub config: AccelConfig,
@@ -74,8 +77,10 @@ pub(crate) struct Bench {
     pub stalls: [usize; 3],
     pub programs_loaded: usize,
     pub commands_done: usize,
-    /// Stored groups at every read, and its address.
+    /// Groups that were stored when a pair was issued, and the address of its first row.
     pub reads_at: Vec<(usize, usize)>,
+    /// Stored groups at the latest issues whose addresses are still to come.
+    issued: VecDeque<Option<usize>>,
     stored: usize,
     arrived: usize,
     expected: VecDeque<Offer>,
@@ -142,6 +147,7 @@ impl Bench {
             programs_loaded: 0,
             commands_done: 0,
             reads_at: vec![],
+            issued: vec![None; ADDRESS_AFTER_ISSUE_CYCLES].into(),
             stored: 0,
             arrived: 0,
             expected: VecDeque::new(),
@@ -285,8 +291,11 @@ impl Bench {
             feed.read_address_0.val().index(),
             feed.read_address_1.val().index(),
         ]);
-        self.reads_at
-            .push((self.stored, feed.read_address_0.val().index()));
+        self.issued
+            .push_back(feed.busy_streaming.val().then_some(self.stored));
+        if let Some(stored) = self.issued.pop_front().flatten() {
+            self.reads_at.push((stored, feed.read_address_0.val().index()));
+        }
         self.lookups
             .push_back([feed.lookup_expert.val().index(), feed.lookup_pair.val().index()]);
         self.kv_reads.push_back((
