@@ -2,7 +2,7 @@
 
 module Choose (
     input  wire clock, reset, start,
-    input  wire [10:0] tokens,
+    input  wire [10:0] first, tokens,
     input  wire [5:0] experts, slot_last,
     input  wire logit_write,
     input  wire [10:0] logit_token,
@@ -38,7 +38,7 @@ module Choose (
         end
         if (start) begin
             scanning <= 1'b1;
-            token <= 11'd0;
+            token <= first;
             step <= 6'd0;
         end
         if (reset) scanning <= 1'b0;

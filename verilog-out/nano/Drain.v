@@ -15,7 +15,7 @@ module Drain (
     input  wire [7:0] parameter_data_10, parameter_data_11, parameter_data_12, parameter_data_13, parameter_data_14,
     input  wire [7:0] parameter_data_15,
     input  wire group_filled,
-    output wire group_drained,
+    output wire group_drained, group_stored,
     output wire [9:0] drain_pair,
     output wire drain_bank,
     input  wire [31:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
@@ -70,8 +70,8 @@ module Drain (
     wire [3:0] register_pre_shift;
     wire [7:0] register_offset;
     wire [1:0] register_factor;
-    wire register_write_sums, drainer_grouped, drainer_finish, drainer_valid, drainer_first, drainer_last;
-    wire drainer_block_last;
+    wire register_write_sums, drainer_grouped, drainer_fixed_word, drainer_finish, drainer_valid, drainer_first;
+    wire drainer_last, drainer_block_last;
     wire [1:0] drainer_block;
     wire [15:0] drainer_word, drainer_group;
     wire [9:0] drainer_tile;
@@ -105,7 +105,7 @@ module Drain (
     wire [23:0] lanes_0_z, lanes_1_z, lanes_2_z, lanes_3_z, lanes_4_z, lanes_5_z, lanes_6_z, lanes_7_z;
     wire [19:0] store_value_sums_0, store_value_sums_1, store_value_sums_2, store_value_sums_3, store_value_sums_4;
     wire [19:0] store_value_sums_5, store_value_sums_6, store_value_sums_7;
-    reg  ends_d, releases_d;
+    reg  ends_d, stored_d, releases_d;
     wire releases_q;
 
     always @* begin
@@ -116,12 +116,18 @@ module Drain (
     end
 
     assign drainer_grouped = register_dst == 3'd0;
+    assign drainer_fixed_word = register_dst == 3'd4;
     assign drain_pair = lookup_position[10:1];
     assign factor_row = lookup_position;
 
     always @* begin
         ends_d = 1'b0;
         if (drainer_finish) ends_d = 1'b1;
+    end
+
+    always @* begin
+        stored_d = 1'b0;
+        if (drainer_last) stored_d = 1'b1;
     end
 
     always @* begin
@@ -158,9 +164,9 @@ module Drain (
         .copy_done(copy_done), .group_drained(group_drained), .load(register_load), .first_word(register_first_word),
         .first_sums(register_first_sums), .busy(register_busy), .copy(register_copy), .empty(register_empty),
         .last_row(register_last_row), .last_tile(register_last_tile), .hold_parameters(register_hold_parameters),
-        .grouped(drainer_grouped), .finish(drainer_finish), .valid(drainer_valid), .first(drainer_first),
-        .last(drainer_last), .block_last(drainer_block_last), .row(lookup_position), .bank(drain_bank),
-        .block(drainer_block), .word(drainer_word), .group(drainer_group), .tile(drainer_tile),
+        .grouped(drainer_grouped), .fixed_word(drainer_fixed_word), .finish(drainer_finish), .valid(drainer_valid),
+        .first(drainer_first), .last(drainer_last), .block_last(drainer_block_last), .row(lookup_position),
+        .bank(drain_bank), .block(drainer_block), .word(drainer_word), .group(drainer_group), .tile(drainer_tile),
         .sums_address(drainer_sums_address)
     );
 
@@ -316,6 +322,7 @@ module Drain (
     );
 
     Delay #(.WIDTH(1), .CYCLES(32)) u_ends (.clock(clock), .reset(reset), .d(ends_d), .q(command_drained));
+    Delay #(.WIDTH(1), .CYCLES(32)) u_stored (.clock(clock), .reset(reset), .d(stored_d), .q(group_stored));
     Delay #(.WIDTH(1), .CYCLES(26)) u_releases (.clock(clock), .reset(reset), .d(releases_d), .q(releases_q));
 
     wire unused = &{1'b0, command_0[31:4], command_1, command_2, command_7, drainer_tile[9:4]};

@@ -9,7 +9,7 @@ module Drainer (
     input  wire busy, copy, empty,
     input  wire [10:0] last_row,
     input  wire [9:0] last_tile,
-    input  wire hold_parameters, grouped,
+    input  wire hold_parameters, grouped, fixed_word,
     output wire finish, valid, first, last, block_last,
     output reg  [10:0] row,
     output reg  bank,
@@ -38,7 +38,7 @@ module Drainer (
             group <= group << 1'b1;
             if (!grouped | (group == last_group)) begin
                 group <= 16'd1;
-                word <= word + 16'd1;
+                if (!fixed_word) word <= word + 16'd1;
             end
         end
         if (block_end) block <= block + 2'd1;

@@ -49,7 +49,7 @@ module Feed (
     output wire kv_by_keys,
     input  wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
     output wire group_filled,
-    input  wire group_drained,
+    input  wire group_drained, group_stored,
     input  wire [9:0] drain_pair,
     input  wire drain_bank,
     output wire [31:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
@@ -162,12 +162,12 @@ module Feed (
         .command_1(command_1), .command_2(command_2), .command_3(command_3), .command_4(command_4),
         .command_5(command_5), .command_6(command_6), .command_7(command_7), .expert(expert),
         .queue_length(queue_length), .in_loop(in_loop), .tag(commands_taken), .drained(commands_drained),
-        .tile_ready(loader_tile_ready), .group_drained(group_drained), .lookup_expert(lookup_expert),
-        .lookup_pair(lookup_pair), .lookup_token_0(lookup_token_0), .lookup_token_1(lookup_token_1),
-        .read_address_0(read_address_0), .read_address_1(read_address_1), .step_swap(streamer_step_swap),
-        .step_valid(busy_streaming), .step_pair(streamer_step_pair), .step_bank(streamer_step_bank),
-        .step_first(streamer_step_first), .step_shift(streamer_step_shift), .step_last(streamer_step_last),
-        .stall_bank(stall_bank), .stall_sync(stall_sync)
+        .tile_ready(loader_tile_ready), .group_drained(group_drained), .group_stored(group_stored),
+        .lookup_expert(lookup_expert), .lookup_pair(lookup_pair), .lookup_token_0(lookup_token_0),
+        .lookup_token_1(lookup_token_1), .read_address_0(read_address_0), .read_address_1(read_address_1),
+        .step_swap(streamer_step_swap), .step_valid(busy_streaming), .step_pair(streamer_step_pair),
+        .step_bank(streamer_step_bank), .step_first(streamer_step_first), .step_shift(streamer_step_shift),
+        .step_last(streamer_step_last), .stall_bank(stall_bank), .stall_sync(stall_sync)
     );
 
     Array u_array (

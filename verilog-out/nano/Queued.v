@@ -14,7 +14,8 @@ module Queued (
     output reg  [9:0] n_last,
     output reg  [1:0] plane_last,
     output reg  [9:0] pairs, last_step,
-    output reg  gather, sync,
+    output reg  gather, sync, by_tile,
+    output wire [11:0] allowance,
     output reg  [7:0] tag,
     output reg  [4:0] expert
 );
@@ -25,6 +26,7 @@ module Queued (
     endfunction
 
     reg  [10:0] tokens;
+    reg  [11:0] allowed;
     reg  [9:0] pair_count_next;
 
     always @(posedge clock) begin
@@ -41,6 +43,7 @@ module Queued (
             if (command_3[22:21] == 2'd2) plane_last <= 2'd3;
             gather <= command_3[24:23] == 2'd1;
             sync <= command_3[27];
+            by_tile <= command_7[11];
             tag <= command_tag;
             expert <= command_expert;
         end
@@ -61,14 +64,23 @@ module Queued (
         if (pairs > 10'd8) last_step = pairs - 10'd1;
     end
 
+    always @* begin
+        allowed = {4'd0, k_last};
+        allowed = allowed << 1'b1;
+    end
+
+    assign allowance = allowed;
+
     initial begin
         full = 1'b0; source = 16'd0; low_source = 16'd0; stride = 8'd0; k_last = 8'd0; n_last = 10'd0;
-        plane_last = 2'd0; pairs = 10'd0; gather = 1'b0; sync = 1'b0; tag = 8'd0; expert = 5'd0;
+        plane_last = 2'd0; pairs = 10'd0; gather = 1'b0; sync = 1'b0; by_tile = 1'b0; tag = 8'd0; expert = 5'd0;
     end
 
     always @(posedge clock) begin
         pairs <= pair_count_next;
     end
 
-    wire unused = &{1'b0, command_1, command_3[26:25], command_3[31:28], command_4, command_5, command_6, command_7};
+    wire unused = &{1'b0,
+        command_1, command_3[26:25], command_3[31:28], command_4, command_5, command_6, command_7[10:0],
+        command_7[31:12]};
 endmodule

@@ -2,7 +2,7 @@
 
 module Rate (
     input  wire clock, reset, start,
-    input  wire [10:0] tokens,
+    input  wire [10:0] first, tokens,
     input  wire [2:0] ranks,
     input  wire summed,
     input  wire [23:0] sum,
@@ -33,7 +33,7 @@ module Rate (
 
     always @(posedge clock) begin
         if (closing) token <= token + 11'd1;
-        if (start) token <= 11'd0;
+        if (start) token <= first;
     end
 
     always @* begin

@@ -5,6 +5,7 @@ module Router (
     output wire command_ready,
     input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
     output reg  done,
+    output wire routed,
     input  wire logit_write,
     input  wire [10:0] logit_token,
     input  wire [3:0] logit_tile,
@@ -30,6 +31,7 @@ module Router (
     reg  [5:0] wanted_ranks;
     reg  busy, accepted, clamped, start;
     reg  [31:0] settings;
+    reg  [10:0] first;
     reg  [5:0] experts;
     reg  [2:0] ranks;
     reg  [5:0] slot_last;
@@ -47,7 +49,7 @@ module Router (
     wire [4:0] rate_append_expert;
     wire [10:0] rate_append_token;
     wire [15:0] rate_append_score;
-    wire rate_final_entry;
+    wire rate_final_entry, queues_clear;
 
     always @(posedge clock) begin
         accepted <= command_valid & !busy;
@@ -67,7 +69,10 @@ module Router (
     end
 
     always @(posedge clock) begin
-        if (!busy) settings <= command_2;
+        if (!busy) begin
+            settings <= command_2;
+            first <= command_3[10:0];
+        end
     end
 
     assign command_ready = !busy;
@@ -92,14 +97,16 @@ module Router (
 
     assign choose_start = start & (|tokens) & (|ranks);
     assign weigh_renormalise = settings[20];
+    assign queues_clear = accepted & !(|first);
+    assign routed = done & !settings[21];
 
     Choose u_choose (
-        .clock(clock), .reset(reset), .start(choose_start), .tokens(tokens), .experts(experts), .slot_last(slot_last),
-        .logit_write(logit_write), .logit_token(logit_token), .logit_tile(logit_tile), .logit_data_0(logit_data_0),
-        .logit_data_1(logit_data_1), .logit_data_2(logit_data_2), .logit_data_3(logit_data_3),
-        .logit_data_4(logit_data_4), .logit_data_5(logit_data_5), .logit_data_6(logit_data_6),
-        .logit_data_7(logit_data_7), .ranked(choose_ranked), .maximum(choose_maximum), .chosen_0(choose_chosen_0),
-        .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
+        .clock(clock), .reset(reset), .start(choose_start), .first(first), .tokens(tokens), .experts(experts),
+        .slot_last(slot_last), .logit_write(logit_write), .logit_token(logit_token), .logit_tile(logit_tile),
+        .logit_data_0(logit_data_0), .logit_data_1(logit_data_1), .logit_data_2(logit_data_2),
+        .logit_data_3(logit_data_3), .logit_data_4(logit_data_4), .logit_data_5(logit_data_5),
+        .logit_data_6(logit_data_6), .logit_data_7(logit_data_7), .ranked(choose_ranked), .maximum(choose_maximum),
+        .chosen_0(choose_chosen_0), .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
         .buffer_half(weigh_buffer_half), .buffer_expert(weigh_buffer_expert), .buffer_logit(choose_buffer_logit)
     );
 
@@ -114,16 +121,16 @@ module Router (
     );
 
     Rate u_rate (
-        .clock(clock), .reset(reset), .start(start), .tokens(tokens), .ranks(ranks), .summed(weigh_summed),
-        .sum(weigh_sum), .rank_weight_0(weigh_rank_weight_0), .rank_weight_1(weigh_rank_weight_1),
-        .rank_weight_2(weigh_rank_weight_2), .rank_weight_3(weigh_rank_weight_3), .rank_expert_0(weigh_rank_expert_0),
-        .rank_expert_1(weigh_rank_expert_1), .rank_expert_2(weigh_rank_expert_2), .rank_expert_3(weigh_rank_expert_3),
-        .append(rate_append), .append_expert(rate_append_expert), .append_token(rate_append_token),
-        .append_score(rate_append_score), .final_entry(rate_final_entry)
+        .clock(clock), .reset(reset), .start(start), .first(first), .tokens(tokens), .ranks(ranks),
+        .summed(weigh_summed), .sum(weigh_sum), .rank_weight_0(weigh_rank_weight_0),
+        .rank_weight_1(weigh_rank_weight_1), .rank_weight_2(weigh_rank_weight_2), .rank_weight_3(weigh_rank_weight_3),
+        .rank_expert_0(weigh_rank_expert_0), .rank_expert_1(weigh_rank_expert_1), .rank_expert_2(weigh_rank_expert_2),
+        .rank_expert_3(weigh_rank_expert_3), .append(rate_append), .append_expert(rate_append_expert),
+        .append_token(rate_append_token), .append_score(rate_append_score), .final_entry(rate_final_entry)
     );
 
     ExpertQueues_e16_t64 u_queues (
-        .clock(clock), .clear(accepted), .append(rate_append), .append_expert(rate_append_expert),
+        .clock(clock), .clear(queues_clear), .append(rate_append), .append_expert(rate_append_expert),
         .append_token(rate_append_token), .append_score(rate_append_score), .pair_expert(feed_lookup_expert),
         .pair(feed_lookup_pair), .pair_token_0(feed_lookup_token_0), .pair_token_1(feed_lookup_token_1),
         .entry_expert(drain_lookup_expert), .entry_position(drain_lookup_position), .entry_token(drain_lookup_token),
@@ -131,8 +138,8 @@ module Router (
     );
 
     initial begin
-        busy = 1'b0; accepted = 1'b0; clamped = 1'b0; start = 1'b0; settings = 32'd0; experts = 6'd0; ranks = 3'd0;
-        slot_last = 6'd0; done = 1'b0;
+        busy = 1'b0; accepted = 1'b0; clamped = 1'b0; start = 1'b0; settings = 32'd0; first = 11'd0; experts = 6'd0;
+        ranks = 3'd0; slot_last = 6'd0; done = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -140,5 +147,5 @@ module Router (
     end
 
     wire unused = &{1'b0,
-        command_0, command_1, command_3, command_4, command_5, command_6, command_7, settings[31:21]};
+        command_0, command_1, command_3[31:11], command_4, command_5, command_6, command_7, settings[31:22]};
 endmodule

@@ -31,7 +31,7 @@ module Store (
     output wire [15:0] score_address, score_data_0, score_data_1, score_data_2, score_data_3, score_data_4,
     output wire [15:0] score_data_5, score_data_6, score_data_7,
     output reg  logit_write,
-    output reg  [10:0] logit_token,
+    output wire [10:0] logit_token,
     output reg  [3:0] logit_tile,
     output wire [23:0] logit_data_0, logit_data_1, logit_data_2, logit_data_3, logit_data_4, logit_data_5, logit_data_6,
     output wire [23:0] logit_data_7
@@ -40,6 +40,7 @@ module Store (
 
     wire to_activation;
     reg  residual_1, sum_q, first_q, last_q;
+    reg  [10:0] token_q;
     reg  [7:0] sums_address_q;
 
     assign to_activation = valid & (dst == 3'd0);
@@ -62,8 +63,9 @@ module Store (
     end
 
     assign kv_address = activation_address;
-    assign kv_rotate = logit_token[5:0] & rotate_mask;
+    assign kv_rotate = token_q[5:0] & rotate_mask;
     assign score_address = activation_address;
+    assign logit_token = activation_address[10:0];
 
     StoreLane u_lanes_0 (
         .clock(clock), .z(z_0), .residual(residual_data_0), .add(add), .activation(activation_data_0),
@@ -117,7 +119,7 @@ module Store (
     initial begin
         activation_write_0 = 1'b0; activation_write_1 = 1'b0; kv_write = 1'b0; residual_1 = 1'b0; residual_write = 1'b0;
         score_write = 1'b0; logit_write = 1'b0; sum_q = 1'b0; first_q = 1'b0; last_q = 1'b0; activation_address = 16'd0;
-        residual_address = 16'd0; logit_token = 11'd0; logit_tile = 4'd0; sums_address_q = 8'd0;
+        residual_address = 16'd0; token_q = 11'd0; logit_tile = 4'd0; sums_address_q = 8'd0;
     end
 
     always @(posedge clock) begin
@@ -127,10 +129,10 @@ module Store (
         last_q <= last;
         activation_address <= address;
         residual_address <= activation_address;
-        logit_token <= token;
+        token_q <= token;
         logit_tile <= tile;
         sums_address_q <= sums_address;
     end
 
-    wire unused = &{1'b0, group[15:2]};
+    wire unused = &{1'b0, group[15:2], token_q[10:6]};
 endmodule

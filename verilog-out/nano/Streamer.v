@@ -8,7 +8,7 @@ module Streamer (
     input  wire [10:0] queue_length,
     input  wire in_loop,
     input  wire [7:0] tag, drained,
-    input  wire tile_ready, group_drained,
+    input  wire tile_ready, group_drained, group_stored,
     output reg  [4:0] lookup_expert,
     output reg  [9:0] lookup_pair,
     input  wire [10:0] lookup_token_0, lookup_token_1,
@@ -19,6 +19,7 @@ module Streamer (
     output reg  [1:0] step_shift,
     output reg  step_last, stall_bank, stall_sync
 );
+    reg  [11:0] word_groups;
     wire first_pass, last_pass, waits, bank_free, synced, go, pass_ends, group_starts;
     reg  take;
     wire queued_full;
@@ -27,7 +28,8 @@ module Streamer (
     wire [9:0] queued_n_last;
     wire [1:0] queued_plane_last;
     wire [9:0] queued_pairs, queued_last_step;
-    wire queued_gather, queued_sync;
+    wire queued_gather, queued_sync, queued_by_tile;
+    wire [11:0] queued_allowance;
     wire [7:0] queued_tag;
     wire [4:0] queued_expert;
     reg  active_next, active;
@@ -45,12 +47,17 @@ module Streamer (
     reg  [15:0] word_next, word;
     reg  bank;
     reg  [1:0] filling;
+    reg  [3:0] on_their_way;
+    reg  by_tile_next, by_tile;
+    reg  [11:0] allowance_next, allowance;
 
     always @(posedge clock) begin
         stall_bank <= waits & !bank_free;
         stall_sync <= waits & bank_free & !synced;
         if (group_starts & !group_drained) filling <= filling + 2'd1;
         if (!group_starts & group_drained) filling <= filling - 2'd1;
+        if (group_starts & !group_stored) on_their_way <= on_their_way + 4'd1;
+        if (!group_starts & group_stored) on_their_way <= on_their_way - 4'd1;
         step_swap <= go & waits;
         step_valid <= go & (lookup_pair < pairs);
         step_last <= pass_ends & last_pass;
@@ -73,6 +80,7 @@ module Streamer (
             plane <= 2'd0;
             bank <= 1'b0;
             filling <= 2'd0;
+            on_their_way <= 4'd0;
             step_swap <= 1'b0;
             step_valid <= 1'b0;
             step_last <= 1'b0;
@@ -97,9 +105,15 @@ module Streamer (
         command_expert_next = lookup_expert;
         n_next = n;
         word_next = word;
+        by_tile_next = by_tile;
+        allowance_next = allowance;
         take = queued_full & !active;
-        if (go) sync_next = 1'b0;
+        if (go) begin
+            if (!by_tile | (k == k_last)) sync_next = 1'b0;
+        end
         if (pass_ends) begin
+            allowance_next = allowance - word_groups;
+            if (first_pass) allowance_next = allowance + 12'd1 - word_groups;
             word_next = word + 16'd1;
             if (k == k_last) begin
                 word_next = source;
@@ -126,6 +140,8 @@ module Streamer (
             last_step_next = queued_last_step;
             gather_next = queued_gather;
             sync_next = queued_sync;
+            by_tile_next = queued_by_tile;
+            allowance_next = queued_allowance;
             command_tag_next = queued_tag;
             command_expert_next = queued_expert;
             n_next = 10'd0;
@@ -138,7 +154,7 @@ module Streamer (
     assign last_pass = (k == k_last) & (plane == plane_last);
     assign waits = active & (lookup_pair == 10'd0);
     assign bank_free = !first_pass | !filling[1];
-    assign synced = !sync | (drained == command_tag);
+    assign synced = !sync | (!by_tile & (drained == command_tag)) | (by_tile & ({8'd0, on_their_way} <= allowance));
     assign go = active & (!waits | (tile_ready & bank_free & synced));
     assign pass_ends = go & (lookup_pair == last_step);
     assign group_starts = go & waits & first_pass;
@@ -151,6 +167,11 @@ module Streamer (
         end
     end
 
+    always @* begin
+        word_groups = 12'd1;
+        word_groups = word_groups << 1'b1;
+    end
+
     Queued u_queued (
         .clock(clock), .reset(reset), .accept(accept), .command_0(command_0), .command_1(command_1),
         .command_2(command_2), .command_3(command_3), .command_4(command_4), .command_5(command_5),
@@ -158,7 +179,8 @@ module Streamer (
         .in_loop(in_loop), .command_tag(tag), .take(take), .full(queued_full), .source(queued_source),
         .low_source(queued_low_source), .stride(queued_stride), .k_last(queued_k_last), .n_last(queued_n_last),
         .plane_last(queued_plane_last), .pairs(queued_pairs), .last_step(queued_last_step), .gather(queued_gather),
-        .sync(queued_sync), .tag(queued_tag), .expert(queued_expert)
+        .sync(queued_sync), .by_tile(queued_by_tile), .allowance(queued_allowance), .tag(queued_tag),
+        .expert(queued_expert)
     );
 
     Rows_1 u_rows (
@@ -171,8 +193,9 @@ module Streamer (
         active = 1'b0; source = 16'd0; low_source = 16'd0; stride = 8'd0; k_last = 8'd0; n_last = 10'd0;
         plane_last = 2'd0; pairs = 10'd0; last_step = 10'd0; gather = 1'b0; sync = 1'b0; command_tag = 8'd0;
         lookup_expert = 5'd0; lookup_pair = 10'd0; k = 8'd0; plane = 2'd0; n = 10'd0; word = 16'd0; bank = 1'b0;
-        filling = 2'd0; step_swap = 1'b0; step_valid = 1'b0; step_pair = 10'd0; step_bank = 1'b0; step_first = 1'b0;
-        step_shift = 2'd0; step_last = 1'b0; stall_bank = 1'b0; stall_sync = 1'b0;
+        filling = 2'd0; on_their_way = 4'd0; by_tile = 1'b0; allowance = 12'd0; step_swap = 1'b0; step_valid = 1'b0;
+        step_pair = 10'd0; step_bank = 1'b0; step_first = 1'b0; step_shift = 2'd0; step_last = 1'b0; stall_bank = 1'b0;
+        stall_sync = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -191,6 +214,8 @@ module Streamer (
         lookup_expert <= command_expert_next;
         n <= n_next;
         word <= word_next;
+        by_tile <= by_tile_next;
+        allowance <= allowance_next;
         step_pair <= lookup_pair;
         step_bank <= bank;
         step_first <= first_pass;

@@ -104,7 +104,7 @@ module moevit_core (
     wire feed_busy_streaming, feed_stall_stream, feed_stall_bank, feed_stall_sync, drain_command_ready;
     wire [4:0] drain_expert;
     wire [10:0] drain_queue_length;
-    wire drain_in_loop, drain_command_drained, drain_parameter_ready, drain_group_drained;
+    wire drain_in_loop, drain_command_drained, drain_parameter_ready, drain_group_drained, drain_group_stored;
     wire [9:0] drain_drain_pair;
     wire drain_drain_bank;
     wire [4:0] drain_lookup_expert;
@@ -148,7 +148,7 @@ module moevit_core (
     wire [7:0] softmax_write_data_4, softmax_write_data_5, softmax_write_data_6, softmax_write_data_7;
     wire [15:0] softmax_factor_mantissa;
     wire [4:0] softmax_factor_exponent;
-    wire router_command_ready, router_done;
+    wire router_command_ready, router_done, router_routed;
     wire [31:0] router_nonempty;
     wire [10:0] router_feed_lookup_token_0, router_feed_lookup_token_1, router_drain_lookup_token;
     wire [15:0] router_drain_lookup_score;
@@ -295,7 +295,7 @@ module moevit_core (
         .command_ready(fetch_command_ready), .command_0(fetch_queue_read_data_0), .command_1(fetch_queue_read_data_1),
         .command_2(fetch_queue_read_data_2), .command_3(fetch_queue_read_data_3), .command_4(fetch_queue_read_data_4),
         .command_5(fetch_queue_read_data_5), .command_6(fetch_queue_read_data_6), .command_7(fetch_queue_read_data_7),
-        .done(fetch_done), .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_done),
+        .done(fetch_done), .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_routed),
         .ticket_valid(fetch_ticket_valid), .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
         .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
         .image_hi(registers_image_hi), .arvalid_0(gmem_arvalid_0), .arready_0(gmem_arready_0),
@@ -375,12 +375,13 @@ module moevit_core (
         .kv_data_1(stationary_read_data_1), .kv_data_2(stationary_read_data_2), .kv_data_3(stationary_read_data_3),
         .kv_data_4(stationary_read_data_4), .kv_data_5(stationary_read_data_5), .kv_data_6(stationary_read_data_6),
         .kv_data_7(stationary_read_data_7), .group_filled(feed_group_filled), .group_drained(drain_group_drained),
-        .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank), .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1),
-        .sum_0_2(feed_sum_0_2), .sum_0_3(feed_sum_0_3), .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5),
-        .sum_0_6(feed_sum_0_6), .sum_0_7(feed_sum_0_7), .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1),
-        .sum_1_2(feed_sum_1_2), .sum_1_3(feed_sum_1_3), .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5),
-        .sum_1_6(feed_sum_1_6), .sum_1_7(feed_sum_1_7), .busy_streaming(feed_busy_streaming),
-        .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync)
+        .group_stored(drain_group_stored), .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank),
+        .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1), .sum_0_2(feed_sum_0_2), .sum_0_3(feed_sum_0_3),
+        .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5), .sum_0_6(feed_sum_0_6), .sum_0_7(feed_sum_0_7),
+        .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1), .sum_1_2(feed_sum_1_2), .sum_1_3(feed_sum_1_3),
+        .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5), .sum_1_6(feed_sum_1_6), .sum_1_7(feed_sum_1_7),
+        .busy_streaming(feed_busy_streaming), .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank),
+        .stall_sync(feed_stall_sync)
     );
 
     Drain u_drain (
@@ -398,41 +399,41 @@ module moevit_core (
         .parameter_data_10(feed_parameter_data_10), .parameter_data_11(feed_parameter_data_11),
         .parameter_data_12(feed_parameter_data_12), .parameter_data_13(feed_parameter_data_13),
         .parameter_data_14(feed_parameter_data_14), .parameter_data_15(feed_parameter_data_15),
-        .group_filled(feed_group_filled), .group_drained(drain_group_drained), .drain_pair(drain_drain_pair),
-        .drain_bank(drain_drain_bank), .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1), .sum_0_2(feed_sum_0_2),
-        .sum_0_3(feed_sum_0_3), .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5), .sum_0_6(feed_sum_0_6),
-        .sum_0_7(feed_sum_0_7), .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1), .sum_1_2(feed_sum_1_2),
-        .sum_1_3(feed_sum_1_3), .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5), .sum_1_6(feed_sum_1_6),
-        .sum_1_7(feed_sum_1_7), .lookup_expert(drain_lookup_expert), .lookup_position(drain_lookup_position),
-        .lookup_token(router_drain_lookup_token), .lookup_score(router_drain_lookup_score),
-        .factor_bank(drain_factor_bank), .factor_row(drain_factor_row), .factor_mantissa(softmax_factor_mantissa),
-        .factor_exponent(softmax_factor_exponent), .activation_write_0(drain_activation_write_0),
-        .activation_write_1(drain_activation_write_1), .activation_address(drain_activation_address),
-        .activation_data_0(drain_activation_data_0), .activation_data_1(drain_activation_data_1),
-        .activation_data_2(drain_activation_data_2), .activation_data_3(drain_activation_data_3),
-        .activation_data_4(drain_activation_data_4), .activation_data_5(drain_activation_data_5),
-        .activation_data_6(drain_activation_data_6), .activation_data_7(drain_activation_data_7),
-        .kv_write(drain_kv_write), .kv_address(drain_kv_address), .kv_rotate(drain_kv_rotate),
-        .kv_data_0(drain_kv_data_0), .kv_data_1(drain_kv_data_1), .kv_data_2(drain_kv_data_2),
-        .kv_data_3(drain_kv_data_3), .kv_data_4(drain_kv_data_4), .kv_data_5(drain_kv_data_5),
-        .kv_data_6(drain_kv_data_6), .kv_data_7(drain_kv_data_7), .residual_read(drain_residual_read),
-        .residual_read_address(drain_residual_read_address), .residual_data_0(residual_read_data_0),
-        .residual_data_1(residual_read_data_1), .residual_data_2(residual_read_data_2),
-        .residual_data_3(residual_read_data_3), .residual_data_4(residual_read_data_4),
-        .residual_data_5(residual_read_data_5), .residual_data_6(residual_read_data_6),
-        .residual_data_7(residual_read_data_7), .residual_write(drain_residual_write),
-        .residual_address(drain_residual_address), .residual_write_data_0(drain_residual_write_data_0),
-        .residual_write_data_1(drain_residual_write_data_1), .residual_write_data_2(drain_residual_write_data_2),
-        .residual_write_data_3(drain_residual_write_data_3), .residual_write_data_4(drain_residual_write_data_4),
-        .residual_write_data_5(drain_residual_write_data_5), .residual_write_data_6(drain_residual_write_data_6),
-        .residual_write_data_7(drain_residual_write_data_7), .score_write(drain_score_write),
-        .score_address(drain_score_address), .score_data_0(drain_score_data_0), .score_data_1(drain_score_data_1),
-        .score_data_2(drain_score_data_2), .score_data_3(drain_score_data_3), .score_data_4(drain_score_data_4),
-        .score_data_5(drain_score_data_5), .score_data_6(drain_score_data_6), .score_data_7(drain_score_data_7),
-        .logit_write(drain_logit_write), .logit_token(drain_logit_token), .logit_tile(drain_logit_tile),
-        .logit_data_0(drain_logit_data_0), .logit_data_1(drain_logit_data_1), .logit_data_2(drain_logit_data_2),
-        .logit_data_3(drain_logit_data_3), .logit_data_4(drain_logit_data_4), .logit_data_5(drain_logit_data_5),
-        .logit_data_6(drain_logit_data_6), .logit_data_7(drain_logit_data_7)
+        .group_filled(feed_group_filled), .group_drained(drain_group_drained), .group_stored(drain_group_stored),
+        .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank), .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1),
+        .sum_0_2(feed_sum_0_2), .sum_0_3(feed_sum_0_3), .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5),
+        .sum_0_6(feed_sum_0_6), .sum_0_7(feed_sum_0_7), .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1),
+        .sum_1_2(feed_sum_1_2), .sum_1_3(feed_sum_1_3), .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5),
+        .sum_1_6(feed_sum_1_6), .sum_1_7(feed_sum_1_7), .lookup_expert(drain_lookup_expert),
+        .lookup_position(drain_lookup_position), .lookup_token(router_drain_lookup_token),
+        .lookup_score(router_drain_lookup_score), .factor_bank(drain_factor_bank), .factor_row(drain_factor_row),
+        .factor_mantissa(softmax_factor_mantissa), .factor_exponent(softmax_factor_exponent),
+        .activation_write_0(drain_activation_write_0), .activation_write_1(drain_activation_write_1),
+        .activation_address(drain_activation_address), .activation_data_0(drain_activation_data_0),
+        .activation_data_1(drain_activation_data_1), .activation_data_2(drain_activation_data_2),
+        .activation_data_3(drain_activation_data_3), .activation_data_4(drain_activation_data_4),
+        .activation_data_5(drain_activation_data_5), .activation_data_6(drain_activation_data_6),
+        .activation_data_7(drain_activation_data_7), .kv_write(drain_kv_write), .kv_address(drain_kv_address),
+        .kv_rotate(drain_kv_rotate), .kv_data_0(drain_kv_data_0), .kv_data_1(drain_kv_data_1),
+        .kv_data_2(drain_kv_data_2), .kv_data_3(drain_kv_data_3), .kv_data_4(drain_kv_data_4),
+        .kv_data_5(drain_kv_data_5), .kv_data_6(drain_kv_data_6), .kv_data_7(drain_kv_data_7),
+        .residual_read(drain_residual_read), .residual_read_address(drain_residual_read_address),
+        .residual_data_0(residual_read_data_0), .residual_data_1(residual_read_data_1),
+        .residual_data_2(residual_read_data_2), .residual_data_3(residual_read_data_3),
+        .residual_data_4(residual_read_data_4), .residual_data_5(residual_read_data_5),
+        .residual_data_6(residual_read_data_6), .residual_data_7(residual_read_data_7),
+        .residual_write(drain_residual_write), .residual_address(drain_residual_address),
+        .residual_write_data_0(drain_residual_write_data_0), .residual_write_data_1(drain_residual_write_data_1),
+        .residual_write_data_2(drain_residual_write_data_2), .residual_write_data_3(drain_residual_write_data_3),
+        .residual_write_data_4(drain_residual_write_data_4), .residual_write_data_5(drain_residual_write_data_5),
+        .residual_write_data_6(drain_residual_write_data_6), .residual_write_data_7(drain_residual_write_data_7),
+        .score_write(drain_score_write), .score_address(drain_score_address), .score_data_0(drain_score_data_0),
+        .score_data_1(drain_score_data_1), .score_data_2(drain_score_data_2), .score_data_3(drain_score_data_3),
+        .score_data_4(drain_score_data_4), .score_data_5(drain_score_data_5), .score_data_6(drain_score_data_6),
+        .score_data_7(drain_score_data_7), .logit_write(drain_logit_write), .logit_token(drain_logit_token),
+        .logit_tile(drain_logit_tile), .logit_data_0(drain_logit_data_0), .logit_data_1(drain_logit_data_1),
+        .logit_data_2(drain_logit_data_2), .logit_data_3(drain_logit_data_3), .logit_data_4(drain_logit_data_4),
+        .logit_data_5(drain_logit_data_5), .logit_data_6(drain_logit_data_6), .logit_data_7(drain_logit_data_7)
     );
 
     Norm u_norm (
@@ -474,15 +475,16 @@ module moevit_core (
         .command_1(router_queue_read_data_1), .command_2(router_queue_read_data_2),
         .command_3(router_queue_read_data_3), .command_4(router_queue_read_data_4),
         .command_5(router_queue_read_data_5), .command_6(router_queue_read_data_6),
-        .command_7(router_queue_read_data_7), .done(router_done), .logit_write(drain_logit_write),
-        .logit_token(drain_logit_token), .logit_tile(drain_logit_tile), .logit_data_0(drain_logit_data_0),
-        .logit_data_1(drain_logit_data_1), .logit_data_2(drain_logit_data_2), .logit_data_3(drain_logit_data_3),
-        .logit_data_4(drain_logit_data_4), .logit_data_5(drain_logit_data_5), .logit_data_6(drain_logit_data_6),
-        .logit_data_7(drain_logit_data_7), .nonempty(router_nonempty), .feed_lookup_expert(feed_lookup_expert),
-        .feed_lookup_pair(feed_lookup_pair), .feed_lookup_token_0(router_feed_lookup_token_0),
-        .feed_lookup_token_1(router_feed_lookup_token_1), .drain_lookup_expert(drain_lookup_expert),
-        .drain_lookup_position(drain_lookup_position), .drain_lookup_token(router_drain_lookup_token),
-        .drain_lookup_score(router_drain_lookup_score), .count_expert(sequencer_count_expert), .count(router_count)
+        .command_7(router_queue_read_data_7), .done(router_done), .routed(router_routed),
+        .logit_write(drain_logit_write), .logit_token(drain_logit_token), .logit_tile(drain_logit_tile),
+        .logit_data_0(drain_logit_data_0), .logit_data_1(drain_logit_data_1), .logit_data_2(drain_logit_data_2),
+        .logit_data_3(drain_logit_data_3), .logit_data_4(drain_logit_data_4), .logit_data_5(drain_logit_data_5),
+        .logit_data_6(drain_logit_data_6), .logit_data_7(drain_logit_data_7), .nonempty(router_nonempty),
+        .feed_lookup_expert(feed_lookup_expert), .feed_lookup_pair(feed_lookup_pair),
+        .feed_lookup_token_0(router_feed_lookup_token_0), .feed_lookup_token_1(router_feed_lookup_token_1),
+        .drain_lookup_expert(drain_lookup_expert), .drain_lookup_position(drain_lookup_position),
+        .drain_lookup_token(router_drain_lookup_token), .drain_lookup_score(router_drain_lookup_score),
+        .count_expert(sequencer_count_expert), .count(router_count)
     );
 
     Write u_write (
