@@ -288,7 +288,7 @@ impl Logic for Accelerator {
         self.sequencer.watchdog.next = self.watchdog.expired.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
         self.fetch.nonempty.next = self.router.nonempty.val();
-        self.fetch.routed.next = self.router.done.val();
+        self.fetch.routed.next = self.router.routed.val();
         self.sequencer.ticket_valid.next = self.fetch.ticket_valid.val();
         self.sequencer.ticket_fetched.next = self.fetch.ticket_fetched.val();
         self.fetch.ticket_ready.next = self.sequencer.ticket_ready.val();
@@ -449,6 +449,7 @@ impl Logic for Accelerator {
         self.stationary.read_by_keys.next = self.feed.kv_by_keys.val();
         self.drain.group_filled.next = self.feed.group_filled.val();
         self.feed.group_drained.next = self.drain.group_drained.val();
+        self.feed.group_stored.next = self.drain.group_stored.val();
         self.feed.command_drained.next = self.drain.command_drained.val();
         self.feed.drain_pair.next = self.drain.drain_pair.val();
         self.feed.drain_bank.next = self.drain.drain_bank.val();

@@ -196,7 +196,7 @@ operations! {
         dst_base: 5, 0, 16;
         /// Destination words from one token to the next.
         dst_stride: 5, 16, 10;
-        /// 0 activation memory, 1 key/value memory, 2 residual memory, 3 score memory, 4 router.
+        /// 0 activation memory, 1 key/value memory, 2 residual memory, 3 score memory, 4 router (its word is the token).
         dst: 5, 26, 3;
         /// Residual memory: add to what is there instead of replacing it.
         add: 5, 29, 1;
@@ -220,6 +220,9 @@ operations! {
         sum_bank: 6, 27, 1;
         /// Tokens in key/value memory; lanes beyond are zero.
         kv_tokens: 7, 0, 11;
+        /// With `sync` and streamed weights: a pass waits only for what its own activation words need. At tile `k` of the first
+        /// tile of columns, `(k_tiles - 1 - k) * R / C` of the groups that earlier commands have sent may still be on their way.
+        sync_by_tile: 7, 11, 1;
     }
     /// LayerNorm of residual rows into activation memory.
     4 Norm {
@@ -265,7 +268,7 @@ operations! {
     }
     /// Chooses experts and fills their queues from the logits that the array has sent.
     6 Route {
-        /// Rows.
+        /// End of the rows.
         tokens: 2, 0, 11;
         /// Experts.
         experts: 2, 11, 6;
@@ -273,6 +276,10 @@ operations! {
         top_k: 2, 17, 3;
         /// Scores are divided by the chosen experts' sum instead of all experts'.
         renormalise: 2, 20, 1;
+        /// Another Route of the layer follows, for the rows from `tokens` on.
+        more: 2, 21, 1;
+        /// First row, even. From 0 on the queues are filled anew.
+        first: 3, 0, 11;
     }
     /// Writes residual words to the board's memory.
     7 Write {

@@ -122,6 +122,12 @@ fn check_matmul(op: &MatMul, in_loop: bool, config: &AccelConfig) -> Result<(), 
         )?;
     }
     within("planes", op.planes, 0, 2)?;
+    require(
+        op.sync_by_tile == 0 || (op.sync == 1 && op.stationary == 0),
+        "sync_by_tile",
+        op.sync_by_tile,
+        "0 without sync or with key/value memory",
+    )?;
     within("routing", op.routing, 0, 2)?;
     within("factor", op.factor, 0, 2)?;
     within("shift", op.shift, 0, SHIFT_MAX as usize)?;
@@ -163,6 +169,7 @@ fn check_destination(op: &MatMul, config: &AccelConfig) -> Result<(), Fault> {
     }
     if op.dst == dst::ROUTER {
         within("n_tiles", op.n_tiles, 1, logit_lanes(config) / config.columns)?;
+        require(op.dst_stride == 1, "dst_stride", op.dst_stride, "1 with dst 4")?;
     }
     Ok(())
 }
@@ -190,6 +197,8 @@ fn check_softmax(op: &Softmax, config: &AccelConfig) -> Result<(), Fault> {
 
 fn check_route(op: &Route, config: &AccelConfig) -> Result<(), Fault> {
     within("tokens", op.tokens, 1, config.max_tokens)?;
+    within("first", op.first, 0, op.tokens as usize - 1)?;
+    require(op.first % 2 == 0, "first", op.first, "even")?;
     within("experts", op.experts, 1, config.max_experts)?;
     within("top_k", op.top_k, 1, MAX_TOP_K.min(op.experts as usize))
 }

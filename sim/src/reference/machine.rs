@@ -25,7 +25,7 @@ const RESULT_BYTES_MAX: usize = 1 << 26;
 pub struct RunOutput {
     /// The result buffer.
     pub result: Vec<u8>,
-    /// Every Route, in program order.
+    /// Every layer with a Route, in program order.
     pub routes: Vec<Routes>,
     /// Work of each command.
     pub work: Vec<Work>,
@@ -298,11 +298,19 @@ impl Machine {
             Operation::Norm(op) => norm::run(op, config, memories),
             Operation::Softmax(op) => Ok(softmax::run(op, config, memories)),
             Operation::Route(op) => {
-                frame.output.routes.push(Routes {
-                    command: step.index,
-                    choices: self.router.route(op, &memories.logits),
-                    queues: self.router.queues().to_vec(),
-                });
+                let choices = self.router.route(op, &memories.logits)?;
+                let queues = self.router.queues().to_vec();
+                match frame.output.routes.last_mut() {
+                    Some(layer) if op.first > 0 => {
+                        layer.choices.extend(choices);
+                        layer.queues = queues;
+                    }
+                    _ => frame.output.routes.push(Routes {
+                        command: step.index,
+                        choices,
+                        queues,
+                    }),
+                }
                 Ok(Work::default())
             }
             Operation::Write(op) => {

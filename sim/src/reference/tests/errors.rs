@@ -249,7 +249,7 @@ fn illegal_norms_softmaxes_and_routes() {
         tokens: 4,
         experts: 8,
         top_k: 2,
-        renormalise: 0,
+        ..Default::default()
     };
     refusals(&[
         ("tokens is 0", Operation::Norm(Norm { tokens: 0, ..norm })),
@@ -315,6 +315,14 @@ fn illegal_norms_softmaxes_and_routes() {
         (
             "top_k is 2, but must be 1 to 1",
             Operation::Route(Route { experts: 1, ..route }),
+        ),
+        (
+            "first is 3, but must be even",
+            Operation::Route(Route { first: 3, ..route }),
+        ),
+        (
+            "first is 4, but must be 0 to 3",
+            Operation::Route(Route { first: 4, ..route }),
         ),
         ("reads word 0 of the logit memory", Operation::Route(route)),
         (
@@ -393,13 +401,23 @@ fn a_loop_needs_a_route_of_as_many_experts_and_its_own_tasks() {
         (Some(8), "experts is 4, but must be 8"),
     ] {
         let mut builder = Builder::nano();
-        Product::random(MatMul { dst: 4, ..legal() }, &config, &mut Random::new(1)).emit(&mut builder);
+        Product::random(
+            MatMul {
+                dst: 4,
+                dst_base: 0,
+                dst_stride: 1,
+                ..legal()
+            },
+            &config,
+            &mut Random::new(1),
+        )
+        .emit(&mut builder);
         if let Some(experts) = route {
             builder.push(Operation::Route(Route {
                 tokens: 8,
                 experts,
                 top_k: 1,
-                renormalise: 0,
+                ..Default::default()
             }));
         }
         builder

@@ -32,6 +32,7 @@ impl Gate {
                 shift: 15,
                 factor_shift: 9,
                 dst: 4,
+                dst_stride: 1,
                 ..Default::default()
             },
             w,
@@ -108,6 +109,7 @@ fn route(tokens: usize, experts: u32, top_k: u32, renormalise: u32) -> Route {
         experts,
         top_k,
         renormalise,
+        ..Default::default()
     }
 }
 
