@@ -1,8 +1,9 @@
 //! Area estimates: a block of the exported Verilog through Yosys for UltraScale+, cached by content.
 //!
-//! LUT, FF and the longest path are **estimates** (no place and route; path: 7-series cell delays without routing, DSP and RAM
-//! arcs cut). DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such, inferred multipliers as
-//! DSP48E1, which needs two cells where a factor has more than 25 bits.
+//! LUT, FF and the longest path are **estimates** (no place and route). The path has 7-series cell delays and no routing; shift
+//! registers are timed as their last flip-flop; a path ends at a DSP or block memory cell and none is seen that starts at one.
+//! DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such, inferred multipliers as DSP48E1, which
+//! needs two cells where a factor has more than 25 bits.
 //!
 //! Modules with many instances ([`parts`]) are synthesised once and are black boxes in their parents. Paths across such a
 //! boundary are not seen; these cells have registers there.
@@ -16,6 +17,8 @@ use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("ultrascale.ys");
+/// Stand-ins of the timing step, beside the script as `timing.v`.
+const STAND_INS: &str = include_str!("timing.v");
 /// The multipliers are instances of the primitive, so that their number is counted and not guessed.
 const READ: &str = "read_verilog -DSYNTHESIS -DMOEVIT_DSP48E2 design.v\n";
 
@@ -161,7 +164,7 @@ pub fn closure(design: &Design, module: &str) -> String {
 
 fn key(verilog: &str, script: &str) -> String {
     let mut hash = Sha256::new();
-    [script, verilog]
+    [script, STAND_INS, verilog]
         .iter()
         .for_each(|text| hash.update(text.as_bytes()));
     hash.finalize()
@@ -186,6 +189,7 @@ fn script(part: &Part) -> String {
 
 fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, script: &str, module: &str) -> Result<()> {
     std::fs::write(folder.join("design.v"), verilog)?;
+    std::fs::write(folder.join("timing.v"), STAND_INS)?;
     std::fs::write(folder.join("script.ys"), script)?;
     let output = Command::new(yosys)
         .args(["-q", "-s", "script.ys"])
