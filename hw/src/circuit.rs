@@ -19,6 +19,7 @@
 
 use crate::verilog::ModuleName;
 use rust_hdl::prelude::*;
+use std::cell::Cell;
 
 /// A block settles in a few passes; this many mean a loop without a register.
 const MAX_PASSES: usize = 1_000;
@@ -43,6 +44,39 @@ pub trait Evaluate {
     /// Whether a signal was connected.
     fn is_connected(&self) -> bool {
         true
+    }
+}
+
+/// A circuit whose inputs can be set by name.
+pub trait Inputs {
+    /// Gives every input but the clock the value that `source` has for its name and its width in bits; bits beyond are dropped.
+    fn set_inputs(&mut self, source: &mut dyn FnMut(&'static str, usize) -> u64);
+
+    /// Sets the clock, if the circuit has one.
+    fn set_clock(&mut self, level: bool);
+}
+
+/// An input, or a vector of inputs with one name.
+pub trait Input {
+    fn set(&mut self, name: &'static str, source: &mut dyn FnMut(&'static str, usize) -> u64);
+}
+
+impl<const N: usize> Input for Signal<In, Bits<N>> {
+    fn set(&mut self, name: &'static str, source: &mut dyn FnMut(&'static str, usize) -> u64) {
+        let value = source(name, N);
+        self.next = (if N < 64 { value & ((1 << N) - 1) } else { value }).into();
+    }
+}
+
+impl Input for Signal<In, Bit> {
+    fn set(&mut self, name: &'static str, source: &mut dyn FnMut(&'static str, usize) -> u64) {
+        self.next = source(name, 1) & 1 == 1;
+    }
+}
+
+impl<I: Input> Input for Vec<I> {
+    fn set(&mut self, name: &'static str, source: &mut dyn FnMut(&'static str, usize) -> u64) {
+        self.iter_mut().for_each(|input| input.set(name, source));
     }
 }
 
@@ -104,7 +138,17 @@ impl<E: Evaluate> Evaluate for Vec<E> {
     }
 }
 
-/// Counts a block's passes, so that a loop without a register ends in a message and not in silence.
+thread_local! {
+    /// The first block of this thread that did not settle, until somebody asks.
+    static LOOP: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+/// The block that has not settled since the last call, by its type: it holds a loop without a register.
+pub fn take_loop() -> Option<&'static str> {
+    LOOP.take()
+}
+
+/// Counts a block's passes, so that a loop without a register ends in a message.
 pub struct Passes {
     block: &'static str,
     left: usize,
@@ -118,13 +162,13 @@ impl Passes {
         }
     }
 
+    /// Whether another pass makes sense; if not, [`take_loop`] knows the block.
     #[inline]
-    pub fn count(&mut self) {
+    pub fn another(&mut self) -> bool {
         self.left -= 1;
-        assert!(
-            self.left > 0,
-            "{} does not settle: it holds a loop without a register",
-            self.block
-        );
+        if self.left == 0 {
+            LOOP.set(LOOP.get().or(Some(self.block)));
+        }
+        self.left > 0
     }
 }

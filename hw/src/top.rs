@@ -274,6 +274,7 @@ impl Logic for Accelerator {
         self.registers.stall_full.next = self.fetch.stall_full.val();
         self.registers.beat_out.next = self.write.beat.val();
         self.sequencer.command_count.next = self.registers.commands.val();
+        self.registers.bus_error.next = self.fetch.error.val() | self.write.error.val();
         self.registers.error_lo.next = self.fetch.error_lo.val();
         self.registers.error_hi.next = self.fetch.error_hi.val();
         if self.write.error.val() {
@@ -287,6 +288,10 @@ impl Logic for Accelerator {
         self.sequencer.watchdog.next = self.watchdog.expired.val();
         self.sequencer.nonempty.next = self.router.nonempty.val();
         self.fetch.nonempty.next = self.router.nonempty.val();
+        self.fetch.routed.next = self.router.routed.val();
+        self.sequencer.ticket_valid.next = self.fetch.ticket_valid.val();
+        self.sequencer.ticket_fetched.next = self.fetch.ticket_fetched.val();
+        self.fetch.ticket_ready.next = self.sequencer.ticket_ready.val();
         self.router.count_expert.next = self.sequencer.count_expert.val();
         self.sequencer.count.next = self.router.count.val();
         self.sequencer.program_write.next = self.feed.program_write.val();
@@ -444,6 +449,7 @@ impl Logic for Accelerator {
         self.stationary.read_by_keys.next = self.feed.kv_by_keys.val();
         self.drain.group_filled.next = self.feed.group_filled.val();
         self.feed.group_drained.next = self.drain.group_drained.val();
+        self.feed.group_stored.next = self.drain.group_stored.val();
         self.feed.command_drained.next = self.drain.command_drained.val();
         self.feed.drain_pair.next = self.drain.drain_pair.val();
         self.feed.drain_bank.next = self.drain.drain_bank.val();

@@ -1,7 +1,7 @@
 //! `#[derive(LogicBlock)]` of moevit's circuits: rust-hdl's, but evaluated block by block.
 //!
-//! It gives a struct rust-hdl's `Block`, with the same scopes and signals, and `moevit_hw::circuit::Evaluate`, whose file explains
-//! the order of evaluation.
+//! It gives a struct rust-hdl's `Block`, with the same scopes and signals, `moevit_hw::circuit::Evaluate`, whose file explains
+//! the order of evaluation, and `moevit_hw::circuit::Inputs`.
 
 use proc_macro2::TokenStream;
 use quote::{quote, ToTokens};
@@ -73,12 +73,13 @@ fn plain(ty: &Type) -> String {
 
 fn implement(input: &DeriveInput) -> Result<TokenStream> {
     let fields = Fields::of(input)?;
-    let (block, evaluate) = (block(&fields), evaluate(&fields));
+    let (block, evaluate, inputs) = (block(&fields), evaluate(&fields), inputs(&fields));
     let name = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     Ok(quote! {
         impl #generics ::rust_hdl::prelude::Block for #name #arguments #bounds { #block }
         impl #generics ::moevit_hw::circuit::Evaluate for #name #arguments #bounds { #evaluate }
+        impl #generics ::moevit_hw::circuit::Inputs for #name #arguments #bounds { #inputs }
     })
 }
 
@@ -175,9 +176,8 @@ fn evaluate(fields: &Fields) -> TokenStream {
             while {
                 let mut changed = false;
                 #(changed |= ::moevit_hw::circuit::Evaluate::evaluate(&mut self.#children);)*
-                changed
+                changed && passes.another()
             } {
-                passes.count();
                 ::rust_hdl::prelude::Logic::update(self);
             }
             #(::rust_hdl::prelude::Block::update_all(&mut self.#locals);)*
@@ -192,6 +192,23 @@ fn evaluate(fields: &Fields) -> TokenStream {
                 ::rust_hdl::prelude::Block::update_all(&mut self.#clock);
             )*
             #(::moevit_hw::circuit::Evaluate::fall(&mut self.#children);)*
+        }
+    }
+}
+
+fn inputs(fields: &Fields) -> TokenStream {
+    let Fields { inputs, .. } = fields;
+    let names = inputs.iter().map(Ident::to_string);
+    let clock = fields.clock.iter();
+    quote! {
+        fn set_inputs(&mut self, source: &mut dyn FnMut(&'static str, usize) -> u64) {
+            let _ = &source;
+            #(::moevit_hw::circuit::Input::set(&mut self.#inputs, #names, source);)*
+        }
+
+        fn set_clock(&mut self, level: bool) {
+            let _ = level;
+            #(self.#clock.next = level.into();)*
         }
     }
 }

@@ -91,7 +91,7 @@ impl Logic for ColumnSum {
             text += &format!(
                 "wire unused_{i} = &{{1'b0, high_{i}[23:12]}};\n\
                  wire signed [17:0] field_{i} = {{high_{i}[11:0], low_{i}[23:18]}};\n\
-                 reg signed [{top}:0] a0_{i} = {SUM_BITS}'d0, b0_{i} = {SUM_BITS}'d0;\n\
+                 reg signed [{top}:0] a0_{i}, b0_{i};\ninitial begin a0_{i} = {SUM_BITS}'d0; b0_{i} = {SUM_BITS}'d0; end\n\
                  always @(posedge clock) begin\n\
                  \x20 a0_{i} <= {{{{3{{low_{i}[17]}}}}, low_{i}[17:0]}};\n\
                  \x20 b0_{i} <= {{{{3{{field_{i}[17]}}}}, field_{i}}} + {{20'd0, low_{i}[17]}};\n\
@@ -105,7 +105,7 @@ impl Logic for ColumnSum {
             for i in 0..cascades >> level {
                 let (a, b, from) = (2 * i, 2 * i + 1, level - 1);
                 text += &format!(
-                    "reg signed [{top}:0] a{level}_{i} = {SUM_BITS}'d0, b{level}_{i} = {SUM_BITS}'d0;\n\
+                    "reg signed [{top}:0] a{level}_{i}, b{level}_{i};\ninitial begin a{level}_{i} = {SUM_BITS}'d0; b{level}_{i} = {SUM_BITS}'d0; end\n\
                      always @(posedge clock) begin\n\
                      \x20 a{level}_{i} <= a{from}_{a} + a{from}_{b};\n\
                      \x20 b{level}_{i} <= b{from}_{a} + b{from}_{b};\n\

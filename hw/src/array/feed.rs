@@ -71,6 +71,7 @@ pub struct FeedUnit {
     pub kv_data: Vec<Signal<In, Bits<8>>>,
     pub group_filled: Signal<Out, Bit>,
     pub group_drained: Signal<In, Bit>,
+    pub group_stored: Signal<In, Bit>,
     pub drain_pair: Signal<In, Bits<10>>,
     pub drain_bank: Signal<In, Bit>,
     pub sum_0: Vec<Signal<Out, Bits<32>>>,
@@ -148,6 +149,7 @@ impl FeedUnit {
             kv_data: lanes(columns),
             group_filled: Signal::default(),
             group_drained: Signal::default(),
+            group_stored: Signal::default(),
             drain_pair: Signal::default(),
             drain_bank: Signal::default(),
             sum_0: lanes(columns),
@@ -160,7 +162,7 @@ impl FeedUnit {
             commands_taken: DFF::default(),
             commands_drained: DFF::default(),
             loader: Loader::new(config),
-            streamer: Streamer::new(),
+            streamer: Streamer::new(config.groups()),
             array: SystolicArray::new(config),
             step_delay: StepDelay::new(token_tap, token_tap + timing::array_cycles(config)),
             accumulator: Accumulator::new(config),
@@ -238,6 +240,7 @@ impl Logic for FeedUnit {
         self.loader.pass_start.next = self.streamer.step_swap.val();
         self.streamer.tile_ready.next = self.loader.tile_ready.val();
         self.streamer.group_drained.next = self.group_drained.val();
+        self.streamer.group_stored.next = self.group_stored.val();
         self.lookup_expert.next = self.streamer.lookup_expert.val();
         self.lookup_pair.next = self.streamer.lookup_pair.val();
         self.streamer.lookup_token_0.next = self.lookup_token_0.val();

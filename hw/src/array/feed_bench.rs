@@ -50,6 +50,9 @@ pub(crate) struct CopyWrite {
 /// Sums of both rows of a pair, by column.
 pub(crate) type PairSums = Vec<[i32; 2]>;
 
+/// Cycles from `busy_streaming` to the pair's addresses.
+const ADDRESS_AFTER_ISSUE_CYCLES: usize = 4;
+
 pub(crate) struct Bench {
     pub feed: FeedUnit,
     pub config: AccelConfig,
@@ -74,6 +77,11 @@ pub(crate) struct Bench {
     pub stalls: [usize; 3],
     pub programs_loaded: usize,
     pub commands_done: usize,
+    /// Groups that were stored when a pair was issued, and the address of its first row.
+    pub reads_at: Vec<(usize, usize)>,
+    /// Stored groups at the latest issues whose addresses are still to come.
+    issued: VecDeque<Option<usize>>,
+    stored: usize,
     arrived: usize,
     expected: VecDeque<Offer>,
     reads: VecDeque<[usize; 2]>,
@@ -96,6 +104,7 @@ struct Drain {
     asked: VecDeque<Option<bool>>,
     sums: Vec<PairSums>,
     release: bool,
+    store: bool,
     command_drained: bool,
 }
 
@@ -137,6 +146,9 @@ impl Bench {
             stalls: [0; 3],
             programs_loaded: 0,
             commands_done: 0,
+            reads_at: vec![],
+            issued: vec![None; ADDRESS_AFTER_ISSUE_CYCLES].into(),
+            stored: 0,
             arrived: 0,
             expected: VecDeque::new(),
             reads: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
@@ -246,6 +258,9 @@ impl Bench {
     fn present_drain(&mut self) {
         let drain = &mut self.drain;
         self.feed.group_drained.next = std::mem::take(&mut drain.release);
+        let store = std::mem::take(&mut drain.store);
+        self.stored += usize::from(store);
+        self.feed.group_stored.next = store;
         self.feed.command_drained.next = std::mem::take(&mut drain.command_drained);
         let Some(offer) = self.expected.front() else {
             drain.asked.push_back(None);
@@ -276,6 +291,11 @@ impl Bench {
             feed.read_address_0.val().index(),
             feed.read_address_1.val().index(),
         ]);
+        self.issued
+            .push_back(feed.busy_streaming.val().then_some(self.stored));
+        if let Some(stored) = self.issued.pop_front().flatten() {
+            self.reads_at.push((stored, feed.read_address_0.val().index()));
+        }
         self.lookups
             .push_back([feed.lookup_expert.val().index(), feed.lookup_pair.val().index()]);
         self.kv_reads.push_back((
@@ -351,6 +371,7 @@ impl Bench {
             if last {
                 self.groups.push(std::mem::take(&mut drain.sums));
                 drain.got_groups += 1;
+                drain.store = true;
             }
         }
         let Some(offer) = self.expected.front() else {

@@ -4,7 +4,7 @@ use super::accumulator_column::PLANE_SHIFTS;
 use super::bench::Random;
 use super::feed_bench::{Bench, CopyWrite, Offer, Pace};
 use crate::config::AccelConfig;
-use crate::control::command::{Command, Copy, MatMul, Operation, Wait, ALL_TASKS};
+use crate::control::command::{Command, Copy, Discard, MatMul, Operation, Wait, ALL_TASKS};
 use std::time::Instant;
 
 const LANE_OF_WORD: [usize; 8] = [3, 2, 1, 0, 7, 6, 5, 4];
@@ -185,6 +185,19 @@ impl Scenario {
         }
     }
 
+    /// Queues a Discard with its stream words.
+    fn discard(&mut self, words: usize) {
+        let discard = Discard { words: words as u32 };
+        self.bench.offers.push_back(Offer {
+            words: encode(Operation::Discard(discard)),
+            ..Offer::default()
+        });
+        for _ in 0..words {
+            let word = self.random_word();
+            self.bench.stream.push_back(word);
+        }
+    }
+
     /// Compares everything that came out; returns the number of sums.
     fn check(&self) -> usize {
         let (bench, wanted) = (&self.bench, &self.wanted);
@@ -208,6 +221,7 @@ fn random_matmul(config: &AccelConfig, random: &mut Random) -> MatMul {
     let planes = random.below(3) as u32;
     let k_tiles = 1 + random.below(3) as u32;
     let stationary = random.below(3) as u32;
+    let sync = u32::from(random.chance(30));
     MatMul {
         src_base: random.below(200) as u32,
         src_stride: k_tiles * (1 + planes / 2) + random.below(4) as u32,
@@ -217,7 +231,8 @@ fn random_matmul(config: &AccelConfig, random: &mut Random) -> MatMul {
         planes,
         routing: random.below(3) as u32,
         stationary,
-        sync: random.chance(30).into(),
+        sync,
+        sync_by_tile: u32::from(stationary == 0 && random.chance(50)) & sync,
         hold_parameters: random.chance(50).into(),
         kv_base: random.below(100) as u32,
         kv_stride: 1 + random.below(6) as u32,
@@ -244,6 +259,11 @@ fn random_commands(config: &AccelConfig, pace: Pace, commands: usize, seed: u64)
             let (residual, words) = (scenario.bench.random.chance(50), scenario.bench.random.below(12));
             let dst = scenario.bench.random.below(500);
             scenario.copy(residual, dst, words);
+            continue;
+        }
+        if scenario.bench.random.chance(10) {
+            let words = 1 + scenario.bench.random.below(40);
+            scenario.discard(words);
             continue;
         }
         let mut m = random_matmul(config, &mut scenario.bench.random);
@@ -424,6 +444,49 @@ fn passes_follow_each_other_without_a_bubble() {
         ..base
     };
     assert_eq!(bubbles(keys, 4), (0, 4 * 4 * 6 * 32));
+}
+
+/// Eight groups of one command are the four activation words of a row that the next one reads tile by tile.
+#[test]
+fn a_pass_by_tile_waits_only_for_its_own_words() {
+    let config = nano();
+    let pace = Pace {
+        drain: 10,
+        ..Pace::FULL
+    };
+    let mut scenario = Scenario::new(&config, pace, 10);
+    let (k_tiles, source) = (4, 1_000);
+    let writer = MatMul {
+        src_stride: 2,
+        k_tiles: 2,
+        n_tiles: k_tiles * config.groups() as u32,
+        tokens: 40,
+        ..MatMul::default()
+    };
+    let reader = MatMul {
+        src_base: source as u32,
+        src_stride: k_tiles,
+        k_tiles,
+        n_tiles: 2,
+        tokens: 40,
+        sync: 1,
+        sync_by_tile: 1,
+        ..MatMul::default()
+    };
+    scenario.matmul(writer, 0, false);
+    scenario.matmul(reader, 0, false);
+    scenario.bench.run();
+    assert_eq!(scenario.check(), (8 + 2) * 40 * 8);
+    for k in 0..k_tiles as usize {
+        let first = |&&(_, address): &&(usize, usize)| address >= source && (address - source) % 4 == k;
+        let (stored, _) = scenario.bench.reads_at.iter().find(first).unwrap();
+        assert!(
+            *stored >= config.groups() * (k + 1),
+            "tile {k} after {stored} groups"
+        );
+        // Not all of them: only the accumulator banks keep the first pass back.
+        assert!(k > 0 || *stored < 8, "tile {k} after {stored} groups");
+    }
 }
 
 #[test]

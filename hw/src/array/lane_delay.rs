@@ -75,7 +75,7 @@ impl<const W: usize> Logic for LaneDelay<W> {
                     _ => format!("{{lane_{lane}[{}:0], d_{lane}}}", top - W),
                 };
                 format!(
-                    "reg [{top}:0] lane_{lane} = {width}'d0;\nassign q_{lane} = lane_{lane}[{top}:{bottom}];\n\
+                    "reg [{top}:0] lane_{lane};\ninitial lane_{lane} = {width}'d0;\nassign q_{lane} = lane_{lane}[{top}:{bottom}];\n\
                      always @(posedge clock) lane_{lane} <= {shifted};\n",
                     width = top + 1,
                     bottom = top + 1 - W,

@@ -119,9 +119,9 @@ impl Logic for LoadBus {
             .collect();
         Verilog::Custom(format!(
             "// module: LoadBus_c{columns}_w{bytes}\n\
-             reg [{last}:0] rows = {stages}'d0;\nreg [{info_top}:0] info = {info_bits}'d0;\n\
+             reg [{last}:0] rows;\ninitial rows = {stages}'d0;\nreg [{info_top}:0] info;\ninitial info = {info_bits}'d0;\n\
              wire row_there = rows[{last}];\nwire [3:0] segment_there = info[{info_top}:{segment_low}];\nwire zero_there = info[{zero_bit}];\n\
-             reg [{top}:0] stage = {width}'d0, bytes = {width}'d0;\nreg stage_tile = 1'b0, stage_half = 1'b0;\nreg [{segment_top}:0] enables = {segments}'d0;\n\
+             reg [{top}:0] stage, bytes;\ninitial begin stage = {width}'d0; bytes = {width}'d0; end\nreg stage_tile, stage_half;\ninitial begin stage_tile = 1'b0; stage_half = 1'b0; end\nreg [{segment_top}:0] enables;\ninitial enables = {segments}'d0;\n\
              assign {{{data}}} = bytes;\nassign {enable} = enables;\n\
              wire [{kv_top}:0] row_data = zero_there ? {kv_width}'d0 : {kv_data};\n\
              always @(posedge clock) begin\n  rows <= reset ? {stages}'d0 : {{rows[{next}:0], row}};\n  info <= {{info[{info_next}:0], segment, zero}};\n\

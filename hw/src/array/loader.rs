@@ -2,6 +2,7 @@
 //!
 //! * At `start`, `program_load` words go to the program memory; after that commands are taken one by one.
 //! * Copy: waits until every earlier command has drained, then writes `words` words of the destination memory.
+//! * Discard: drops `words` stream words, a word a cycle.
 //! * MatMul: for each tile of columns the parameter words (only once with `hold_parameters`), then for each plane and tile of channels
 //!   a tile for the array: eight stream words, or R rows of key/value memory.
 //! * A tile loads while the one before it is streamed, so the loader runs ahead of the streamer by one tile, also across commands.
@@ -94,6 +95,7 @@ pub struct Loader {
     by_keys: DFF<Bit>,
     sync: DFF<Bit>,
     hold: DFF<Bit>,
+    discard: DFF<Bit>,
     base: DFF<Bits<16>>,
     stride: DFF<Bits<8>>,
     tokens: DFF<Bits<11>>,
@@ -106,7 +108,7 @@ pub struct Loader {
     all_drained: Signal<Local, Bit>,
     tile_done: Signal<Local, Bit>,
     phase_start: Signal<Local, Bit>,
-    phase_kind: Signal<Local, Bits<2>>,
+    phase_kind: Signal<Local, Bits<3>>,
     phase_count: Signal<Local, Bits<16>>,
     words: WordConsumer,
     scheduler: TileScheduler,
@@ -173,6 +175,7 @@ impl Loader {
             by_keys: DFF::default(),
             sync: DFF::default(),
             hold: DFF::default(),
+            discard: DFF::default(),
             base: DFF::default(),
             stride: DFF::default(),
             tokens: DFF::default(),
@@ -229,7 +232,8 @@ impl Logic for Loader {
             n,
             lane_base,
             column_base,
-            was_starved
+            was_starved,
+            discard
         );
         clock!(self, clock, words, scheduler, rows, bus);
         self.all_drained.next = self.drained.val() == self.command_tag.q.val();
@@ -287,7 +291,12 @@ impl Logic for Loader {
             self.n.d.next = 0.into();
             self.lane_base.d.next = 0.into();
             self.column_base.d.next = 0.into();
-            if (self.command[0].val() & 15) == 2 {
+            self.discard.d.next = (self.command[0].val() & 15) == 9;
+            if (self.command[0].val() & 15) == 9 {
+                self.state.d.next = LoaderState::Copy;
+                self.phase_count.next = bit_cast::<16, 32>(self.command[2].val());
+                self.phase_kind.next = 4.into();
+            } else if (self.command[0].val() & 15) == 2 {
                 self.state.d.next = LoaderState::Copy;
                 self.phase_count.next = bit_cast::<16, 32>(self.command[3].val());
                 self.phase_kind.next = 2.into();
@@ -324,8 +333,8 @@ impl Logic for Loader {
         if self.accept.val() {
             self.words.first_address.next = self.command[2].val().get_bits::<16>(16);
         }
-        self.words.enable.next =
-            !self.scheduler.pop.val() & ((self.state.q.val() != LoaderState::Copy) | self.all_drained.val());
+        self.words.enable.next = !self.scheduler.pop.val()
+            & ((self.state.q.val() != LoaderState::Copy) | self.discard.q.val() | self.all_drained.val());
         self.words.stream_valid.next = self.stream_valid.val();
         self.words.parameter_ready.next = self.parameter_ready.val();
         self.words.copy_ready.next = self.copy_ready.val();

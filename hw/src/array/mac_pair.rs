@@ -35,6 +35,11 @@ pub const PACKING_BITS: usize = 18;
 /// Bits of one of the two words of the cascade.
 pub const CASCADE_WORD_BITS: usize = 24;
 
+/// The macro that chooses the primitive.
+pub const PRIMITIVE_MACRO: &str = "MOEVIT_DSP48E2";
+/// The primitive as far as the cell uses it, for tools without AMD's library.
+pub const DSP48E2_MODEL: &str = include_str!("dsp48e2_model.v");
+
 /// Where a cell stands: it decides the primitive's input multiplexers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
@@ -125,13 +130,18 @@ impl Logic for MacPair {
             Place::CascadeHead => ".PCIN(48'd0)",
             _ => ".PCIN({cascade_in_high, cascade_in_low})",
         };
+        let unused = match self._place {
+            Place::CascadeHead => "cascade_in_high, cascade_in_low, bcout[17:8]",
+            _ => "bcout[17:8]",
+        };
         let primitive = PRIMITIVE
+            .replace("UNUSED_BITS", unused)
             .replace("B_INPUT_VALUE", b_input)
             .replace("OPMODE_VALUE", opmode)
             .replace("WEIGHT_PORTS", weight)
             .replace("CASCADE_PORT", cascade);
         Verilog::Custom(format!(
-            "// module: {name}\n`ifdef MOEVIT_DSP48E2\n{primitive}`else\n{BEHAVIOUR}`endif\n"
+            "// module: {name}\n`ifdef {PRIMITIVE_MACRO}\n{primitive}`else\n{BEHAVIOUR}`endif\n"
         ))
     }
 }
@@ -169,6 +179,9 @@ wire [17:0] bcout;
 wire [47:0] pcout;
 assign weight_out = bcout[7:0];
 assign {cascade_out_high, cascade_out_low} = pcout;
+wire unused = &{1'b0, UNUSED_BITS};
+// The cell's other outputs lead nowhere.
+/* verilator lint_off PINCONNECTEMPTY */
 DSP48E2 #(
   .AMULTSEL(\"AD\"), .PREADDINSEL(\"A\"), .BMULTSEL(\"B\"), .USE_MULT(\"MULTIPLY\"),
   .A_INPUT(\"DIRECT\"), .B_INPUT(\"B_INPUT_VALUE\"),
@@ -186,6 +199,7 @@ DSP48E2 #(
   .BCOUT(bcout), .PCOUT(pcout), .P(), .ACOUT(), .CARRYCASCOUT(), .CARRYOUT(), .MULTSIGNOUT(),
   .OVERFLOW(), .PATTERNBDETECT(), .PATTERNDETECT(), .UNDERFLOW(), .XOROUT()
 );
+/* verilator lint_on PINCONNECTEMPTY */
 ";
 
 #[cfg(test)]

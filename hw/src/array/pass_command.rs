@@ -7,8 +7,9 @@
 //! | `k_last`, `n_last`, `plane_last` | highest loop counters; 1, 2 or 4 planes |
 //! | `pairs`, `last_step` | pairs of a pass, and its last step: at least the eighth |
 //! | `gather` | rows come from the expert's queue |
+//! | `allowance` | with `by_tile`: groups that may be on their way at the first pass, `(k_tiles - 1) * R / C` |
 //!
-//! A Copy passes by. The command is there (`full`) in the cycle after `accept`, until `take`. Both may happen at once.
+//! A Copy or a Discard passes by. The command is there (`full`) in the cycle after `accept`, until `take`. Both may happen at once.
 //!
 //! ```text
 //! command, accept --> [fields] --> outputs       take empties
@@ -41,6 +42,8 @@ pub struct PassCommand {
     pub last_step: Signal<Out, Bits<10>>,
     pub gather: Signal<Out, Bit>,
     pub sync: Signal<Out, Bit>,
+    pub by_tile: Signal<Out, Bit>,
+    pub allowance: Signal<Out, Bits<12>>,
     pub tag: Signal<Out, Bits<8>>,
     pub expert: Signal<Out, Bits<5>>,
     tokens: Signal<Local, Bits<11>>,
@@ -54,14 +57,19 @@ pub struct PassCommand {
     pair_count: DFF<Bits<10>>,
     gathers: DFF<Bit>,
     syncs: DFF<Bit>,
+    by_tiles: DFF<Bit>,
     tags: DFF<Bits<8>>,
     experts: DFF<Bits<5>>,
+    allowed: Signal<Local, Bits<12>>,
+    _group_bits: usize,
 }
 
 impl PassCommand {
-    pub fn new() -> Self {
+    /// The decoder for R / C groups in an activation word, a power of two.
+    pub fn new(groups: usize) -> Self {
         Self {
             command: lanes(COMMAND_WORDS),
+            _group_bits: groups.ilog2() as usize,
             ..Self::default()
         }
     }
@@ -83,6 +91,7 @@ impl Logic for PassCommand {
             pair_count,
             gathers,
             syncs,
+            by_tiles,
             tags,
             experts
         );
@@ -111,6 +120,7 @@ impl Logic for PassCommand {
             self.pair_count.d.next = (bit_cast::<12, 11>(self.tokens.val()) + 1).get_bits::<10>(1);
             self.gathers.d.next = self.command[3].val().get_bits::<2>(23) == 1;
             self.syncs.d.next = self.command[3].val().get_bit(27);
+            self.by_tiles.d.next = self.command[7].val().get_bit(11);
             self.tags.d.next = self.command_tag.val();
             self.experts.d.next = self.command_expert.val();
         }
@@ -128,6 +138,12 @@ impl Logic for PassCommand {
         }
         self.gather.next = self.gathers.q.val();
         self.sync.next = self.syncs.q.val();
+        self.by_tile.next = self.by_tiles.q.val();
+        self.allowed.next = bit_cast::<12, 8>(self.k_lasts.q.val());
+        for _i in 0..self._group_bits {
+            self.allowed.next = self.allowed.val() << 1;
+        }
+        self.allowance.next = self.allowed.val();
         self.tag.next = self.tags.q.val();
         self.expert.next = self.experts.q.val();
         if self.reset.val() {

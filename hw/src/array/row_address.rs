@@ -47,8 +47,8 @@ impl Logic for RowAddress {
     fn hdl(&self) -> Verilog {
         Verilog::Custom(
             "// module: RowAddress\n\
-             reg [10:0] row_in = 11'd0;\nreg [7:0] stride_in = 8'd0;\nreg [15:0] word_in = 16'd0;\n\
-             reg [15:0] product = 16'd0, word_of_product = 16'd0, sum = 16'd0;\n\
+             reg [10:0] row_in;\ninitial row_in = 11'd0;\nreg [7:0] stride_in;\ninitial stride_in = 8'd0;\nreg [15:0] word_in;\ninitial word_in = 16'd0;\n\
+             reg [15:0] product, word_of_product, sum;\ninitial begin product = 16'd0; word_of_product = 16'd0; sum = 16'd0; end\n\
              wire [18:0] full = {8'd0, row_in} * {11'd0, stride_in};\n\
              wire unused = &{1'b0, full[18:16]};\n\
              assign address = sum;\n\

@@ -146,14 +146,14 @@ impl Logic for StepDelay {
         };
         let line = |name: &str, input: &str, length: usize| {
             format!(
-                "reg [{top}:0] {name} = {length}'d0;\nalways @(posedge clock) {name} <= reset ? {length}'d0 : {{{name}[{next}:0], {input}}};\n",
+                "reg [{top}:0] {name};\ninitial {name} = {length}'d0;\nalways @(posedge clock) {name} <= reset ? {length}'d0 : {{{name}[{next}:0], {input}}};\n",
                 top = length - 1,
                 next = length - 2,
             )
         };
         Verilog::Custom(format!(
             "// module: StepDelay_t{token}_s{sum}\n{swaps}{valids}{lasts}\
-             reg [{top}:0] info = {width}'d0;\n\
+             reg [{top}:0] info;\ninitial info = {width}'d0;\n\
              always @(posedge clock) info <= {{info[{next}:0], pair, bank, first_in, shift_in}};\n\
              assign swap = swaps[{swap}];\nassign read_valid = valids[{read_stage}];\nassign write_valid = valids[{write_stage}];\n\
              assign {{read_pair, read_bank}} = {read_info};\n\

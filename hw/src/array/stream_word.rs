@@ -80,7 +80,7 @@ impl Logic for StreamWord {
             _ => "",
         };
         Verilog::Custom(format!(
-            "// module: StreamWord_a{activation}_r{residual}_w{bytes}\nreg [{top}:0] word = {width}'d0;\n{unused}assign {q} = word;\n\
+            "// module: StreamWord_a{activation}_r{residual}_w{bytes}\nreg [{top}:0] word;\ninitial word = {width}'d0;\n{unused}assign {q} = word;\n\
              always @(posedge clock)\n  if (take) word <= {d};\n  else if (shift) word <= {choice};\n",
             activation = self._activation_bytes,
             residual = self._residual_bytes,

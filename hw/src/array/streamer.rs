@@ -9,6 +9,8 @@
 //!
 //! * A pass waits for its tile (`tile_ready`); the first one of a group of sums also for a free accumulator bank, the first one of a
 //!   command with `sync` until every earlier command has drained. Once started it never stalls.
+//! * With `sync_by_tile`, pass `k` of the first tile of columns waits instead until at most `(k_tiles - 1 - k) * R / C` groups of
+//!   earlier commands are on their way (started and not stored): those fill the activation words of later tiles.
 //! * Steps are back to back across passes and commands: the next command waits decoded in [`PassCommand`].
 //! * Latency: a step decided in cycle `s` asks the queue in `s`, has its addresses out in `s + 5` and its tokens at the array in
 //!   `s +` [`STEP_CYCLES`](super::timing::STEP_CYCLES).
@@ -43,6 +45,8 @@ pub struct Streamer {
     pub drained: Signal<In, Bits<8>>,
     pub tile_ready: Signal<In, Bit>,
     pub group_drained: Signal<In, Bit>,
+    /// The results of a group are readable.
+    pub group_stored: Signal<In, Bit>,
     pub lookup_expert: Signal<Out, Bits<5>>,
     pub lookup_pair: Signal<Out, Bits<10>>,
     pub lookup_token_0: Signal<In, Bits<11>>,
@@ -85,6 +89,13 @@ pub struct Streamer {
     bank: DFF<Bit>,
     /// Groups started and not drained.
     filling: DFF<Bits<2>>,
+    /// Groups started and not stored: two in the accumulators, the others in the drain unit.
+    on_their_way: DFF<Bits<4>>,
+    by_tile: DFF<Bit>,
+    /// Groups that may be on their way when the pass starts, its own one included.
+    allowance: DFF<Bits<12>>,
+    word_groups: Signal<Local, Bits<12>>,
+    _group_bits: usize,
     first_pass: Signal<Local, Bit>,
     last_pass: Signal<Local, Bit>,
     waits: Signal<Local, Bit>,
@@ -107,10 +118,12 @@ pub struct Streamer {
 }
 
 impl Streamer {
-    pub fn new() -> Self {
+    /// The streamer for R / C groups in an activation word.
+    pub fn new(groups: usize) -> Self {
         Self {
             command: lanes(COMMAND_WORDS),
-            queued: PassCommand::new(),
+            _group_bits: groups.ilog2() as usize,
+            queued: PassCommand::new(groups),
             rows: RowReader::new(),
             ..Self::default()
         }
@@ -148,7 +161,16 @@ impl Logic for Streamer {
             issue_first,
             issue_shift
         );
-        dff_setup!(self, clock, issue_last, bank_stalled, sync_stalled);
+        dff_setup!(
+            self,
+            clock,
+            issue_last,
+            bank_stalled,
+            sync_stalled,
+            on_their_way,
+            by_tile,
+            allowance
+        );
         clock!(self, clock, queued, rows);
         self.queued.reset.next = self.reset.val();
         self.queued.accept.next = self.accept.val();
@@ -167,7 +189,10 @@ impl Logic for Streamer {
             (self.k.q.val() == self.k_last.q.val()) & (self.plane.q.val() == self.plane_last.q.val());
         self.waits.next = self.active.q.val() & (self.step.q.val() == 0);
         self.bank_free.next = !self.first_pass.val() | !self.filling.q.val().get_bit(1);
-        self.synced.next = !self.sync.q.val() | (self.drained.val() == self.command_tag.q.val());
+        self.synced.next = !self.sync.q.val()
+            | (!self.by_tile.q.val() & (self.drained.val() == self.command_tag.q.val()))
+            | (self.by_tile.q.val()
+                & (bit_cast::<12, 4>(self.on_their_way.q.val()) <= self.allowance.q.val()));
         self.go.next = self.active.q.val()
             & (!self.waits.val() | (self.tile_ready.val() & self.bank_free.val() & self.synced.val()));
         self.pass_ends.next = self.go.val() & (self.step.q.val() == self.last_step.q.val());
@@ -179,6 +204,13 @@ impl Logic for Streamer {
         }
         if !self.group_starts.val() & self.group_drained.val() {
             self.filling.d.next = self.filling.q.val() - 1;
+        }
+
+        if self.group_starts.val() & !self.group_stored.val() {
+            self.on_their_way.d.next = self.on_their_way.q.val() + 1;
+        }
+        if !self.group_starts.val() & self.group_stored.val() {
+            self.on_their_way.d.next = self.on_their_way.q.val() - 1;
         }
 
         // Issue it.
@@ -197,14 +229,24 @@ impl Logic for Streamer {
         }
 
         // Advance the loops.
+        self.word_groups.next = 1.into();
+        for _i in 0..self._group_bits {
+            self.word_groups.next = self.word_groups.val() << 1;
+        }
         self.take.next = self.queued.full.val() & !self.active.q.val();
         if self.go.val() {
-            self.sync.d.next = false;
+            if !self.by_tile.q.val() | (self.k.q.val() == self.k_last.q.val()) {
+                self.sync.d.next = false;
+            }
             self.step.d.next = self.step.q.val() + 1;
         }
         if self.pass_ends.val() {
             self.step.d.next = 0.into();
             self.k.d.next = self.k.q.val() + 1;
+            self.allowance.d.next = self.allowance.q.val() - self.word_groups.val();
+            if self.first_pass.val() {
+                self.allowance.d.next = self.allowance.q.val() + 1 - self.word_groups.val();
+            }
             self.word.d.next = self.word.q.val() + 1;
             if self.k.q.val() == self.k_last.q.val() {
                 self.k.d.next = 0.into();
@@ -238,6 +280,8 @@ impl Logic for Streamer {
             self.last_step.d.next = self.queued.last_step.val();
             self.gather.d.next = self.queued.gather.val();
             self.sync.d.next = self.queued.sync.val();
+            self.by_tile.d.next = self.queued.by_tile.val();
+            self.allowance.d.next = self.queued.allowance.val();
             self.command_tag.d.next = self.queued.tag.val();
             self.command_expert.d.next = self.queued.expert.val();
             self.n.d.next = 0.into();
@@ -271,6 +315,7 @@ impl Logic for Streamer {
             self.plane.d.next = 0.into();
             self.bank.d.next = false;
             self.filling.d.next = 0.into();
+            self.on_their_way.d.next = 0.into();
             self.issue_swap.d.next = false;
             self.issue_valid.d.next = false;
             self.issue_last.d.next = false;

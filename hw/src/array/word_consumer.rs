@@ -1,4 +1,4 @@
-//! Takes words off the stream for consumers that may wait: program memory, post-processing parameters, copies.
+//! Takes words off the stream for consumers that may wait: program memory, post-processing parameters, copies, nobody.
 //!
 //! | kind | `count` | a stream word is | consumer |
 //! |---|---|---|---|
@@ -6,6 +6,7 @@
 //! | [`PARAMETERS`] | stream words | one word | `parameter_ready` |
 //! | [`ACTIVATION`] | words of R bytes | up to W / R writes | `copy_ready` |
 //! | [`RESIDUAL`] | words of 2C bytes | up to W / 2C writes | `copy_ready` |
+//! | [`DISCARD`] | stream words | dropped | always ready |
 //!
 //! * `start` loads kind, count and first address; it comes only while `empty`. From the next cycle on words are taken while `enable`.
 //! * `taken` accompanies the last word of a count. The word then still stands here until its consumer has it, marked with its kind, so
@@ -32,6 +33,8 @@ pub const PARAMETERS: u64 = 1;
 pub const ACTIVATION: u64 = 2;
 /// Copy to residual memory.
 pub const RESIDUAL: u64 = 3;
+/// Dropped; ends like a copy.
+pub const DISCARD: u64 = 4;
 
 /// The consumer; see the module.
 #[derive(LogicBlock)]
@@ -40,7 +43,7 @@ pub struct WordConsumer {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
-    pub kind: Signal<In, Bits<2>>,
+    pub kind: Signal<In, Bits<3>>,
     pub count: Signal<In, Bits<16>>,
     pub first_address: Signal<In, Bits<16>>,
     pub enable: Signal<In, Bit>,
@@ -62,10 +65,10 @@ pub struct WordConsumer {
     pub copy_done: Signal<Out, Bit>,
     /// Destination words that no taken word holds yet, and how many a word holds.
     left: DFF<Bits<16>>,
-    left_kind: DFF<Bits<2>>,
+    left_kind: DFF<Bits<3>>,
     chunks: DFF<Bits<16>>,
     full: DFF<Bit>,
-    word_kind: DFF<Bits<2>>,
+    word_kind: DFF<Bits<3>>,
     /// The word is the last one of its count; its chunks and the one at byte 0.
     last_word: DFF<Bit>,
     word_chunks: DFF<Bits<16>>,
@@ -79,7 +82,8 @@ pub struct WordConsumer {
     take: Signal<Local, Bit>,
     last_take: Signal<Local, Bit>,
     finished: Signal<Local, Bit>,
-    finished_kind: Signal<Local, Bits<2>>,
+    finished_kind: Signal<Local, Bits<3>>,
+    copying: Signal<Local, Bit>,
     register: StreamWord,
     activation_chunks: Constant<Bits<16>>,
     residual_chunks: Constant<Bits<16>>,
@@ -132,6 +136,7 @@ impl WordConsumer {
             last_take: Signal::default(),
             finished: Signal::default(),
             finished_kind: Signal::default(),
+            copying: Signal::default(),
             register: StreamWord::new(config),
             activation_chunks: chunks(config.rows),
             residual_chunks: chunks(config.residual_word_bytes()),
@@ -164,7 +169,8 @@ impl Logic for WordConsumer {
         if self.word_kind.q.val() == 1 {
             self.accepted.next = self.full.q.val() & self.parameter_ready.val();
         }
-        if self.word_kind.q.val() >= 2 {
+        self.copying.next = (self.word_kind.q.val() == 2) | (self.word_kind.q.val() == 3);
+        if self.copying.val() {
             self.accepted.next = self.full.q.val() & self.copy_ready.val();
         }
         self.release.next = self.accepted.val() & (self.chunk.q.val() == self.word_chunks.q.val());
@@ -229,7 +235,7 @@ impl Logic for WordConsumer {
         self.empty.next = self.left.q.val() == 0;
         self.program_write.next = self.full.q.val() & (self.word_kind.q.val() == 0);
         self.parameter_valid.next = self.full.q.val() & (self.word_kind.q.val() == 1);
-        self.copy_valid.next = self.full.q.val() & (self.word_kind.q.val() >= 2);
+        self.copy_valid.next = self.full.q.val() & self.copying.val();
         self.copy_residual.next = self.word_kind.q.val() == 3;
         self.copy_address.next = self.address.q.val();
         self.program_done.next = self.finished_program.q.val();

@@ -1,14 +1,17 @@
 //! Turns Fetch commands into bursts and deals them to the read ports.
 //!
 //! Address of the bytes of expert e: `base + 16 * (offset + task * task_stride + e * expert_stride)`; without `experts` there
-//! is one pass with e = 0. With `experts`, e runs over the experts that somebody chose, in increasing order.
+//! is one pass with e = 0. With `experts`, e runs over the experts in increasing order. Until the layer's Route has finished
+//! every expert is fetched, from then on only those that somebody chose. `ticket_valid` says for each expert in turn whether
+//! its bytes are in the stream (`ticket_fetched`), so that the sequencer can discard what nobody wants.
 //!
 //! * Burst i of the stream goes to port i mod P. A word never spans two bursts.
 //! * A burst is issued only when its words have room in the weight buffer (`space`, credits) and its port is ready.
 //! * Rate: a burst every three cycles (one state each for the address, its carry, and the issue); P ports of 16-beat bursts
 //!   need one every 16 / P. One cycle for each task stride and each expert passed over.
-//! * `done` comes when the last word of the command is in the weight buffer. A command that fetches nothing is done once every
-//!   earlier one is.
+//! * Layers are told apart by counting: `routed` pulses once for every Fetch with `experts`, in the same order.
+//! * `done` comes when the last word of the command is in the weight buffer. A command whose last expert is passed over is done
+//!   once every burst has arrived.
 //! * `hold` (error, stop, quiesce) lets nothing new out; the burst at hand waits.
 //!
 //! ```text
@@ -42,8 +45,14 @@ pub struct BurstIssuer {
     pub command_ready: Signal<Out, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
     pub task_number: Signal<In, Bits<3>>,
-    /// Bit e: expert e has a token.
+    /// Bit e: expert e has a token, since the last `routed`.
     pub nonempty: Signal<In, Bits<32>>,
+    /// Pulse: a Route has finished.
+    pub routed: Signal<In, Bit>,
+    /// Pulse: an expert was decided.
+    pub ticket_valid: Signal<Out, Bit>,
+    pub ticket_ready: Signal<In, Bit>,
+    pub ticket_fetched: Signal<Out, Bit>,
     pub program_lo: Signal<In, Bits<32>>,
     pub program_hi: Signal<In, Bits<32>>,
     pub image_lo: Signal<In, Bits<32>>,
@@ -51,7 +60,9 @@ pub struct BurstIssuer {
     pub hold: Signal<In, Bit>,
     /// A word left the weight buffer.
     pub consumed: Signal<In, Bit>,
-    /// The last word of a command went into the weight buffer.
+    /// The last word of a burst went into the weight buffer.
+    pub collected: Signal<In, Bit>,
+    /// It was the last one of a command.
     pub collected_final: Signal<In, Bit>,
     pub port_ready: Vec<Signal<In, Bit>>,
     pub burst_valid: Vec<Signal<Out, Bit>>,
@@ -72,14 +83,18 @@ pub struct BurstIssuer {
     expert_stride: DFF<Bits<32>>,
     task_left: DFF<Bits<3>>,
     experts_left: DFF<Bits<6>>,
-    remaining: DFF<Bits<32>>,
+    per_expert: DFF<Bit>,
+    expert: DFF<Bits<5>>,
+    /// Layers whose experts are decided, less the layers that are routed.
+    ahead: DFF<Bits<8>>,
     expert_base: DFF<Bits<32>>,
     position: DFF<Bits<32>>,
     left: DFF<Bits<32>>,
     address_lo: DFF<Bits<32>>,
     address_hi: DFF<Bits<32>>,
     turn: Vec<DFF<Bit>>,
-    issued_any: DFF<Bit>,
+    /// The expert before was fetched.
+    fetched_last: DFF<Bit>,
     burst_words: DFF<Bits<17>>,
     space: DFF<Bits<17>>,
     pending: DFF<Bits<8>>,
@@ -95,9 +110,12 @@ pub struct BurstIssuer {
     null_done: Signal<Local, Bit>,
     freed: Signal<Local, Bits<17>>,
     carry: Signal<Local, Bits<32>>,
-    layer_experts: Signal<Local, Bits<32>>,
+    routing_known: Signal<Local, Bit>,
+    wanted: Signal<Local, Bit>,
+    decide: Signal<Local, Bit>,
+    decided_layer: Signal<Local, Bit>,
     last_turn: Signal<Local, Bit>,
-    every_expert: Constant<Bits<32>>,
+    one_behind: Constant<Bits<8>>,
     word_shift: Constant<Bits<3>>,
     buffer_words: Constant<Bits<17>>,
     _ports: usize,
@@ -115,12 +133,17 @@ impl BurstIssuer {
             command: (0..8).map(|_| Signal::default()).collect(),
             task_number: Signal::default(),
             nonempty: Signal::default(),
+            routed: Signal::default(),
+            ticket_valid: Signal::default(),
+            ticket_ready: Signal::default(),
+            ticket_fetched: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
             image_lo: Signal::default(),
             image_hi: Signal::default(),
             hold: Signal::default(),
             consumed: Signal::default(),
+            collected: Signal::default(),
             collected_final: Signal::default(),
             port_ready: (0..ports).map(|_| Signal::default()).collect(),
             burst_valid: (0..ports).map(|_| Signal::default()).collect(),
@@ -139,14 +162,16 @@ impl BurstIssuer {
             expert_stride: DFF::default(),
             task_left: DFF::default(),
             experts_left: DFF::default(),
-            remaining: DFF::default(),
+            per_expert: DFF::default(),
+            expert: DFF::default(),
+            ahead: DFF::default(),
             expert_base: DFF::default(),
             position: DFF::default(),
             left: DFF::default(),
             address_lo: DFF::default(),
             address_hi: DFF::default(),
             turn: (0..ports).map(|_| DFF::default()).collect(),
-            issued_any: DFF::default(),
+            fetched_last: DFF::default(),
             burst_words: DFF::default(),
             space: DFF::default(),
             pending: DFF::default(),
@@ -162,9 +187,12 @@ impl BurstIssuer {
             null_done: Signal::default(),
             freed: Signal::default(),
             carry: Signal::default(),
-            layer_experts: Signal::default(),
+            routing_known: Signal::default(),
+            wanted: Signal::default(),
+            decide: Signal::default(),
+            decided_layer: Signal::default(),
             last_turn: Signal::default(),
-            every_expert: Constant::new(u64::from(u32::MAX).into()),
+            one_behind: Constant::new(u64::from(u8::MAX).into()),
             word_shift: Constant::new(u64::from(beats_per_word(config).trailing_zeros()).into()),
             buffer_words: Constant::new((config.weight_words as u64).into()),
             _ports: ports,
@@ -186,19 +214,17 @@ impl Logic for BurstIssuer {
             expert_stride,
             task_left,
             experts_left,
-            remaining,
+            per_expert,
+            expert,
+            ahead,
             expert_base,
             position,
             left,
             address_lo,
             address_hi,
-            issued_any,
-            burst_words,
-            space,
-            pending,
-            finished,
-            passed_over
+            fetched_last
         );
+        dff_setup!(self, clock, burst_words, space, pending, finished, passed_over);
 
         // The burst at hand: its beats, its words, whether it may go.
         self.short.next = self.left.q.val() <= 16;
@@ -216,7 +242,7 @@ impl Logic for BurstIssuer {
             & self.has_room.val()
             & !self.hold.val();
         self.stall_full.next = (self.state.q.val() == IssueState::Issue) & !self.has_room.val();
-        self.last_expert.next = self.remaining.q.val() == 1;
+        self.last_expert.next = self.experts_left.q.val() == 1;
         self.final_burst.next = self.short.val() & self.last_expert.val();
         self.burst_final.next = self.final_burst.val();
         self.burst_lo.next = self.address_lo.q.val();
@@ -234,7 +260,12 @@ impl Logic for BurstIssuer {
         self.null_done.next = false;
         self.passed_over.d.next = false;
         self.carry.next = 0.into();
-        self.layer_experts.next = 0.into();
+        self.decide.next = false;
+        self.decided_layer.next = false;
+        self.routing_known.next = self.ahead.q.val() == self.one_behind.val();
+        self.wanted.next = !self.per_expert.q.val()
+            | !self.routing_known.val()
+            | self.nonempty.val().get_bit(self.expert.q.val().index());
         self.command_ready.next = (self.state.q.val() == IssueState::Idle) & !self.hold.val();
         match self.state.q.val() {
             IssueState::Idle => {
@@ -244,15 +275,10 @@ impl Logic for BurstIssuer {
                     self.base_lo.d.next = self.image_lo.val();
                     self.base_hi.d.next = self.image_hi.val();
                 }
-                self.remaining.d.next = 1.into();
+                self.per_expert.d.next = self.command[2].val().get_bit(1);
+                self.expert.d.next = 0.into();
                 self.experts_left.d.next = 1.into();
                 if self.command[2].val().get_bit(1) {
-                    self.layer_experts.next = self.every_expert.val();
-                    if !self.command[2].val().get_bit(13) {
-                        self.layer_experts.next =
-                            (bits::<32>(1) << self.command[2].val().get_bits::<5>(8)) - 1;
-                    }
-                    self.remaining.d.next = self.nonempty.val() & self.layer_experts.val();
                     self.experts_left.d.next = self.command[2].val().get_bits::<6>(8);
                 }
                 self.expert_base.d.next = self.command[3].val();
@@ -260,7 +286,7 @@ impl Logic for BurstIssuer {
                 self.task_stride.d.next = self.command[5].val();
                 self.expert_stride.d.next = self.command[6].val();
                 self.task_left.d.next = self.task_number.val();
-                self.issued_any.d.next = false;
+                self.fetched_last.d.next = false;
                 if self.command_valid.val() & !self.hold.val() {
                     self.state.d.next = IssueState::Task;
                 }
@@ -277,15 +303,20 @@ impl Logic for BurstIssuer {
                 self.position.d.next = self.expert_base.q.val();
                 self.left.d.next = self.beats.q.val();
                 if !self.experts_left.q.val().any() {
+                    self.decided_layer.next = self.per_expert.q.val();
                     self.state.d.next = IssueState::Empty;
-                    if self.issued_any.q.val() {
+                    if self.fetched_last.q.val() {
                         self.state.d.next = IssueState::Idle;
                     }
-                } else if self.remaining.q.val().get_bit(0) & self.beats.q.val().any() {
+                } else if self.ticket_ready.val() | !self.per_expert.q.val() {
+                    self.decide.next = self.per_expert.q.val();
+                    self.fetched_last.d.next = self.wanted.val();
                     self.state.d.next = IssueState::Low;
-                } else {
-                    self.next_expert.next = true;
-                    self.passed_over.d.next = true;
+                    if !self.wanted.val() {
+                        self.state.d.next = IssueState::Walk;
+                        self.next_expert.next = true;
+                        self.passed_over.d.next = true;
+                    }
                 }
             }
             IssueState::Low => {
@@ -303,7 +334,6 @@ impl Logic for BurstIssuer {
             }
             IssueState::Issue => {
                 if self.issue.val() {
-                    self.issued_any.d.next = true;
                     self.position.d.next = self.position.q.val() + 16;
                     self.left.d.next = self.left.q.val() - 16;
                     self.state.d.next = IssueState::Low;
@@ -324,7 +354,7 @@ impl Logic for BurstIssuer {
             }
         }
         if self.next_expert.val() {
-            self.remaining.d.next = self.remaining.q.val() >> 1;
+            self.expert.d.next = self.expert.q.val() + 1;
             self.experts_left.d.next = self.experts_left.q.val() - 1;
             self.expert_base.d.next = self.expert_base.q.val() + self.expert_stride.q.val();
         }
@@ -344,10 +374,17 @@ impl Logic for BurstIssuer {
         if self.issue.val() {
             self.space.d.next = (self.space.q.val() + self.freed.val()) - self.burst_words.q.val();
         }
-        if self.issue.val() & self.final_burst.val() & !self.collected_final.val() {
+        if self.issue.val() & !self.collected.val() {
             self.pending.d.next = self.pending.q.val() + 1;
-        } else if self.collected_final.val() & !(self.issue.val() & self.final_burst.val()) {
+        } else if self.collected.val() & !self.issue.val() {
             self.pending.d.next = self.pending.q.val() - 1;
+        }
+        self.ticket_valid.next = self.decide.val();
+        self.ticket_fetched.next = self.wanted.val();
+        if self.decided_layer.val() & !self.routed.val() {
+            self.ahead.d.next = self.ahead.q.val() + 1;
+        } else if self.routed.val() & !self.decided_layer.val() {
+            self.ahead.d.next = self.ahead.q.val() - 1;
         }
         self.finished.d.next = self.collected_final.val() | self.null_done.val();
         self.done.next = self.finished.q.val();
@@ -357,6 +394,7 @@ impl Logic for BurstIssuer {
             self.state.d.next = IssueState::Idle;
             self.space.d.next = self.buffer_words.val();
             self.pending.d.next = 0.into();
+            self.ahead.d.next = 0.into();
             self.finished.d.next = false;
             self.passed_over.d.next = false;
             self.last_turn.next = true;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! command --> burst issuer --burst i--> port i mod P ==AXI==> board memory
+//!               |  +--> ticket queue --> ticket_*
 //!                 ^                        | words
 //!                 | credits                v
 //!                 +-------- weight buffer <-- collector (ports in turn, one word a cycle)
@@ -20,11 +21,15 @@
 use crate::bus::burst_issuer::BurstIssuer;
 use crate::bus::read_port::{self, ReadPort, BEAT_WORDS};
 use crate::config::AccelConfig;
+use crate::memory::queue::Queue;
 use crate::memory::weight_buffer::{self, WeightBuffer};
 use crate::prelude::*;
 
 /// Cycles from the last beat of a word to the word at the stream's output.
 pub const LATENCY_CYCLES: usize = read_port::LATENCY_CYCLES + 1 + weight_buffer::LATENCY_CYCLES;
+
+/// Experts that may be decided before the sequencer comes to them: two layers of 32.
+const TICKETS: usize = 64;
 
 fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
     (0..count).map(|_| Signal::default()).collect()
@@ -46,6 +51,12 @@ pub struct FetchUnit {
     pub done: Signal<Out, Bit>,
     pub task_number: Signal<In, Bits<3>>,
     pub nonempty: Signal<In, Bits<32>>,
+    /// Pulse: a Route has finished.
+    pub routed: Signal<In, Bit>,
+    /// Every expert of every Fetch with `experts` in turn: its bytes are in the stream, or were not fetched.
+    pub ticket_valid: Signal<Out, Bit>,
+    pub ticket_ready: Signal<In, Bit>,
+    pub ticket_fetched: Signal<Out, Bit>,
     pub program_lo: Signal<In, Bits<32>>,
     pub program_hi: Signal<In, Bits<32>>,
     pub image_lo: Signal<In, Bits<32>>,
@@ -77,11 +88,13 @@ pub struct FetchUnit {
     /// Pulse a port a cycle after a beat.
     pub beat: Vec<Signal<Out, Bit>>,
     issuer: BurstIssuer,
+    tickets: Queue<1>,
     ports: Vec<ReadPort>,
     buffer: WeightBuffer,
     turn: Vec<DFF<Bit>>,
     word: Vec<DFF<Bits<32>>>,
     word_valid: DFF<Bit>,
+    word_last: DFF<Bit>,
     word_final: DFF<Bit>,
     any_error: Signal<Local, Bit>,
     any_busy: Signal<Local, Bit>,
@@ -109,6 +122,10 @@ impl FetchUnit {
             done: Signal::default(),
             task_number: Signal::default(),
             nonempty: Signal::default(),
+            routed: Signal::default(),
+            ticket_valid: Signal::default(),
+            ticket_ready: Signal::default(),
+            ticket_fetched: Signal::default(),
             program_lo: Signal::default(),
             program_hi: Signal::default(),
             image_lo: Signal::default(),
@@ -135,11 +152,13 @@ impl FetchUnit {
             skipped: Signal::default(),
             beat: signals(ports),
             issuer: BurstIssuer::new(config),
+            tickets: Queue::new("TicketQueue", 1, TICKETS),
             ports: (0..ports).map(|_| ReadPort::new(config)).collect(),
             buffer: WeightBuffer::new(config),
             turn: (0..ports).map(|_| DFF::default()).collect(),
             word: (0..words).map(|_| DFF::default()).collect(),
             word_valid: DFF::default(),
+            word_last: DFF::default(),
             word_final: DFF::default(),
             any_error: Signal::default(),
             any_busy: Signal::default(),
@@ -157,8 +176,8 @@ impl FetchUnit {
 impl Logic for FetchUnit {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, word_valid, word_final);
-        clock!(self, clock, issuer, buffer);
+        dff_setup!(self, clock, word_valid, word_last, word_final);
+        clock!(self, clock, issuer, tickets, buffer);
         self.clear.next = self.reset.val() | self.flush.val();
 
         // Commands.
@@ -170,11 +189,20 @@ impl Logic for FetchUnit {
         }
         self.issuer.task_number.next = self.task_number.val();
         self.issuer.nonempty.next = self.nonempty.val();
+        self.issuer.routed.next = self.routed.val();
+        self.issuer.ticket_ready.next = self.tickets.write_ready.val();
+        self.tickets.reset.next = self.clear.val();
+        self.tickets.write_valid.next = self.issuer.ticket_valid.val();
+        self.tickets.write_data[0].next = self.issuer.ticket_fetched.val().into();
+        self.tickets.read_ready.next = self.ticket_ready.val();
+        self.ticket_valid.next = self.tickets.read_valid.val();
+        self.ticket_fetched.next = self.tickets.read_data[0].val().get_bit(0);
         self.issuer.program_lo.next = self.program_lo.val();
         self.issuer.program_hi.next = self.program_hi.val();
         self.issuer.image_lo.next = self.image_lo.val();
         self.issuer.image_hi.next = self.image_hi.val();
         self.issuer.consumed.next = self.buffer.consumed.val();
+        self.issuer.collected.next = self.word_last.q.val();
         self.issuer.collected_final.next = self.word_final.q.val();
         self.done.next = self.issuer.done.val();
         self.stall_full.next = self.issuer.stall_full.val();
@@ -249,6 +277,7 @@ impl Logic for FetchUnit {
             }
         }
         self.word_valid.d.next = self.collect.val();
+        self.word_last.d.next = self.burst_end.val();
         self.word_final.d.next = self.command_end.val();
 
         // Weight buffer.
@@ -267,6 +296,7 @@ impl Logic for FetchUnit {
 
         if self.clear.val() {
             self.word_valid.d.next = false;
+            self.word_last.d.next = false;
             self.word_final.d.next = false;
             self.last_turn.next = true;
             for p in 0..self._ports {

@@ -8,6 +8,8 @@ use crate::testbench::{cycle, settle, Random};
 
 const PROGRAM: u64 = 0xffff_f000;
 const IMAGE: u64 = 0x12_3456_7800;
+/// Experts with a token.
+const NONEMPTY: u32 = 0x8000_4a52;
 
 fn config(base: &str, ports: usize) -> AccelConfig {
     let mut config = AccelConfig::named(base).unwrap();
@@ -26,6 +28,7 @@ struct Bench {
     received: Vec<u8>,
     done: usize,
     skipped: usize,
+    tickets: Vec<bool>,
     cycles: u64,
 }
 
@@ -44,6 +47,7 @@ impl Bench {
             received: vec![],
             done: 0,
             skipped: 0,
+            tickets: vec![],
             cycles: 0,
         };
         bench.unit.program_lo.next = PROGRAM.into();
@@ -74,7 +78,11 @@ impl Bench {
     fn step(&mut self) {
         self.drive_ports();
         self.unit.stream_ready.next = self.random.percent(self.appetite);
+        self.unit.ticket_ready.next = self.random.percent(self.appetite);
         settle(&mut self.unit);
+        if self.unit.ticket_valid.val() && self.unit.ticket_ready.val() {
+            self.tickets.push(self.unit.ticket_fetched.val());
+        }
         self.done += usize::from(self.unit.done.val());
         self.skipped += usize::from(self.unit.skipped.val());
         if self.unit.stream_valid.val() && self.unit.stream_ready.val() {
@@ -115,6 +123,14 @@ impl Bench {
         self.unit.command_valid.next = false;
     }
 
+    /// A Route finishes.
+    fn route(&mut self, nonempty: u32) {
+        self.unit.nonempty.next = u64::from(nonempty).into();
+        self.unit.routed.next = true;
+        self.step();
+        self.unit.routed.next = false;
+    }
+
     fn run_until(&mut self, what: &str, mut reached: impl FnMut(&Self) -> bool) {
         let limit = self.cycles + 60_000;
         while !reached(self) {
@@ -146,9 +162,9 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
     let mut bench = Bench::new(&config, behaviour, seed);
     bench.appetite = appetite;
     bench.unit.task_number.next = 3u64.into();
-    bench.unit.nonempty.next = 0x8000_4a52u64.into();
     let (mut random, mut expected, word_beats) =
         (Random::new(seed), vec![], config.weight_word_bytes() as u64 / 16);
+    let mut tickets = vec![];
     let commands = 14;
     for _ in 0..commands {
         let fetch = command::Fetch {
@@ -161,9 +177,14 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
             expert_stride: 16 * random.below(1000) as u32,
         };
         let base = if fetch.base == 1 { IMAGE } else { PROGRAM };
-        let chosen =
-            |e: &u32| fetch.experts == 0 || (*e < fetch.expert_count && 0x8000_4a52u32 >> e & 1 == 1);
-        for e in (0..if fetch.experts == 1 { 32 } else { 1 }).filter(chosen) {
+        // Routed before its Fetch, so every decision is known.
+        if fetch.experts == 1 {
+            bench.run_until("the earlier commands", |b| b.unit.command_ready.val());
+            bench.route(NONEMPTY);
+            tickets.extend((0..fetch.expert_count).map(|e| NONEMPTY >> e & 1 == 1));
+        }
+        let chosen = |e: &u32| fetch.experts == 0 || NONEMPTY >> e & 1 == 1;
+        for e in (0..if fetch.experts == 1 { fetch.expert_count } else { 1 }).filter(chosen) {
             let at = fetch.offset + 3 * fetch.task_stride + e * fetch.expert_stride;
             expected.extend(bytes(base + 16 * u64::from(at), fetch.beats));
         }
@@ -176,6 +197,7 @@ fn random_commands(base: &str, ports: usize, stall: u64, appetite: u64, seed: u6
         bench.step();
     }
     assert!(bench.received == expected, "the stream differs");
+    assert_eq!(bench.tickets, tickets);
     assert_eq!(bench.done, commands);
     assert!(!bench.unit.outstanding_any.val() && !bench.unit.error.val());
     for slave in &bench.slaves {
@@ -307,14 +329,66 @@ fn nobody_chose_any_expert() {
         beats: 64,
         ..Default::default()
     });
-    bench.send(command::Fetch {
-        experts: 1,
-        expert_count: 16,
-        beats: 16,
-        ..Default::default()
-    });
+    bench.route(0);
+    bench.send(experts(16));
     bench.run_until("both ends", |b| b.done == 2 && b.received.len() == 64 * 16);
-    assert_eq!(bench.skipped, 16);
+    assert_eq!((bench.skipped, bench.tickets.len()), (16, 16));
+    assert!(!bench.tickets.contains(&true));
+}
+
+fn experts(expert_count: u32) -> command::Fetch {
+    command::Fetch {
+        experts: 1,
+        expert_count,
+        beats: 64,
+        expert_stride: 64,
+        ..Default::default()
+    }
+}
+
+/// The layer's Route finishes while its experts are fetched: all of them so far, then only the chosen ones; the next layer's
+/// fetch begins before its Route again.
+#[test]
+fn experts_run_ahead_of_their_routing() {
+    for wait in [0, 60, 150, 280] {
+        let behaviour = Behaviour {
+            latency: 10,
+            ..Behaviour::IDEAL
+        };
+        let mut bench = Bench::new(&config("nano", 2), behaviour, wait);
+        bench.send(experts(16));
+        bench.send(experts(16));
+        for _ in 0..wait {
+            bench.step();
+        }
+        let before = bench.tickets.len();
+        assert!(bench.tickets.iter().all(|&fetched| fetched));
+        bench.route(NONEMPTY);
+        bench.run_until("the second layer", |b| b.tickets.len() >= 16 + 3);
+        let second = bench.tickets.len();
+        bench.route(1 << 15);
+        bench.run_until("the end", |b| b.done == 2);
+        bench.run_until("the tickets", |b| b.tickets.len() == 32);
+        let known = |e: usize| e > before + 1; // A decision may be under way.
+        for (e, &fetched) in bench.tickets[..16].iter().enumerate() {
+            assert!(fetched || NONEMPTY >> e & 1 == 0, "expert {e} was chosen");
+            assert!(
+                !(fetched && known(e)) || NONEMPTY >> e & 1 == 1,
+                "expert {e} after {wait}"
+            );
+        }
+        assert!(bench.tickets[16..second].iter().all(|&fetched| fetched));
+        assert!(second < 28, "the second Route came too late");
+        assert!(bench.tickets[31] && !bench.tickets[second + 2..31].contains(&true));
+        let fetched = bench.tickets.iter().filter(|&&fetched| fetched).count();
+        assert_eq!(bench.skipped, 32 - fetched);
+        bench.run_until("the stream", |b| b.received.len() == fetched * 1024);
+        let want = (0..32).filter(|&e| bench.tickets[e]);
+        let want: Vec<u8> = want
+            .flat_map(|e| bytes(PROGRAM + 1024 * (e as u64 % 16), 64))
+            .collect();
+        assert!(bench.received == want);
+    }
 }
 
 #[test]

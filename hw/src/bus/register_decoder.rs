@@ -89,7 +89,7 @@ impl Logic for RegisterDecoder {
 
     fn hdl(&self) -> Verilog {
         Verilog::Custom(format!(
-            "// module: RegisterDecoder\n{}{}{}",
+            "// module: RegisterDecoder\nwire unused = &{{1'b0, address[1:0]}};\n{}{}{}",
             text("special", &SPECIAL_REGISTERS),
             text("frame", &FRAME_REGISTERS),
             text("counter", &COUNTERS)

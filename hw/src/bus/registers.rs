@@ -4,7 +4,8 @@
 //!   are there (`bvalid` one later), a read answers two cycles after its address. Byte strobes are honoured.
 //! * `start` pulses when a start was asked for and the chip is idle; pointers, commands, task and watchdog come out latched
 //!   with it and stay for the frame.
-//! * With `done` the error code is recorded (0: no error), and the interrupt where enabled.
+//! * With `done` the error code is recorded (0: no error), and the interrupt where enabled; a refused burst's address with
+//!   `bus_error` before it.
 //! * `interrupt` is a level, one cycle after its causes.
 //!
 //! ```text
@@ -51,6 +52,8 @@ pub struct Registers {
     /// With `done`: why it stopped, 0 for no error.
     pub error_code: Signal<In, Bits<4>>,
     pub error_command: Signal<In, Bits<16>>,
+    /// The bus has refused a burst, and where; the address is gone when `done` comes.
+    pub bus_error: Signal<In, Bit>,
     pub error_lo: Signal<In, Bits<32>>,
     pub error_hi: Signal<In, Bits<32>>,
     pub program_lo: Signal<Out, Bits<32>>,
@@ -161,6 +164,7 @@ impl Registers {
             done: Signal::default(),
             error_code: Signal::default(),
             error_command: Signal::default(),
+            bus_error: Signal::default(),
             error_lo: Signal::default(),
             error_hi: Signal::default(),
             program_lo: Signal::default(),
@@ -355,9 +359,15 @@ impl Logic for Registers {
         if self.launch.val() {
             self.asked.d.next = false;
             self.running.d.next = true;
+            self.failed_lo.d.next = 0.into();
+            self.failed_hi.d.next = 0.into();
             for i in 0..self._frames {
                 self.latched[i].d.next = self.frame[i].q.val();
             }
+        }
+        if self.bus_error.val() & self.running.q.val() {
+            self.failed_lo.d.next = self.error_lo.val();
+            self.failed_hi.d.next = self.error_hi.val();
         }
         self.program_lo.next = self.latched[0].q.val();
         self.program_hi.next = self.latched[1].q.val();
@@ -374,8 +384,6 @@ impl Logic for Registers {
                 self.failed.d.next = true;
                 self.code.d.next = self.error_code.val();
                 self.failed_command.d.next = self.error_command.val();
-                self.failed_lo.d.next = self.error_lo.val();
-                self.failed_hi.d.next = self.error_hi.val();
             }
         } else if self.low_byte.val() & self.write_decoder.special[4].val() & self.w_data.q.val().get_bit(0) {
             self.failed.d.next = false;

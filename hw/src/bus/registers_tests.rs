@@ -102,6 +102,13 @@ impl Bench {
         self.unit.error_command.next = 77u64.into();
         self.unit.error_lo.next = 0x1234_5600u64.into();
         self.unit.error_hi.next = 9u64.into();
+        self.unit.bus_error.next = code == 2 || code == 3;
+        self.step();
+        // The units are reset before the frame ends.
+        self.unit.error_lo.next = 0.into();
+        self.unit.error_hi.next = 0.into();
+        self.unit.bus_error.next = false;
+        self.steps(3);
         self.unit.done.next = true;
         self.step();
         self.unit.done.next = false;
@@ -259,7 +266,11 @@ fn an_error_is_kept_refuses_a_start_and_clears() {
         assert_eq!(bench.read("ERROR_COMMAND"), 77);
         assert_eq!(
             (bench.read("ERROR_ADDRESS_LO"), bench.read("ERROR_ADDRESS_HI")),
-            (0x1234_5600, 9)
+            if code == 2 || code == 3 {
+                (0x1234_5600, 9)
+            } else {
+                (0, 0)
+            }
         );
         assert_eq!(bench.read("CTRL"), 14);
         let starts = bench.starts;

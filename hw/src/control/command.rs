@@ -140,7 +140,8 @@ operations! {
     1 Fetch {
         /// 0: program base, 1: image base.
         base: 2, 0, 1;
-        /// Fetch once for each expert with a token, at `offset + expert * expert_stride`.
+        /// Fetch for experts in increasing order, at `offset + expert * expert_stride`: for every one until the layer's Route has
+        /// finished, from then on only for those with a token.
         experts: 2, 1, 1;
         /// Experts of the layer (with `experts`).
         expert_count: 2, 8, 6;
@@ -195,7 +196,7 @@ operations! {
         dst_base: 5, 0, 16;
         /// Destination words from one token to the next.
         dst_stride: 5, 16, 10;
-        /// 0 activation memory, 1 key/value memory, 2 residual memory, 3 score memory, 4 router.
+        /// 0 activation memory, 1 key/value memory, 2 residual memory, 3 score memory, 4 router (its word is the token).
         dst: 5, 26, 3;
         /// Residual memory: add to what is there instead of replacing it.
         add: 5, 29, 1;
@@ -219,6 +220,9 @@ operations! {
         sum_bank: 6, 27, 1;
         /// Tokens in key/value memory; lanes beyond are zero.
         kv_tokens: 7, 0, 11;
+        /// With `sync` and streamed weights: a pass waits only for what its own activation words need. At tile `k` of the first
+        /// tile of columns, `(k_tiles - 1 - k) * R / C` of the groups that earlier commands have sent may still be on their way.
+        sync_by_tile: 7, 11, 1;
     }
     /// LayerNorm of residual rows into activation memory.
     4 Norm {
@@ -264,7 +268,7 @@ operations! {
     }
     /// Chooses experts and fills their queues from the logits that the array has sent.
     6 Route {
-        /// Rows.
+        /// End of the rows.
         tokens: 2, 0, 11;
         /// Experts.
         experts: 2, 11, 6;
@@ -272,6 +276,10 @@ operations! {
         top_k: 2, 17, 3;
         /// Scores are divided by the chosen experts' sum instead of all experts'.
         renormalise: 2, 20, 1;
+        /// Another Route of the layer follows, for the rows from `tokens` on.
+        more: 2, 21, 1;
+        /// First row, even. From 0 on the queues are filled anew.
+        first: 3, 0, 11;
     }
     /// Writes residual words to the board's memory.
     7 Write {
@@ -282,12 +290,19 @@ operations! {
         /// Offset from the result base in beats.
         offset: 4, 0, 32;
     }
-    /// Runs the next `body` commands once for each expert with a token.
+    /// Runs the next `body` commands once for each expert with a token, and discards the words of the others that were fetched.
     8 ExpertLoop {
         /// Experts of the layer.
         experts: 2, 0, 6;
         /// Commands in the body, 1 to 4; MatMul only.
         body: 2, 8, 3;
+        /// Words of the weight stream that the body consumes for an expert.
+        words: 3, 0, 16;
+    }
+    /// Drops words of the weight stream; runs in the array unit.
+    9 Discard {
+        /// Words of the weight stream.
+        words: 2, 0, 16;
     }
     /// Ends the frame once every unit is idle.
     15 End {}
@@ -368,7 +383,7 @@ impl Command {
     pub fn unit(&self) -> Option<Unit> {
         match self.operation {
             Operation::Fetch(_) => Some(Unit::Fetch),
-            Operation::Copy(_) | Operation::MatMul(_) => Some(Unit::Array),
+            Operation::Copy(_) | Operation::MatMul(_) | Operation::Discard(_) => Some(Unit::Array),
             Operation::Norm(_) => Some(Unit::Norm),
             Operation::Softmax(_) => Some(Unit::Softmax),
             Operation::Route(_) => Some(Unit::Router),
@@ -420,8 +435,8 @@ mod tests {
             Command::decode(&words),
             Err(CommandError::Reserved { word: 5, bits: 1, .. })
         ));
-        words[0] = 9;
-        assert_eq!(Command::decode(&words), Err(CommandError::Opcode(9)));
+        words[0] = 10;
+        assert_eq!(Command::decode(&words), Err(CommandError::Opcode(10)));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub fn verdict(words: &[u32; COMMAND_WORDS]) -> Result<Command, String> {
         }
         Operation::Write(x) if x.beats == 0 => "a write of no beats",
         Operation::Write(x) if !aligned(x.offset) => "a write that is not aligned to 256 bytes",
+        Operation::Discard(x) if x.words == 0 => "a discard of no words",
+        Operation::ExpertLoop(x) if x.words == 0 => "an expert loop that consumes no words",
         Operation::ExpertLoop(x) if x.body == 0 || x.body > LOOP_COMMANDS => {
             "an expert loop with a body of 0 or over 4"
         }
@@ -70,7 +72,8 @@ fn rule_text(name: &str) -> &'static str {
     match name {
         "Fetch" => " && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0",
         "Write" => " && command_3 != 32'd0 && command_4[3:0] == 4'd0",
-        "ExpertLoop" => " && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4",
+        "ExpertLoop" => " && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4 && command_3 != 32'd0",
+        "Discard" => " && command_2 != 32'd0",
         _ => "",
     }
 }
@@ -121,8 +124,15 @@ mod tests {
 
     #[test]
     fn rules_are_named() {
-        let body = |body| encode(Operation::ExpertLoop(ExpertLoop { experts: 4, body }));
-        assert!(verdict(&body(0)).is_err() && verdict(&body(5)).is_err() && verdict(&body(4)).is_ok());
+        let body = |body, words| {
+            encode(Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body,
+                words,
+            }))
+        };
+        assert!(verdict(&body(0, 1)).is_err() && verdict(&body(5, 1)).is_err());
+        assert!(verdict(&body(4, 0)).is_err() && verdict(&body(4, 1)).is_ok());
         let fetch = |beats, offset| {
             encode(Operation::Fetch(Fetch {
                 beats,

@@ -4,7 +4,8 @@
 //! them (one a cycle; the first illegal one stops the frame before any other bus traffic), and dispatch them in order. A command
 //! waits until the units named in its wait fields have few enough commands outstanding, then is pushed into its unit's queue;
 //! MatMul and Copy enter the feed's and the drain's queue together. An ExpertLoop repeats its body for every expert in
-//! `nonempty`, ascending, with the expert and its queue's length beside the command. End waits for all units and raises `done`.
+//! `nonempty`, ascending, with the expert and its queue's length beside the command; it takes a ticket of the fetch unit for each
+//! expert, and sends a Discard for one that was fetched and has no token. End waits for all units and raises `done`.
 //!
 //! On an error (illegal command, bus, watchdog) dispatch stops, `hold_bus` keeps the bus masters from new bursts, and when no
 //! burst is owed any more `unit_reset` clears the chip for the next frame. `done` comes with `error_code` set; a bus that never
@@ -15,7 +16,7 @@
 //! ```text
 //! start --> Load --> Scan --> Read --> Decide --> Dispatch --push--> queue of the unit
 //!                              ^         |           |
-//!                              |         +-> NextExpert (loop)
+//!                              |         +-> NextExpert (loop) <--> Discard
 //!                              |         +-> Drain --> done
 //!                              +---------------------+         any error --> Abort --> Clear --> done
 //! ```
@@ -45,6 +46,7 @@ enum State {
     Decide,
     Dispatch,
     NextExpert,
+    Discard,
     Drain,
     Abort,
     Clear,
@@ -78,6 +80,10 @@ pub struct Sequencer {
     pub hold_bus: Signal<Out, Bit>,
     pub unit_reset: Signal<Out, Bit>,
     pub nonempty: Signal<In, Bits<32>>,
+    /// Whether the loop's next expert was fetched.
+    pub ticket_valid: Signal<In, Bit>,
+    pub ticket_ready: Signal<Out, Bit>,
+    pub ticket_fetched: Signal<In, Bit>,
     pub count_expert: Signal<Out, Bits<5>>,
     pub count: Signal<In, Bits<11>>,
     /// One command finished: fetch, array, norm, softmax, router, write.
@@ -101,6 +107,8 @@ pub struct Sequencer {
     loop_base: DFF<Bits<16>>,
     loop_body: DFF<Bits<3>>,
     loop_position: DFF<Bits<3>>,
+    loop_words: DFF<Bits<16>>,
+    loop_left: DFF<Bits<6>>,
     loop_mask: DFF<Bits<32>>,
     loop_expert: DFF<Bits<5>>,
     outstanding: Vec<DFF<Bits<8>>>,
@@ -125,6 +133,7 @@ pub struct Sequencer {
     wait_now: Signal<Local, Bit>,
     quiet_now: Signal<Local, Bit>,
     running: Signal<Local, Bit>,
+    expert_over: Signal<Local, Bit>,
     words_shift: Constant<Bits<16>>,
     _bytes: usize,
 }
@@ -159,6 +168,9 @@ impl Sequencer {
             hold_bus: Signal::default(),
             unit_reset: Signal::default(),
             nonempty: Signal::default(),
+            ticket_valid: Signal::default(),
+            ticket_ready: Signal::default(),
+            ticket_fetched: Signal::default(),
             count_expert: Signal::default(),
             count: Signal::default(),
             unit_done: signals(UNITS),
@@ -177,6 +189,8 @@ impl Sequencer {
             loop_base: DFF::default(),
             loop_body: DFF::default(),
             loop_position: DFF::default(),
+            loop_words: DFF::default(),
+            loop_left: DFF::default(),
             loop_mask: DFF::default(),
             loop_expert: DFF::default(),
             outstanding: (0..UNITS).map(|_| DFF::default()).collect(),
@@ -201,6 +215,7 @@ impl Sequencer {
             wait_now: Signal::default(),
             quiet_now: Signal::default(),
             running: Signal::default(),
+            expert_over: Signal::default(),
             words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
             _bytes: config.weight_word_bytes(),
         }
@@ -234,11 +249,13 @@ impl Logic for Sequencer {
             abort_count,
             done_sent
         );
+        dff_setup!(self, clock, loop_words, loop_left);
         dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
         clock!(self, clock, scan_valid, memory, check);
         self.scan_valid.reset.next = self.reset.val();
         self.load_pulse.d.next = false;
         self.done_pulse.d.next = false;
+        self.ticket_ready.next = false;
         self.load_start.next = self.load_pulse.q.val();
         self.idle.next = self.state.q.val() == State::Idle;
         self.done.next = self.done_pulse.q.val();
@@ -328,6 +345,10 @@ impl Logic for Sequencer {
                 self.target.next = 16.into();
                 self.issued.next = 8.into();
             }
+            9 => {
+                self.target.next = 6.into();
+                self.issued.next = 2.into();
+            }
             6 => {
                 self.target.next = 32.into();
                 self.issued.next = 16.into();
@@ -350,7 +371,14 @@ impl Logic for Sequencer {
             self.command[5].next = 0.into();
             self.command[6].next = 0.into();
         }
+        if self.state.q.val() == State::Discard {
+            self.target.next = 6.into();
+            self.issued.next = 2.into();
+            self.command[0].next = 9.into();
+            self.command[2].next = bit_cast::<32, 16>(self.loop_words.q.val());
+        }
         self.go.next = (self.state.q.val() == State::Dispatch)
+            | (self.state.q.val() == State::Discard)
             | ((self.state.q.val() == State::Load) & !self.program_sent.q.val());
         for q in 0..7 {
             self.go.next = self.go.val() & (self.room[q].val() | !self.target.val().get_bit(q));
@@ -368,6 +396,7 @@ impl Logic for Sequencer {
         }
 
         self.scan_valid.d.next = 0.into();
+        self.expert_over.next = false;
         match self.state.q.val() {
             State::Idle => {
                 self.program_sent.d.next = false;
@@ -432,6 +461,8 @@ impl Logic for Sequencer {
                     } else if self.opcode.val() == 8 {
                         self.loop_base.d.next = self.index.q.val() + 1;
                         self.loop_body.d.next = self.memory.command[2].val().get_bits::<3>(8);
+                        self.loop_words.d.next = self.memory.command[3].val().get_bits::<16>(0);
+                        self.loop_left.d.next = self.memory.command[2].val().get_bits::<6>(0);
                         self.loop_mask.d.next = self.nonempty.val();
                         self.loop_expert.d.next = 0.into();
                         self.state.d.next = State::NextExpert;
@@ -447,9 +478,7 @@ impl Logic for Sequencer {
                     self.loop_position.d.next = self.loop_position.q.val() + 1;
                     self.state.d.next = State::Read;
                     if self.in_loop.q.val() & (self.loop_position.q.val() + 1 == self.loop_body.q.val()) {
-                        self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
-                        self.loop_expert.d.next = self.loop_expert.q.val() + 1;
-                        self.state.d.next = State::NextExpert;
+                        self.expert_over.next = true;
                     }
                 }
             }
@@ -457,16 +486,25 @@ impl Logic for Sequencer {
                 self.pause.d.next = 0.into();
                 self.loop_position.d.next = 0.into();
                 self.index.d.next = self.loop_base.q.val();
-                if self.loop_mask.q.val() == 0 {
+                if self.loop_left.q.val() == 0 {
                     self.in_loop.d.next = false;
                     self.index.d.next = self.loop_base.q.val() + bit_cast::<16, 3>(self.loop_body.q.val());
                     self.state.d.next = State::Read;
-                } else if self.loop_mask.q.val().get_bit(0) {
-                    self.in_loop.d.next = true;
-                    self.state.d.next = State::Read;
-                } else {
-                    self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
-                    self.loop_expert.d.next = self.loop_expert.q.val() + 1;
+                } else if self.ticket_valid.val() {
+                    self.ticket_ready.next = true;
+                    if self.loop_mask.q.val().get_bit(0) {
+                        self.in_loop.d.next = true;
+                        self.state.d.next = State::Read;
+                    } else if self.ticket_fetched.val() {
+                        self.state.d.next = State::Discard;
+                    } else {
+                        self.expert_over.next = true;
+                    }
+                }
+            }
+            State::Discard => {
+                if self.go.val() {
+                    self.expert_over.next = true;
                 }
             }
             State::Drain => {
@@ -505,6 +543,12 @@ impl Logic for Sequencer {
             _ => {
                 self.state.d.next = State::Idle;
             }
+        }
+        if self.expert_over.val() {
+            self.loop_left.d.next = self.loop_left.q.val() - 1;
+            self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
+            self.loop_expert.d.next = self.loop_expert.q.val() + 1;
+            self.state.d.next = State::NextExpert;
         }
         self.running.next = (self.state.q.val() != State::Idle)
             & (self.state.q.val() != State::Abort)

@@ -5,6 +5,7 @@ use super::sequencer::{Sequencer, QUEUES};
 use crate::config::AccelConfig;
 use crate::cosim::{tick, Lockstep, Rng};
 use rust_hdl::prelude::*;
+use std::collections::VecDeque;
 
 fn command(operation: Operation) -> Command {
     Command {
@@ -33,6 +34,8 @@ struct Bench {
     word: usize,
     done: Option<(u32, u32)>,
     counts: Vec<u32>,
+    /// Experts that the fetch unit has decided: were they fetched?
+    tickets: VecDeque<bool>,
 }
 
 const UNIT_OF_QUEUE: [Option<usize>; QUEUES] = [Some(0), Some(1), None, Some(2), Some(3), Some(4), Some(5)];
@@ -64,6 +67,7 @@ impl Bench {
             word: usize::MAX,
             done: None,
             counts: counts.to_vec(),
+            tickets: VecDeque::new(),
         }
     }
 
@@ -109,7 +113,13 @@ impl Bench {
         for queue in 0..QUEUES {
             self.uut.room[queue].next = self.rng.below(4) > 0;
         }
+        let offered = self.tickets.front().copied().filter(|_| self.rng.below(3) > 0);
+        self.uut.ticket_valid.next = offered.is_some();
+        self.uut.ticket_fetched.next = offered.unwrap_or(false);
         crate::cosim::settle(&mut self.uut).unwrap();
+        if self.uut.ticket_valid.val() && self.uut.ticket_ready.val() {
+            self.tickets.pop_front();
+        }
         for queue in 0..QUEUES {
             if self.uut.push[queue].val() {
                 self.take(queue);
@@ -130,7 +140,9 @@ impl Bench {
             self.word = 0;
             return;
         }
-        self.check_waits(&words, queue);
+        if words[0] & 15 != Discard::OPCODE {
+            self.check_waits(&words, queue);
+        }
         let tail = self.uut.command[8].val().index() as u32;
         self.pushed.push(Pushed { queue, words, tail });
     }
@@ -196,8 +208,8 @@ fn random_command(rng: &mut Rng) -> Command {
     }
 }
 
-/// The pushes that the program means, loops unrolled.
-fn expected(program: &[Command], task: u32, counts: &[u32]) -> Vec<Pushed> {
+/// The pushes that the program means, loops unrolled; `fetched` are the loop's tickets.
+fn expected(program: &[Command], task: u32, counts: &[u32], fetched: &[bool]) -> Vec<Pushed> {
     let mut pushes = vec![];
     let mut index = 0;
     while index < program.len() {
@@ -207,7 +219,15 @@ fn expected(program: &[Command], task: u32, counts: &[u32]) -> Vec<Pushed> {
             continue;
         }
         if let Operation::ExpertLoop(body) = command.operation {
-            for (expert, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            for (expert, &count) in counts.iter().enumerate() {
+                if count == 0 {
+                    if fetched[expert] {
+                        [1, 2]
+                            .iter()
+                            .for_each(|&queue| pushes.push(discard(queue, body.words)));
+                    }
+                    continue;
+                }
                 let tail = expert as u32 | count << 5 | 1 << 16;
                 for inner in &program[index..index + body.body as usize] {
                     [1, 2].iter().for_each(|&queue| {
@@ -242,13 +262,22 @@ fn expected(program: &[Command], task: u32, counts: &[u32]) -> Vec<Pushed> {
     pushes
 }
 
+/// What is left of an expert that nobody chose.
+fn discard(queue: usize, words: u32) -> Pushed {
+    Pushed {
+        queue,
+        words: command(Operation::Discard(Discard { words })).encode().unwrap(),
+        tail: 0,
+    }
+}
+
 fn encode(program: &[Command]) -> Vec<[u32; 8]> {
     program.iter().map(|command| command.encode().unwrap()).collect()
 }
 
 #[test]
 fn random_programs_are_dispatched_in_order_with_their_waits() {
-    let mut compared = 0;
+    let (mut compared, mut discards) = (0, 0);
     for seed in 0..12u64 {
         let mut rng = Rng::new(seed);
         let mut program: Vec<Command> = (0..40).map(|_| random_command(&mut rng)).collect();
@@ -259,7 +288,11 @@ fn random_programs_are_dispatched_in_order_with_their_waits() {
                 ..Default::default()
             }))
         };
-        let loops = Operation::ExpertLoop(ExpertLoop { experts: 8, body: 2 });
+        let loops = Operation::ExpertLoop(ExpertLoop {
+            experts: 8,
+            body: 2,
+            words: 77,
+        });
         program.splice(20..20, [command(loops), body(1), body(2)]);
         program.push(command(Operation::End(End {})));
         let counts: Vec<u32> = (0..8)
@@ -271,19 +304,29 @@ fn random_programs_are_dispatched_in_order_with_their_waits() {
                 }
             })
             .collect();
+        let fetched: Vec<bool> = counts.iter().map(|&n| n > 0 || rng.below(2) == 0).collect();
         let task = seed % 3;
-        let (mut pushed, outcome) = Bench::new(&encode(&program), task, &counts, seed + 100).run();
+        let mut bench = Bench::new(&encode(&program), task, &counts, seed + 100);
+        bench.tickets = fetched.iter().copied().collect();
+        let (mut pushed, outcome) = bench.run();
         assert_eq!(outcome, (0, 0), "seed {seed}");
-        let want = expected(&program, task as u32, &counts);
-        // The loop's word has no meaning outside a loop.
-        pushed
-            .iter_mut()
-            .filter(|p| p.tail >> 16 == 0)
-            .for_each(|p| p.tail = 0);
+        let want = expected(&program, task as u32, &counts, &fetched);
+        discards += want.iter().filter(|p| p.words[0] & 15 == Discard::OPCODE).count();
+        // The loop's word has no meaning outside a loop, and only the opcode and the number of words have one in a Discard.
+        for p in &mut pushed {
+            if p.words[0] & 15 == Discard::OPCODE {
+                *p = discard(p.queue, p.words[2]);
+            } else if p.tail >> 16 == 0 {
+                p.tail = 0;
+            }
+        }
         assert_eq!(pushed, want, "seed {seed}");
         compared += want.len();
     }
-    assert!(compared > 400, "only {compared} commands compared");
+    assert!(
+        compared > 400 && discards > 20,
+        "only {compared} commands compared, {discards} discards"
+    );
 }
 
 #[test]
@@ -373,6 +416,8 @@ fn lock_step() {
         u.watchdog.next = rng.below(4_000) == 0;
         u.bus_quiet.next = rng.below(8) == 0;
         u.nonempty.next = (rng.bits(32) & rng.bits(32)).into();
+        u.ticket_valid.next = rng.below(3) > 0;
+        u.ticket_fetched.next = rng.below(2) == 0;
         u.count.next = rng.bits(11).into();
         u.unit_done.iter_mut().for_each(|d| d.next = rng.below(6) == 0);
         u.room.iter_mut().for_each(|d| d.next = rng.below(4) > 0);

@@ -1,6 +1,7 @@
 //! Drives a circuit in process, without rust-hdl's threaded simulation.
 
 use super::error::CosimError;
+use crate::circuit::take_loop;
 use rust_hdl::prelude::Block;
 
 /// A settled circuit needs a few passes a level of hierarchy; this many mean a loop.
@@ -10,11 +11,16 @@ const MAX_PASSES: usize = 10_000;
 pub fn settle<U: Block>(uut: &mut U) -> Result<(), CosimError> {
     for _ in 0..MAX_PASSES {
         uut.update_all();
+        if let Some(block) = take_loop() {
+            return Err(CosimError::Loop { block });
+        }
         if !uut.has_changed() {
             return Ok(());
         }
     }
-    Err(CosimError::Loop { passes: MAX_PASSES })
+    Err(CosimError::Loop {
+        block: std::any::type_name::<U>(),
+    })
 }
 
 /// One clock cycle: settles the inputs, raises the clock, lowers it again.

@@ -27,8 +27,8 @@ pub enum CosimError {
     },
     #[error("the model has no port `{port}`")]
     NoPort { port: String },
-    #[error("the circuit does not settle within {passes} passes: it has a combinational loop")]
-    Loop { passes: usize },
+    #[error("{block} does not settle: it holds a loop without a register")]
+    Loop { block: &'static str },
     #[error(
         "{block}: seed {seed}, cycle {cycle}, {phase}: output `{port}` is {rust} in Rust but {verilog} in Verilog \
          (replay: run seed {seed} alone for {cycles} cycles)",

@@ -13,16 +13,29 @@ use super::drive::settle;
 use super::error::CosimError;
 use super::model::{Options, VerilatedModel};
 use super::ports::{hex, read_ports, words, PortValues};
+use super::random::{RandomInputs, Rule};
 use super::rng::Rng;
+use crate::circuit::Inputs;
 use crate::verilog::{export, Port};
 use rust_hdl::prelude::Block;
+use std::collections::BTreeMap;
 
 /// How much a run compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     pub cycles: u64,
     /// Values of outputs that were compared.
     pub comparisons: u64,
+    /// How often each output changed.
+    pub changes: BTreeMap<String, u64>,
+}
+
+impl Report {
+    /// Outputs that changed less than `least` times: a run in which nothing happens compares nothing.
+    pub fn idle(&self, least: u64) -> Vec<&str> {
+        let idle = self.changes.iter().filter(|(_, &changes)| changes < least);
+        idle.map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// A lock-step run in preparation.
@@ -43,6 +56,28 @@ pub struct Lockstep<U, B, C> {
     set_clock: C,
     options: Options,
     circuit: std::marker::PhantomData<U>,
+}
+
+impl<U: Block + Inputs, B: Fn() -> U> Lockstep<U, B, fn(&mut U, bool)> {
+    /// As [`new`](Self::new), for a circuit of this crate's own derive.
+    pub fn of(name: &str, build: B) -> Self {
+        Self::new(name, build, U::set_clock)
+    }
+
+    /// Runs every seed with random inputs; see [`RandomInputs`]. `then` may set some of them anew.
+    pub fn run_random(
+        &self,
+        seeds: impl IntoIterator<Item = u64>,
+        cycles: u64,
+        rules: &[Rule],
+        mut then: impl FnMut(&mut U, &mut Rng, u64),
+    ) -> Result<Report, CosimError> {
+        let mut inputs = RandomInputs::new(rules);
+        self.run(seeds, cycles, |uut, rng, cycle| {
+            inputs.drive(uut, rng, cycle);
+            then(uut, rng, cycle);
+        })
+    }
 }
 
 impl<U: Block, B: Fn() -> U, C: Fn(&mut U, bool)> Lockstep<U, B, C> {
@@ -81,8 +116,11 @@ impl<U: Block, B: Fn() -> U, C: Fn(&mut U, bool)> Lockstep<U, B, C> {
         let design = export(&self.name, &self.circuit())?;
         let model = VerilatedModel::of_design(&design, &self.options)?;
         let mut report = Report::default();
+        let mut changes = vec![0; model.ports().iter().filter(|p| !p.is_input).count()];
         for seed in seeds {
             let mut pair = Pair {
+                before: vec![],
+                changes: &mut changes,
                 block: &self.name,
                 seed,
                 cycle: 0,
@@ -102,6 +140,8 @@ impl<U: Block, B: Fn() -> U, C: Fn(&mut U, bool)> Lockstep<U, B, C> {
                 report.cycles += 1;
             }
         }
+        let outputs = model.ports().iter().filter(|p| !p.is_input);
+        report.changes = outputs.map(|port| port.name.clone()).zip(changes).collect();
         Ok(report)
     }
 }
@@ -114,6 +154,10 @@ struct Pair<'a, U> {
     model: VerilatedModel,
     values: PortValues,
     outputs: Vec<u32>,
+    /// Outputs at the comparison before.
+    before: Vec<u32>,
+    /// Of each output.
+    changes: &'a mut [u64],
 }
 
 impl<U: Block> Pair<'_, U> {
@@ -124,7 +168,9 @@ impl<U: Block> Pair<'_, U> {
         self.model.step(&self.values.inputs, &mut self.outputs);
         let ports = self.model.ports().iter().filter(|p| !p.is_input);
         if self.values.outputs == self.outputs {
-            return Ok(ports.count() as u64);
+            let count = ports.count() as u64;
+            self.count_changes();
+            return Ok(count);
         }
         let mut at = 0;
         for port in ports {
@@ -135,6 +181,19 @@ impl<U: Block> Pair<'_, U> {
             at = range.end;
         }
         unreachable!("some output differed")
+    }
+
+    fn count_changes(&mut self) {
+        if self.before != self.outputs && !self.before.is_empty() {
+            let ports = self.model.ports().iter().filter(|p| !p.is_input);
+            let mut at = 0;
+            for (port, changes) in ports.zip(self.changes.iter_mut()) {
+                let range = at..at + words(port.width);
+                *changes += u64::from(self.before[range.clone()] != self.outputs[range.clone()]);
+                at = range.end;
+            }
+        }
+        self.before.clone_from(&self.outputs);
     }
 
     fn mismatch(&self, phase: &'static str, port: &Port, range: std::ops::Range<usize>) -> CosimError {

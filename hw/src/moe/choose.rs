@@ -24,6 +24,7 @@ pub struct Choose {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
+    pub first: Signal<In, Bits<11>>,
     pub tokens: Signal<In, Bits<11>>,
     pub experts: Signal<In, Bits<6>>,
     pub slot_last: Signal<In, Bits<6>>,
@@ -58,6 +59,7 @@ impl Choose {
             clock: Signal::default(),
             reset: Signal::default(),
             start: Signal::default(),
+            first: Signal::default(),
             tokens: Signal::default(),
             experts: Signal::default(),
             slot_last: Signal::default(),
@@ -108,7 +110,7 @@ impl Logic for Choose {
         }
         if self.start.val() {
             self.scanning.d.next = true;
-            self.token.d.next = 0.into();
+            self.token.d.next = self.first.val();
             self.step.d.next = 0.into();
         }
         self.store.write_enable.next = self.logit_write.val();

@@ -118,11 +118,14 @@ fn expert_queues() {
 }
 
 fn command(rng: &mut Rng) -> [u32; 8] {
+    let tokens = rng.below(20);
     let route = Route {
-        tokens: rng.below(20) as u32,
+        tokens: tokens as u32,
         experts: rng.bits(6) as u32 >> rng.below(6),
         top_k: rng.bits(3) as u32,
         renormalise: rng.bits(1) as u32,
+        more: rng.bits(1) as u32,
+        first: rng.below(tokens.max(1)) as u32 & !1,
     };
     let command = Command {
         tasks: ALL_TASKS,

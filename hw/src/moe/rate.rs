@@ -1,7 +1,7 @@
 //! Third stage of the router: gate scores of a token's chosen experts, and their entries for the queues.
 //!
 //! `summed` brings the sum and the ranks' weights and experts; the reciprocal takes 6 cycles, then the ranks follow one a cycle,
-//! each with its entry 4 cycles later. `final_entry` marks the last rank of the last token. Tokens count from 0 after `start`. The
+//! each with its entry 4 cycles later. `final_entry` marks the last rank of the last token. Tokens count from `first` after `start`. The
 //! stage never waits: tokens come at least [`TOKEN_CYCLES`] cycles apart.
 //!
 //! ```text
@@ -27,6 +27,7 @@ pub struct Rate {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
+    pub first: Signal<In, Bits<11>>,
     pub tokens: Signal<In, Bits<11>>,
     pub ranks: Signal<In, Bits<3>>,
     pub summed: Signal<In, Bit>,
@@ -60,6 +61,7 @@ impl Default for Rate {
             clock: Signal::default(),
             reset: Signal::default(),
             start: Signal::default(),
+            first: Signal::default(),
             tokens: Signal::default(),
             ranks: Signal::default(),
             summed: Signal::default(),
@@ -156,7 +158,7 @@ impl Logic for Rate {
         self.append_score.next = self.score.score.val();
         self.final_entry.next = self.final_line.q.val().any();
         if self.start.val() {
-            self.token.d.next = 0.into();
+            self.token.d.next = self.first.val();
         }
         if self.reset.val() {
             self.left.d.next = 0.into();

@@ -3,13 +3,13 @@
 //! For every token: the `top_k` experts with the largest logits (ties to the lower expert), weights
 //! `q_e = numerics::exp2::weight(maximum - logit_e)`, their sum `S` over all experts (over the chosen ones with `renormalise`), and for
 //! each chosen one the score `min(65535, round(q_e / S))` in Q0.16 by `numerics::reciprocal`. Tokens go in order, so every queue is in
-//! token order. Counts, entries and `nonempty` hold until the next command.
+//! token order. Counts, entries and `nonempty` hold until the next command with `first` 0; one with another `first` adds to them.
 //!
 //! * Throughput: a token in `max(experts, SLOT_CYCLES)` cycles. The slots are fixed, so no stage ever waits for another, whatever the
 //!   choices are. Latency of a command: at most [`command_cycles`].
 //! * `top_k` counts as at most 4 and at most `experts`, `experts` as at most the configuration's. No tokens, experts or ranks: empty
 //!   queues and `done`.
-//! * `done` pulses when the last entry is in its queue. One command at a time: `command_ready` is low until then.
+//! * `done` pulses when the last entry is in its queue, `routed` beside it unless `more` Routes of the layer follow. One command at a time: `command_ready` is low until then.
 //! * Lookups take [`super::queues::LOOKUP_CYCLES`] cycles. Logits are written at any time, a word a cycle.
 //!
 //! ```text
@@ -48,6 +48,7 @@ pub struct RouterUnit {
     pub command_ready: Signal<Out, Bit>,
     pub command: Vec<Signal<In, Bits<32>>>,
     pub done: Signal<Out, Bit>,
+    pub routed: Signal<Out, Bit>,
     pub logit_write: Signal<In, Bit>,
     pub logit_token: Signal<In, Bits<11>>,
     pub logit_tile: Signal<In, Bits<4>>,
@@ -68,6 +69,7 @@ pub struct RouterUnit {
     clamped: DFF<Bit>,
     start: DFF<Bit>,
     settings: DFF<Bits<32>>,
+    first: DFF<Bits<11>>,
     tokens: Signal<Local, Bits<11>>,
     wanted_experts: Signal<Local, Bits<6>>,
     wanted_ranks: Signal<Local, Bits<6>>,
@@ -96,6 +98,7 @@ impl RouterUnit {
             command_ready: Signal::default(),
             command: ports(COMMAND_WORDS),
             done: Signal::default(),
+            routed: Signal::default(),
             logit_write: Signal::default(),
             logit_token: Signal::default(),
             logit_tile: Signal::default(),
@@ -116,6 +119,7 @@ impl RouterUnit {
             clamped: DFF::default(),
             start: DFF::default(),
             settings: DFF::default(),
+            first: DFF::default(),
             tokens: Signal::default(),
             wanted_experts: Signal::default(),
             wanted_ranks: Signal::default(),
@@ -140,7 +144,7 @@ impl Logic for RouterUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, busy, accepted, clamped, start, settings, experts, ranks, slot_last, finished
+            self, clock, busy, accepted, clamped, start, settings, first, experts, ranks, slot_last, finished
         );
         clock!(self, clock, choose, weigh, rate, queues);
         self.choose.reset.next = self.reset.val();
@@ -153,6 +157,7 @@ impl Logic for RouterUnit {
         self.start.d.next = self.clamped.q.val();
         if !self.busy.q.val() {
             self.settings.d.next = self.command[2].val();
+            self.first.d.next = self.command[3].val().get_bits::<11>(0);
         }
         if self.command_valid.val() {
             self.busy.d.next = true;
@@ -177,6 +182,7 @@ impl Logic for RouterUnit {
         }
         // The three stages.
         self.choose.start.next = self.start.q.val() & self.tokens.val().any() & self.ranks.q.val().any();
+        self.choose.first.next = self.first.q.val();
         self.choose.tokens.next = self.tokens.val();
         self.choose.experts.next = self.experts.q.val();
         self.choose.slot_last.next = self.slot_last.q.val();
@@ -196,6 +202,7 @@ impl Logic for RouterUnit {
         self.weigh.maximum.next = self.choose.maximum.val();
         self.weigh.buffer_logit.next = self.choose.buffer_logit.val();
         self.rate.start.next = self.start.q.val();
+        self.rate.first.next = self.first.q.val();
         self.rate.tokens.next = self.tokens.val();
         self.rate.ranks.next = self.ranks.q.val();
         self.rate.summed.next = self.weigh.summed.val();
@@ -206,7 +213,7 @@ impl Logic for RouterUnit {
             self.rate.rank_expert[i].next = self.weigh.rank_expert[i].val();
         }
         // Queues.
-        self.queues.clear.next = self.accepted.q.val();
+        self.queues.clear.next = self.accepted.q.val() & !self.first.q.val().any();
         self.queues.append.next = self.rate.append.val();
         self.queues.append_expert.next = self.rate.append_expert.val();
         self.queues.append_token.next = self.rate.append_token.val();
@@ -231,6 +238,7 @@ impl Logic for RouterUnit {
             self.busy.d.next = false;
         }
         self.done.next = self.finished.q.val();
+        self.routed.next = self.finished.q.val() & !self.settings.q.val().get_bit(21);
         if self.reset.val() {
             self.busy.d.next = false;
             self.accepted.d.next = false;

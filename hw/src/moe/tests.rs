@@ -21,7 +21,7 @@ fn config(columns: usize, experts: usize) -> AccelConfig {
 /// Queues of (token, score) as the specification has them.
 fn expected(logits: &[Vec<i32>], route: &Route) -> Queues {
     let mut queues = vec![vec![]; 32];
-    for (token, row) in logits.iter().take(route.tokens as usize).enumerate() {
+    for (token, row) in logits.iter().enumerate().take(route.tokens as usize) {
         let row = &row[..route.experts as usize];
         let mut order: Vec<usize> = (0..row.len()).collect();
         order.sort_by_key(|&e| (-row[e], e));
@@ -152,6 +152,7 @@ fn route(tokens: usize, experts: usize, top_k: u32, renormalise: u32) -> Route {
         experts: experts as u32,
         top_k,
         renormalise,
+        ..Default::default()
     }
 }
 
@@ -169,6 +170,30 @@ fn random_logits_of_every_spread() {
         }
     }
     assert!(compared > 1_500, "{compared}");
+}
+
+/// Two Routes of a layer fill the queues of one; only the second says that the layer is routed.
+#[test]
+fn a_layer_may_be_routed_in_parts() {
+    let mut rng = Rng::new(9);
+    for first in [2, 10, 30] {
+        let mut bench = Bench::new(&config(8, 16));
+        let logits = rows(33, 16, |_, _| rng.between(-5_000, 5_000) as i32);
+        let whole = route(33, 16, 2, 0);
+        bench.check(&rows(20, 16, |t, e| (t * e) as i32), &route(20, 16, 4, 0));
+        bench.write(&logits);
+        let part = Route {
+            tokens: first,
+            more: 1,
+            ..whole
+        };
+        bench.route(&part);
+        assert!(!bench.uut.routed.val());
+        assert_eq!(bench.queues(), expected(&logits, &part));
+        bench.route(&Route { first, ..whole });
+        assert!(bench.uut.routed.val());
+        assert_eq!(bench.queues(), expected(&logits, &whole));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@
 //! Only what the drain unit needs is stored, in [`LANES`] words: command words 3 to 6 and a word of opcode (4 bits), loop flag,
 //! expert (5 bits) and queue length (11 bits).
 
-use crate::control::command::Copy;
+use crate::control::command::{Copy, Discard};
 use crate::prelude::*;
 
 /// 32-bit words of a stored command.
@@ -34,6 +34,7 @@ pub struct CommandRegister {
     pub first_word: Signal<Out, Bits<16>>,
     pub first_sums: Signal<Out, Bits<8>>,
     pub busy: Signal<Out, Bit>,
+    /// A Copy or a Discard: nothing to drain.
     pub copy: Signal<Out, Bit>,
     /// No row at all; `last_row` is 0 then.
     pub empty: Signal<Out, Bit>,
@@ -69,6 +70,7 @@ pub struct CommandRegister {
     word_5: DFF<Bits<32>>,
     word_6: DFF<Bits<32>>,
     copy_opcode: Constant<Bits<4>>,
+    discard_opcode: Constant<Bits<4>>,
 }
 
 impl Default for CommandRegister {
@@ -117,6 +119,7 @@ impl Default for CommandRegister {
             word_6: DFF::default(),
             command: (0..LANES).map(|_| Signal::default()).collect(),
             copy_opcode: Constant::new(u64::from(Copy::OPCODE).into()),
+            discard_opcode: Constant::new(u64::from(Discard::OPCODE).into()),
         }
     }
 }
@@ -152,7 +155,8 @@ impl Logic for CommandRegister {
         }
         if self.free.val() {
             self.held.d.next = self.command_valid.val();
-            self.is_copy.d.next = self.command[4].val().get_bits::<4>(0) == self.copy_opcode.val();
+            self.is_copy.d.next = (self.command[4].val().get_bits::<4>(0) == self.copy_opcode.val())
+                | (self.command[4].val().get_bits::<4>(0) == self.discard_opcode.val());
             self.no_rows.d.next = self.no_tokens.val();
             self.rows.d.next = self.tokens.val() - 1;
             if self.no_tokens.val() {

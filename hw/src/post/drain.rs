@@ -16,7 +16,8 @@
 //! * All lookups (`drain_*` to `sum_*`, `lookup_*`, `factor_*`, `residual_read*` to `residual_data`) answer after
 //!   [`LOOKUP_CYCLES`].
 //! * `command_drained` pulses [`DRAINED_CYCLES`] after the last slot of a command: its writes have left the unit at least
-//!   [`WRITE_SETTLE_CYCLES`] before, the time a memory has to make them readable. It pulses once for a Copy too.
+//!   [`WRITE_SETTLE_CYCLES`] before, the time a memory has to make them readable. It pulses once for a Copy or a Discard too.
+//! * `group_stored` pulses for every group as long after its last slot.
 //! * The same residual word must not be added to twice within [`RESIDUAL_SLOT_CYCLES`]: tokens and tiles of a command are distinct,
 //!   commands in between are ordered by `sync` or waits.
 //! * The queue lets the array run ahead by as many commands as the configuration says.
@@ -66,6 +67,7 @@ pub struct DrainUnit {
     // Accumulators.
     pub group_filled: Signal<In, Bit>,
     pub group_drained: Signal<Out, Bit>,
+    pub group_stored: Signal<Out, Bit>,
     pub drain_pair: Signal<Out, Bits<10>>,
     pub drain_bank: Signal<Out, Bit>,
     pub sum_0: Vec<Signal<In, Bits<32>>>,
@@ -110,6 +112,7 @@ pub struct DrainUnit {
     lanes: Vec<PostLane>,
     store: Store,
     ends: Delay<1>,
+    stored: Delay<1>,
     releases: Delay<1>,
     _bytes: usize,
     _columns: usize,
@@ -136,6 +139,7 @@ impl DrainUnit {
             parameter_data: ports(bytes),
             group_filled: Signal::default(),
             group_drained: Signal::default(),
+            group_stored: Signal::default(),
             drain_pair: Signal::default(),
             drain_bank: Signal::default(),
             sum_0: ports(c),
@@ -177,6 +181,7 @@ impl DrainUnit {
             lanes: (0..c).map(|_| PostLane::default()).collect(),
             store: Store::new(config),
             ends: Delay::new(DRAINED_CYCLES),
+            stored: Delay::new(DRAINED_CYCLES),
             releases: Delay::new(STORE_CYCLES),
             _bytes: bytes,
             _columns: c,
@@ -199,6 +204,7 @@ impl Logic for DrainUnit {
             destination,
             store,
             ends,
+            stored,
             releases
         );
         self.queue.reset.next = self.reset.val();
@@ -208,6 +214,7 @@ impl Logic for DrainUnit {
         self.destination.reset.next = self.reset.val();
         self.store.reset.next = self.reset.val();
         self.ends.reset.next = self.reset.val();
+        self.stored.reset.next = self.reset.val();
         self.releases.reset.next = self.reset.val();
         // Commands.
         self.queue.write_valid.next = self.command_valid.val();
@@ -245,6 +252,7 @@ impl Logic for DrainUnit {
         self.drainer.last_tile.next = self.register.last_tile.val();
         self.drainer.hold_parameters.next = self.register.hold_parameters.val();
         self.drainer.grouped.next = self.register.dst.val() == 0;
+        self.drainer.fixed_word.next = self.register.dst.val() == 4;
         self.group_drained.next = self.drainer.group_drained.val();
         self.drain_pair.next = self.drainer.row.val().get_bits::<10>(1);
         self.drain_bank.next = self.drainer.bank.val();
@@ -257,6 +265,11 @@ impl Logic for DrainUnit {
             self.ends.d.next = 1.into();
         }
         self.command_drained.next = self.ends.q.val().get_bit(0);
+        self.stored.d.next = 0.into();
+        if self.drainer.last.val() {
+            self.stored.d.next = 1.into();
+        }
+        self.group_stored.next = self.stored.q.val().get_bit(0);
         // Parameters.
         self.parameters.parameter_valid.next = self.parameter_valid.val();
         self.parameter_ready.next = self.parameters.parameter_ready.val();

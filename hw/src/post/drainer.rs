@@ -15,7 +15,7 @@
 //! ```
 //!
 //! `group_drained` is a register: it pulses one cycle after the last read of the accumulator bank was asked for. A group without
-//! rows takes one slot with `valid` low. A Copy takes one such slot once `copy_done` has pulsed for it. `n_tiles` is at least 1.
+//! rows takes one slot with `valid` low. A Copy or a Discard takes one such slot once `copy_done` has pulsed for it. `n_tiles` is at least 1.
 
 use super::pending::Pending;
 use crate::config::AccelConfig;
@@ -43,6 +43,8 @@ pub struct Drainer {
     pub hold_parameters: Signal<In, Bit>,
     /// Several groups share a destination word.
     pub grouped: Signal<In, Bit>,
+    /// All groups have the first destination word.
+    pub fixed_word: Signal<In, Bit>,
     /// The command's last slot.
     pub finish: Signal<Out, Bit>,
     // The slot.
@@ -101,6 +103,7 @@ impl Drainer {
             last_tile: Signal::default(),
             hold_parameters: Signal::default(),
             grouped: Signal::default(),
+            fixed_word: Signal::default(),
             finish: Signal::default(),
             valid: Signal::default(),
             first: Signal::default(),
@@ -171,7 +174,9 @@ impl Logic for Drainer {
             self.at_group.d.next = self.at_group.q.val() << 1;
             if !self.grouped.val() | (self.at_group.q.val() == self.last_group.val()) {
                 self.at_group.d.next = 1.into();
-                self.at_word.d.next = self.at_word.q.val() + 1;
+                if !self.fixed_word.val() {
+                    self.at_word.d.next = self.at_word.q.val() + 1;
+                }
             }
         }
         if self.block_end.val() {
@@ -224,18 +229,21 @@ mod tests {
         tiles: u64,
         hold: bool,
         grouped: bool,
+        fixed: bool,
         word: u64,
         sums: u64,
     }
 
     impl Task {
         fn random(rng: &mut Rng) -> Self {
+            let grouped = rng.chance(50);
             Self {
                 copy: rng.chance(10),
                 rows: rng.below(9),
                 tiles: 1 + rng.below(6),
                 hold: rng.chance(50),
-                grouped: rng.chance(50),
+                grouped,
+                fixed: !grouped && rng.chance(30),
                 word: rng.bits(16),
                 sums: rng.bits(8),
             }
@@ -283,7 +291,7 @@ mod tests {
                     valid: task.rows > 0,
                     flags: [row == 0, last, end || last && !task.hold, end],
                     banks: [*groups % 2, *blocks % 4],
-                    word: (task.word + tile / per_word) & 0xffff,
+                    word: (task.word + if task.fixed { 0 } else { tile / per_word }) & 0xffff,
                     group: 1 << (tile % per_word),
                     tile,
                     sums: (task.sums + tile) & 0xff,
@@ -318,6 +326,7 @@ mod tests {
                 u.last_tile.next = (task.tiles - 1).into();
                 u.hold_parameters.next = task.hold;
                 u.grouped.next = task.grouped;
+                u.fixed_word.next = task.fixed;
             }
             let mut offer = |[all, offered, used]: &mut [u64; 3], most| {
                 let offers = *offered < *all && *offered - *used < most && rng.chance(40);
@@ -404,6 +413,7 @@ mod tests {
                 u.last_tile.next = rng.below(4).into();
                 u.hold_parameters.next = rng.chance(50);
                 u.grouped.next = rng.chance(50);
+                u.fixed_word.next = rng.chance(50);
             }
         })
         .unwrap();

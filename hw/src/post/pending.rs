@@ -1,4 +1,4 @@
-//! Counter of events that wait: `add` counts up, `take` down, `any` says that there is one. At most 7 may wait.
+//! Counter of events that wait: `add` counts up, `take` down, `any` says that there is one. At most 127 may wait.
 //!
 //! An event is seen in the cycle after its `add`. `take` without a waiting event is not allowed.
 
@@ -12,7 +12,7 @@ pub struct Pending {
     pub add: Signal<In, Bit>,
     pub take: Signal<In, Bit>,
     pub any: Signal<Out, Bit>,
-    count: DFF<Bits<3>>,
+    count: DFF<Bits<7>>,
 }
 
 impl Logic for Pending {
@@ -42,9 +42,10 @@ mod tests {
         let mut pending = Pending::default();
         pending.connect_all();
         let mut rng = Rng::new(4);
-        let (mut waiting, mut both) = (0usize, 0usize);
+        let (mut waiting, mut both, mut most) = (0usize, 0usize, 0usize);
         for step in 0..20_000 {
-            let (add, take) = (waiting < 7 && rng.chance(50), waiting > 0 && rng.chance(50));
+            let fill = [80, 20][step / 500 % 2];
+            let (add, take) = (waiting < 127 && rng.chance(fill), waiting > 0 && rng.chance(50));
             pending.add.next = add;
             pending.take.next = take;
             pending.reset.next = step % 1_000 == 999;
@@ -56,9 +57,10 @@ mod tests {
                 waiting + usize::from(add) - usize::from(take)
             };
             both += usize::from(add && take);
+            most = most.max(waiting);
             cycle(&mut pending, |u| &mut u.clock);
         }
-        assert!(both > 2_000);
+        assert!(both > 2_000 && most == 127, "{both} {most}");
     }
 
     #[test]

@@ -49,6 +49,7 @@ wire [12:0] here_1 = segment[23:11] & {13{~beyond}};
 reg [12:0] here_2, here_3;
 reg signed [16:0] m_delta;
 reg [16:0] p_delta;
+wire unused = &{1'b0, p_delta[5:0]};
 reg [13:0] delta;
 always @(posedge clock) begin
   magnitude <= x[15] ? -x : x;

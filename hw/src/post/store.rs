@@ -6,7 +6,7 @@
 //! | 1 | key/value, lanes to be rotated by token modulo C; with `sums` also into the value sums | [`WRITE_CYCLES`] |
 //! | 2 | residual, replaced or added to `residual_data`, which must be there with `z` | [`RESIDUAL_WRITE_CYCLES`] |
 //! | 3 | score | [`WRITE_CYCLES`] |
-//! | 4 | router, logits | [`WRITE_CYCLES`] |
+//! | 4 | router, logits of the token that the address names | [`WRITE_CYCLES`] |
 //!
 //! All outputs are registers. One token a cycle, never stalls; other values of `dst` write nothing.
 //!
@@ -191,7 +191,7 @@ impl Logic for Store {
         self.score_write.next = self.score_q.q.val();
         self.score_address.next = self.address_q.q.val();
         self.logit_write.next = self.logit_q.q.val();
-        self.logit_token.next = self.token_q.q.val();
+        self.logit_token.next = self.address_q.q.val().get_bits::<11>(0);
         self.logit_tile.next = self.tile_q.q.val();
         // Value sums, behind the bytes.
         self.summing.clock.next = self.clock.val();
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(u.kv_rotate.val().index() as u64, token % config.columns as u64);
             let addresses = [&u.activation_address, &u.kv_address, &u.score_address];
             assert!(addresses.iter().all(|port| port.val().index() as u64 == address));
-            assert_eq!(u.logit_token.val().index() as u64, token);
+            assert_eq!(u.logit_token.val().index() as u64, address & 0x7ff);
             u.valid.next = false;
             cycle(&mut u, |u| &mut u.clock);
             assert_eq!(enables(&u), (0, [false, false, false, valid && dst == 2]));

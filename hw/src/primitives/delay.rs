@@ -51,28 +51,21 @@ impl<const W: usize> Logic for Delay<W> {
     }
 
     fn hdl(&self) -> Verilog {
-        let cycles = self._stages.len();
-        let range = if W == 1 {
-            String::new()
-        } else {
-            format!("[{}:0] ", W - 1)
-        };
-        let shifts: String = (1..cycles)
-            .map(|i| format!("    s{i} <= s{};\n", i - 1))
-            .collect();
-        let clears: String = (0..cycles).map(|i| format!("    s{i} <= {W}'d0;\n")).collect();
-        let names = (0..cycles)
-            .map(|i| format!("s{i}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let initial: String = (0..cycles).map(|i| format!("  s{i} = {W}'d0;\n")).collect();
         Verilog::Custom(format!(
-            "// module: Delay_w{W}_n{cycles}\nreg {range}{names};\nassign q = s{last};\ninitial begin\n{initial}end\n\
-             always @(posedge clock)\n  if (reset) begin\n{clears}  end else begin\n    s0 <= d;\n{shifts}  end\n",
-            last = cycles - 1,
+            "// module: Delay #(WIDTH = {W}, CYCLES = {cycles})\n// port: [WIDTH-1:0] d, q\n{VERILOG}",
+            cycles = self._stages.len()
         ))
     }
 }
+
+/// Body of the module: the oldest value stands in the highest bits.
+const VERILOG: &str = "\
+reg [WIDTH*CYCLES-1:0] stages;
+wire [WIDTH*CYCLES+WIDTH-1:0] shifted = {stages, d};
+assign q = shifted[WIDTH*CYCLES+WIDTH-1:WIDTH*CYCLES];
+initial stages = {WIDTH*CYCLES{1'b0}};
+always @(posedge clock) stages <= reset ? {WIDTH*CYCLES{1'b0}} : shifted[WIDTH*CYCLES-1:0];
+";
 
 #[cfg(test)]
 mod tests {

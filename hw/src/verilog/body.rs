@@ -7,7 +7,8 @@ use super::flow;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
 use super::module::{header, shape, Child};
 use super::names::NameTable;
-use super::print::{dimension, number, range, Printer, Uses};
+use super::print::{declare, dimension, number, range, unused_wire, Printer, Uses};
+use super::split::split;
 use super::symbols::{Role, Symbol, Symbols};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
@@ -41,21 +42,33 @@ impl<'a> Body<'a> {
     }
 
     /// The text of the module from its port list on.
-    pub fn build(mut self, stmts: Vec<Stmt>) -> Result<String, Refusal> {
-        let read = reads_of(&stmts);
-        self.written = writes_of(&stmts);
-        for group in flow::group(self.symbols, stmts)? {
-            if let Some(group) = self.absorb(group, &read) {
-                self.print(&group);
+    pub fn build(mut self, groups: Vec<flow::Group>) -> Result<String, Refusal> {
+        let read: HashSet<SignalId> = groups.iter().flat_map(|group| reads_of(group)).collect();
+        self.written = groups.iter().flat_map(|group| writes_of(group)).collect();
+        let mut parts = vec![];
+        for group in groups {
+            let (clocked, rest) = split(group, |id| self.is_next(id, &read));
+            parts.extend(Some(clocked).filter(|group| !group.is_empty()));
+            parts.extend(flow::group(self.symbols, rest)?);
+        }
+        let parts: Vec<_> = parts.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
+        for group in parts {
+            match self.clock_of(&group, &read) {
+                Some(clock) => self.print_clocked(clock, group),
+                None => self.print(&group),
             }
         }
         // What the registers and instances read counts as read below.
         let (registers, instances) = (self.registers(), self.instances());
         let (declarations, unused) = (self.declarations(), self.unused());
         let is_register = |atom: &AtomInfo| {
+            let joined = |id| {
+                let mut sources = self.symbols.joined.iter().filter(|(_, output)| **output == id);
+                sources.any(|(source, _)| self.is_register(*source))
+            };
             self.symbols
                 .find(&atom.path)
-                .is_some_and(|id| self.procedural.contains(&id))
+                .is_some_and(|id| self.procedural.contains(&id) || joined(id))
         };
         let header = header(
             self.scope.atoms.iter().filter(|a| a.kind.is_parameter()),
@@ -100,6 +113,9 @@ impl<'a> Body<'a> {
             return Some(group);
         };
         let (id, symbol) = (*id, self.symbols.get(*id));
+        if matches!(value.kind, Kind::Signal(source) if self.symbols.joined.get(&source) == Some(&id)) {
+            return None;
+        }
         if !matches!(symbol.role, Role::ChildInput(_)) {
             return Some(group);
         }
@@ -112,6 +128,65 @@ impl<'a> Body<'a> {
             return None;
         }
         Some(group)
+    }
+
+    /// Whether a signal is what a register takes next, and nothing else.
+    fn is_next(&self, id: SignalId, read: &HashSet<SignalId>) -> bool {
+        self.is_register(id) && self.symbols.get(id).port == "d" && !read.contains(&id)
+    }
+
+    /// The clock of a group that only says what registers take next, and whose values nothing else needs.
+    fn clock_of(&self, group: &flow::Group, read: &HashSet<SignalId>) -> Option<SignalId> {
+        let mut clocks = HashSet::new();
+        for id in writes_of(group) {
+            if !self.is_next(id, read) {
+                return None;
+            }
+            match self.printer.aliases.get(&self.sibling(id, "clock"))?.kind {
+                Kind::Signal(clock) => clocks.extend([clock]),
+                _ => return None,
+            }
+        }
+        match clocks.len() {
+            1 => clocks.into_iter().next(),
+            _ => None,
+        }
+    }
+
+    /// Another port of the child that has this one.
+    fn sibling(&self, id: SignalId, port: &str) -> SignalId {
+        match self.symbols.get(id).role {
+            Role::ChildInput(n) | Role::ChildOutput(n) => self.port(n, port),
+            _ => unreachable!("only a child's port has siblings"),
+        }
+    }
+
+    /// Writes the group where its registers are clocked. A register that is told to keep its value needs no word.
+    fn print_clocked(&mut self, clock: SignalId, group: flow::Group) {
+        for id in writes_of(&group) {
+            self.printer.clocked.insert(id, self.sibling(id, "q"));
+        }
+        let mut seen = HashSet::new();
+        let mut kept = vec![];
+        for stmt in group {
+            let holds = match &stmt {
+                Stmt::Assign(id, value) => {
+                    !seen.contains(id) && value.kind == Kind::Signal(self.sibling(*id, "q"))
+                }
+                _ => false,
+            };
+            stmt.writes(&mut |id| seen.extend([id]));
+            if !holds {
+                kept.push(stmt);
+            }
+        }
+        if !self.logic.is_empty() {
+            self.logic.push('\n');
+        }
+        self.logic += &format!("    always @(posedge {}) begin\n", self.printer.signal(clock));
+        kept.iter()
+            .for_each(|stmt| self.printer.stmt(stmt, 2, &mut self.logic));
+        self.logic += "    end\n";
     }
 
     fn print(&mut self, group: &flow::Group) {
@@ -145,15 +220,16 @@ impl<'a> Body<'a> {
             Role::Local => self.written.contains(&id),
             Role::ChildInput(n) => {
                 let named = self.printer.aliases.contains_key(&id) || self.inlined.contains_key(&id);
-                !named && !matches!(self.children[n], Child::Absent)
+                let clocked = self.printer.clocked.contains_key(&id);
+                !named && !clocked && !matches!(self.children[n], Child::Absent)
             }
-            Role::ChildOutput(_) => true,
+            Role::ChildOutput(_) => !self.symbols.joined.contains_key(&id),
             Role::Input | Role::Output | Role::Constant => false,
         }
     }
 
     fn declarations(&self) -> String {
-        let mut out = String::new();
+        let mut items = vec![];
         for (id, symbol) in self
             .symbols
             .signals
@@ -167,27 +243,29 @@ impl<'a> Body<'a> {
             } else {
                 "wire"
             };
-            out += &format!("    {kind} {}{};\n", shape(symbol.ty), self.net(id));
+            items.push((format!("{kind} {}", shape(symbol.ty)), self.net(id)));
         }
-        out
+        declare(&items).iter().map(|line| format!("{line};\n")).collect()
     }
 
     /// The name of a declared signal. An instance's output that nobody reads says so.
     pub fn net(&self, id: SignalId) -> String {
         let symbol = self.symbols.get(id);
-        let idle = matches!(self.child(id), Some(Child::Instance(_))) && !self.printer.is_read(id);
+        let joined = self.symbols.joined.contains_key(&id);
+        let idle = matches!(self.child(id), Some(Child::Instance(_))) && !self.printer.is_read(id) && !joined;
         match symbol.role {
             Role::ChildOutput(_) if idle => format!("unused_{}", symbol.ident),
             _ => symbol.ident.clone(),
         }
     }
 
-    /// Reads what nothing else reads, so that lint tools report only what is new.
+    /// The line that reads what nothing else reads.
     fn unused(&self) -> String {
         let mut parts = vec![];
         for (id, symbol) in self.symbols.signals.iter().enumerate() {
             let relevant = match symbol.role {
                 Role::Input => true,
+                Role::ChildOutput(_) if self.symbols.joined.contains_key(&id) => false,
                 Role::ChildOutput(_) => self.is_register(id) || self.printer.is_read(id),
                 Role::Local => self.is_declared(id),
                 Role::Output | Role::Constant | Role::ChildInput(_) => false,
@@ -203,7 +281,7 @@ impl<'a> Body<'a> {
         }
         match parts.is_empty() {
             true => String::new(),
-            false => format!("    wire unused = &{{1'b0, {}}};\n", parts.join(", ")),
+            false => unused_wire(&parts),
         }
     }
 

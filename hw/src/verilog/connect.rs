@@ -4,7 +4,7 @@ use super::body::Body;
 use super::ir::SignalId;
 use super::module::Child;
 use super::names::verilog_name;
-use super::print::number;
+use super::print::{fill, fill_statements, number, LINE_COLUMNS};
 use super::symbols::Role;
 use std::collections::BTreeMap;
 
@@ -14,33 +14,43 @@ pub fn prefixed(instance: &str) -> String {
 }
 
 impl Body<'_> {
-    /// The registers: their initial values, then one block for each clock.
+    /// The registers: their initial values, then one block for each clock with those that no block above assigns.
     pub fn registers(&self) -> String {
-        let mut initial = String::new();
+        let mut initial = vec![];
         let mut clocked: BTreeMap<String, String> = BTreeMap::new();
         for (n, child) in self.children.iter().enumerate() {
             let Child::Register(start) = child else { continue };
             let [clock, d, q] = ["clock", "d", "q"].map(|port| self.port(n, port));
+            let register = self.symbols.get(q);
+            initial.push(format!(
+                "{} = {};",
+                register.ident,
+                number(start, register.ty.width)
+            ));
+            if self.printer.clocked.contains_key(&d) {
+                continue;
+            }
             let next = match self.inlined.get(&d) {
                 Some(value) => self.printer.expr(value),
                 None => self.printer.signal(d),
             };
-            let q = self.symbols.get(q);
-            initial += &format!("        {} = {};\n", q.ident, number(start, q.ty.width));
             let block = clocked.entry(self.printer.signal(clock)).or_default();
-            *block += &format!("        {} <= {next};\n", q.ident);
+            *block += &format!("        {} <= {next};\n", register.ident);
         }
         if initial.is_empty() {
-            return initial;
+            return String::new();
         }
-        let mut blocks = vec![format!("    initial begin\n{initial}    end\n")];
+        let mut blocks = vec![format!(
+            "    initial begin\n{}    end\n",
+            fill_statements(&initial, 8)
+        )];
         let always = |(clock, body)| format!("    always @(posedge {clock}) begin\n{body}    end\n");
         blocks.extend(clocked.into_iter().map(always));
         blocks.join("\n")
     }
 
     /// The child's port of this name.
-    fn port(&self, child: usize, port: &str) -> SignalId {
+    pub fn port(&self, child: usize, port: &str) -> SignalId {
         let path = format!("{}${port}", self.scope.children[child].instance);
         self.symbols
             .find(&path)
@@ -71,15 +81,29 @@ impl Body<'_> {
             let Child::Instance(module) = child else { continue };
             let connect = |id: &SignalId| {
                 let net = inputs.get(id).cloned().unwrap_or_else(|| self.net(*id));
-                format!("        .{}({net})", verilog_name(&self.symbols.get(*id).port))
+                format!(".{}({net})", verilog_name(&self.symbols.get(*id).port))
             };
-            let lines: Vec<_> = ports[n].iter().map(connect).collect();
+            let nets: Vec<_> = ports[n].iter().map(connect).collect();
             let name = prefixed(&self.scope.children[n].instance);
-            out.push(match lines.is_empty() {
-                true => format!("    {module} {name} ();\n"),
-                false => format!("    {module} {name} (\n{}\n    );\n", lines.join(",\n")),
+            let line = format!("    {module} {name} ({});\n", nets.join(", "));
+            out.push(match line.len() <= LINE_COLUMNS + 1 {
+                true => line,
+                false => format!("    {module} {name} (\n{}\n    );\n", fill(&nets, 8)),
             });
         }
-        out.join("\n")
+        paragraphs(&out)
     }
+}
+
+/// Blank lines around what takes several lines, none between single lines.
+fn paragraphs(items: &[String]) -> String {
+    let long = |item: &String| item.lines().count() > 1;
+    let mut text = String::new();
+    for (at, item) in items.iter().enumerate() {
+        if at > 0 && (long(item) || long(&items[at - 1])) {
+            text.push('\n');
+        }
+        text += item;
+    }
+    text
 }

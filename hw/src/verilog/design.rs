@@ -2,7 +2,7 @@
 
 use super::elaborate::{elaborate, AtomInfo, Scope};
 use super::error::{block_error, ExportError};
-use super::leaf;
+use super::leaf::{self, Cell};
 use super::module::{kernel_text, leaf_text, Child};
 use super::names::{camel_case, is_identifier, verilog_name};
 use rust_hdl::prelude::*;
@@ -98,7 +98,7 @@ struct Builder {
 /// The name that a block asks for.
 fn hint(scope: &Scope) -> Option<String> {
     let from_text = match &scope.code {
-        Verilog::Custom(code) => leaf::split_hint(code).0,
+        Verilog::Custom(code) => Cell::of(code).name,
         _ => None,
     };
     scope.name_hint.clone().or(from_text)
@@ -110,19 +110,23 @@ impl Builder {
         scope.children.iter().for_each(|c| self.reserve(c));
     }
 
-    /// Emits a block and all below it; returns the name of its module.
+    /// Emits a block and all below it; returns its module, with the values of the parameters.
     fn module(&mut self, scope: &Scope) -> Result<String, ExportError> {
         let children = scope
             .children
             .iter()
             .map(|c| self.child(c))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut cell = Cell::default();
         let body = match &scope.code {
             Verilog::Combinatorial(code) => kernel_text(scope, code, &children)?,
-            Verilog::Custom(code) => leaf_text(scope, leaf::split_hint(code).1, false)?,
+            Verilog::Custom(code) => {
+                cell = Cell::of(code);
+                leaf_text(scope, &cell, false)?
+            }
             Verilog::Wrapper(wrapper) => {
                 self.external(scope, &scope.path, &wrapper.cores)?;
-                leaf_text(scope, &wrapper.code, true)?
+                leaf_text(scope, &Cell::plain(&wrapper.code), true)?
             }
             Verilog::Blackbox(cell) => {
                 self.external(scope, &cell.name, &cell.code)?;
@@ -135,7 +139,8 @@ impl Builder {
                 ))
             }
         };
-        self.place(scope, body)
+        let name = self.place(scope, &cell.declaration(), body)?;
+        Ok(name + &cell.values())
     }
 
     fn child(&mut self, scope: &Scope) -> Result<Child, ExportError> {
@@ -164,14 +169,14 @@ impl Builder {
         }
     }
 
-    /// Finds the module with this body or adds it.
-    fn place(&mut self, scope: &Scope, body: String) -> Result<String, ExportError> {
+    /// Finds the module with this body or adds it, with `parameters` of its first user.
+    fn place(&mut self, scope: &Scope, parameters: &str, body: String) -> Result<String, ExportError> {
         let key = (hint(scope), body);
         if let Some(name) = self.by_body.get(&key) {
             return Ok(name.clone());
         }
         let name = self.name(scope, &key.0)?;
-        let text = format!("module {name}{}", key.1);
+        let text = format!("module {name}{parameters}{}", key.1);
         self.modules.push(Module {
             name: name.clone(),
             text,

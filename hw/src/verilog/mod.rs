@@ -37,6 +37,7 @@ mod path;
 mod print;
 pub mod shell;
 mod shell_ports;
+mod split;
 mod symbols;
 
 pub use design::{export, Design, Module, Port};

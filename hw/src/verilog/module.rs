@@ -5,9 +5,9 @@ use super::elaborate::{AtomInfo, Scope, Ty};
 use super::error::{block_error, ExportError};
 use super::flow;
 use super::kernel::lower_kernel;
-use super::leaf;
+use super::leaf::{self, Cell};
 use super::names::{verilog_name, NameTable};
-use super::print::dimension;
+use super::print::{declare, dimension};
 use super::symbols::Symbols;
 use num_bigint::BigUint;
 use rust_hdl::core::ast::VerilogBlock;
@@ -26,17 +26,22 @@ pub enum Child {
 
 /// The text of a block that is described by a kernel.
 pub fn kernel_text(scope: &Scope, code: &VerilogBlock, children: &[Child]) -> Result<String, ExportError> {
-    let symbols = Symbols::of(scope);
-    let build = || {
-        let stmts = lower_kernel(&symbols, code)?;
-        flow::check(&symbols, &stmts)?;
-        Body::new(&symbols, scope, children).build(stmts)
-    };
-    build().map_err(|refusal| refusal.at(&scope.path))
+    let mut symbols = Symbols::of(scope);
+    symbols.name_registers(|child| matches!(children[child], Child::Register(_)));
+    let groups = lower_kernel(&symbols, code)
+        .and_then(|stmts| {
+            flow::check(&symbols, &stmts)?;
+            flow::group(&symbols, stmts)
+        })
+        .map_err(|refusal| refusal.at(&scope.path))?;
+    symbols.join_outputs(&groups);
+    let body = Body::new(&symbols, scope, children).build(groups);
+    body.map_err(|refusal| refusal.at(&scope.path))
 }
 
 /// The text of a cell whose Verilog was written by hand. Its outputs may be wires throughout.
-pub fn leaf_text(scope: &Scope, code: &str, wires_only: bool) -> Result<String, ExportError> {
+pub fn leaf_text(scope: &Scope, cell: &Cell, wires_only: bool) -> Result<String, ExportError> {
+    let code = cell.body;
     let refuse = |reason: String| block_error(&scope.path, reason);
     if !scope.children.is_empty() {
         return Err(refuse(
@@ -64,7 +69,12 @@ pub fn leaf_text(scope: &Scope, code: &str, wires_only: bool) -> Result<String, 
         .lines()
         .map(|l| format!("    {l}").trim_end().to_owned())
         .collect();
-    let header = header(ports(), |atom| registers.contains(&atom.path));
+    let shapes = ports()
+        .map(|atom| cell.shape(atom))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(refuse)?;
+    let shaped: Vec<_> = ports().zip(shapes).collect();
+    let header = port_list(&shaped, |atom| registers.contains(&atom.path));
     Ok(format!("{header}{}\nendmodule\n", lines.join("\n")))
 }
 
@@ -73,15 +83,20 @@ pub fn header<'a>(
     ports: impl Iterator<Item = &'a AtomInfo>,
     is_register: impl Fn(&AtomInfo) -> bool,
 ) -> String {
-    let line = |atom: &AtomInfo| {
+    let shaped: Vec<_> = ports.map(|atom| (atom, shape(atom.ty))).collect();
+    port_list(&shaped, is_register)
+}
+
+fn port_list(ports: &[(&AtomInfo, String)], is_register: impl Fn(&AtomInfo) -> bool) -> String {
+    let line = |(atom, shape): &(&AtomInfo, String)| {
         let kind = match (atom.kind, is_register(atom)) {
             (AtomKind::InputParameter, _) => "input  wire",
             (_, true) => "output reg ",
             (_, false) => "output wire",
         };
-        format!("    {kind} {}{}", shape(atom.ty), verilog_name(&atom.path))
+        (format!("{kind} {shape}"), verilog_name(&atom.path))
     };
-    let lines: Vec<_> = ports.map(line).collect();
+    let lines = declare(&ports.iter().map(line).collect::<Vec<_>>());
     match lines.is_empty() {
         true => " ();\n".to_owned(),
         false => format!(" (\n{}\n);\n", lines.join(",\n")),

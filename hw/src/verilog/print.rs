@@ -15,6 +15,8 @@ pub struct Printer<'a> {
     pub symbols: &'a Symbols,
     /// Child inputs that are just another name of a signal or constant.
     pub aliases: HashMap<SignalId, Expr>,
+    /// Registers that are assigned where they are clocked: their `d`, and the `q` that it becomes.
+    pub clocked: HashMap<SignalId, SignalId>,
     uses: RefCell<Uses>,
 }
 
@@ -57,6 +59,7 @@ impl<'a> Printer<'a> {
         Printer {
             symbols,
             aliases: HashMap::new(),
+            clocked: HashMap::new(),
             uses: RefCell::default(),
         }
     }
@@ -303,17 +306,13 @@ impl<'a> Printer<'a> {
     pub fn stmt(&self, stmt: &Stmt, indent: usize, out: &mut String) {
         let pad = "    ".repeat(indent);
         match stmt {
-            Stmt::Assign(id, value) => {
-                *out += &format!("{pad}{} = {};\n", self.symbols.get(*id).ident, self.expr(value));
-            }
+            Stmt::Assign(id, value) => *out += &format!("{pad}{}\n", self.assignment(*id, "", value)),
             Stmt::Slice(id, at, value) => {
-                let symbol = self.symbols.get(*id);
-                let part = if symbol.ty.width == value.ty.width {
-                    String::new()
-                } else {
-                    range(*at, value.ty.width)
+                let part = match self.symbols.get(*id).ty.width == value.ty.width {
+                    true => String::new(),
+                    false => range(*at, value.ty.width),
                 };
-                *out += &format!("{pad}{}{part} = {};\n", symbol.ident, self.expr(value));
+                *out += &format!("{pad}{}\n", self.assignment(*id, &part, value));
             }
             Stmt::If(test, then, otherwise) => {
                 *out += &pad;
@@ -324,24 +323,59 @@ impl<'a> Printer<'a> {
         }
     }
 
-    fn block(&self, stmts: &[Stmt], indent: usize, out: &mut String) {
-        stmts.iter().for_each(|s| self.stmt(s, indent, out));
+    /// A register takes its new value at the clock's edge, anything else at once.
+    fn assignment(&self, id: SignalId, part: &str, value: &Expr) -> String {
+        let (target, operator) = match self.clocked.get(&id) {
+            Some(q) => (*q, "<="),
+            None => (id, "="),
+        };
+        format!(
+            "{}{part} {operator} {};",
+            self.symbols.get(target).ident,
+            self.expr(value)
+        )
+    }
+
+    /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
+    /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
+    fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
+        let pad = "    ".repeat(indent);
+        if let [only @ (Stmt::Assign(..) | Stmt::Slice(..))] = stmts {
+            let mut text = String::new();
+            self.stmt(only, 0, &mut text);
+            let text = text.trim_end();
+            if pad.len() + head.len() + 1 + text.len() + note.len() <= LINE_COLUMNS {
+                *out += &format!("{head} {text}{note}\n");
+                return false;
+            }
+        }
+        if stmts.is_empty() {
+            *out += &format!("{head} ;{note}\n");
+            return false;
+        }
+        *out += &format!("{head} begin{note}\n");
+        stmts.iter().for_each(|s| self.stmt(s, indent + 1, out));
+        *out += &format!("{pad}end");
+        true
     }
 
     fn conditional(&self, test: &Expr, then: &[Stmt], otherwise: &[Stmt], indent: usize, out: &mut String) {
         let pad = "    ".repeat(indent);
-        *out += &format!("if ({}) begin\n", self.expr(test));
-        self.block(then, indent + 1, out);
+        let open = self.governed(&format!("if ({})", self.expr(test)), "", then, indent, out);
+        if otherwise.is_empty() {
+            *out += if open { "\n" } else { "" };
+            return;
+        }
+        *out += if open { " " } else { &pad };
         match otherwise {
-            [] => *out += &format!("{pad}end\n"),
             [Stmt::If(test, then, otherwise)] => {
-                *out += &format!("{pad}end else ");
+                *out += "else ";
                 self.conditional(test, then, otherwise, indent, out);
             }
             _ => {
-                *out += &format!("{pad}end else begin\n");
-                self.block(otherwise, indent + 1, out);
-                *out += &format!("{pad}end\n");
+                if self.governed("else", "", otherwise, indent, out) {
+                    *out += "\n";
+                }
             }
         }
     }
@@ -352,9 +386,10 @@ impl<'a> Printer<'a> {
         for arm in arms {
             let label = arm.label.as_ref().map_or("default".to_owned(), |l| self.expr(l));
             let note = arm.note.as_ref().map_or(String::new(), |n| format!(" // {n}"));
-            *out += &format!("{pad}    {label}: begin{note}\n");
-            self.block(&arm.body, indent + 2, out);
-            *out += &format!("{pad}    end\n");
+            *out += &format!("{pad}    ");
+            if self.governed(&format!("{label}:"), &note, &arm.body, indent + 1, out) {
+                *out += "\n";
+            }
         }
         *out += &format!("{pad}endcase\n");
     }
@@ -382,6 +417,63 @@ pub fn dimension(width: usize) -> String {
         1 => String::new(),
         _ => format!("[{}:0] ", width - 1),
     }
+}
+
+/// The longest line of a list.
+pub const LINE_COLUMNS: usize = 120;
+
+/// Lists items with commas, as many on a line as fit, each line behind `indent` blanks.
+pub fn fill(items: &[String], indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let mut lines: Vec<String> = vec![];
+    for item in items {
+        match lines.last_mut() {
+            // A comma or the closing bracket still has to fit.
+            Some(line) if line.len() + 3 + item.len() <= LINE_COLUMNS => *line += &format!(", {item}"),
+            _ => lines.push(format!("{pad}{item}")),
+        }
+    }
+    lines.join(",\n")
+}
+
+/// Short statements, as many on a line as fit.
+pub fn fill_statements(items: &[String], indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let mut lines: Vec<String> = vec![];
+    for item in items {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + item.len() <= LINE_COLUMNS => *line += &format!(" {item}"),
+            _ => lines.push(format!("{pad}{item}")),
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Reads what nothing else reads, so that lint tools report only what is new.
+pub fn unused_wire(parts: &[String]) -> String {
+    let line = format!("    wire unused = &{{1'b0, {}}};\n", parts.join(", "));
+    match line.len() <= LINE_COLUMNS {
+        true => line,
+        false => format!("    wire unused = &{{1'b0,\n{}}};\n", fill(parts, 8)),
+    }
+}
+
+/// Neighbours of one kind as one declaration each: `input  wire [7:0] a, b`.
+pub fn declare(items: &[(String, String)]) -> Vec<String> {
+    let groups = items.chunk_by(|(a, _), (b, _)| a == b);
+    groups
+        .flat_map(|group| {
+            let names: Vec<_> = group.iter().map(|(_, name)| name.clone()).collect();
+            let kind = &group[0].0;
+            let lines = fill(&names, 4 + kind.len());
+            let lines: Vec<_> = lines
+                .split(",\n")
+                .map(str::trim_start)
+                .map(str::to_owned)
+                .collect();
+            lines.into_iter().map(move |names| format!("    {kind}{names}"))
+        })
+        .collect()
 }
 
 /// A function that cuts a part out of an expression. The rest gets a name that tells lint tools

@@ -25,7 +25,7 @@
 
 use super::design::{Design, Module, Port};
 use super::error::{block_error, ExportError};
-use super::print::dimension;
+use super::print::{dimension, fill, unused_wire};
 use super::shell_ports::{control_ports, master_ports, system_ports, Link, ShellPort, DATA_BITS};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ pub fn shell(core: &Design, info: &ShellInfo) -> Result<Design, ExportError> {
     let ports = shell_ports(core, info)?;
     let mut modules = core.modules.clone();
     let text = format!(
-        "module {TOP} (\n{}\n);\n{}endmodule\n",
+        "module {TOP} (\n{});\n{}endmodule\n",
         port_list(&ports),
         body(core, &ports)
     );
@@ -147,7 +147,8 @@ fn shell_ports(core: &Design, info: &ShellInfo) -> Result<Vec<ShellPort>, Export
 }
 
 fn port_list(ports: &[ShellPort]) -> String {
-    let line = |port: &ShellPort| {
+    let line = |(number, port): (usize, &ShellPort)| {
+        let comma = if number + 1 < ports.len() { "," } else { "" };
         let mut text = String::new();
         for (key, value) in [
             ("X_INTERFACE_INFO", &port.info),
@@ -162,10 +163,22 @@ fn port_list(ports: &[ShellPort]) -> String {
         } else {
             "output wire"
         };
-        format!("{text}    {direction} {}{}", dimension(port.width), port.name)
+        let declaration = format!("    {direction} {}{}{comma}\n", dimension(port.width), port.name);
+        match port.name.as_str() {
+            "interrupt" => {
+                format!("{text}{INTERRUPT_WAIVER}{declaration}    /* verilator lint_on SYMRSVDWORD */\n")
+            }
+            _ => text + &declaration,
+        }
     };
-    ports.iter().map(line).collect::<Vec<_>>().join(",\n")
+    ports.iter().enumerate().map(line).collect()
 }
+
+/// Verilator warns of a name that its C++ changes; the name is the one that Vitis looks for.
+const INTERRUPT_WAIVER: &str =
+    "    // Vitis fixes the name `interrupt`; only the C++ of a simulation has another use for it.
+    /* verilator lint_off SYMRSVDWORD */
+";
 
 const RESET: &str = "    // The core's reset is active high and synchronous.
     reg reset;
@@ -185,7 +198,7 @@ fn body(core: &Design, ports: &[ShellPort]) -> String {
     for port in ports {
         match &port.link {
             Link::Constant(value) => constants += &format!("    assign {} = {value};\n", port.name),
-            Link::Unused => unused.push(port.name.as_str()),
+            Link::Unused => unused.push(port.name.clone()),
             Link::Reset => drop(nets.insert("reset".into(), "reset".into())),
             Link::Core(name) => drop(nets.insert(name.clone(), port.name.clone())),
             Link::Parts(parts) => {
@@ -199,13 +212,12 @@ fn body(core: &Design, ports: &[ShellPort]) -> String {
     let lines: Vec<_> = core
         .ports
         .iter()
-        .map(|p| format!("        .{}({})", p.name, nets[&p.name]))
+        .map(|p| format!(".{}({})", p.name, nets[&p.name]))
         .collect();
     format!(
-        "{RESET}\n    // Full-width INCR bursts of one ID; normal, modifiable accesses.\n{constants}\n    {} u_core (\n{}\n    );\n\n    \
-         wire unused = &{{1'b0, {}}};\n",
+        "{RESET}\n    // Full-width INCR bursts of one ID; normal, modifiable accesses.\n{constants}\n    {} u_core (\n{}\n    );\n\n{}",
         core.top,
-        lines.join(",\n"),
-        unused.join(", ")
+        fill(&lines, 8),
+        unused_wire(&unused)
     )
 }

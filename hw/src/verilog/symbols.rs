@@ -1,12 +1,13 @@
 //! What a kernel can name: its own signals and constants, its children's ports, enum states.
 
 use super::elaborate::{AtomInfo, Scope, Ty};
-use super::ir::SignalId;
+use super::flow::Group;
+use super::ir::{Expr, Kind, SignalId, Stmt};
 use super::names::verilog_name;
 use num_bigint::BigUint;
 use rust_hdl::core::type_descriptor::TypeKind;
 use rust_hdl::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What a signal is to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Symbols {
     by_path: HashMap<String, SignalId>,
     states: BTreeMap<String, EnumState>,
     ambiguous: Vec<String>,
+    /// Outputs of children that are outputs of the block under the same name.
+    pub joined: HashMap<SignalId, SignalId>,
 }
 
 impl Symbols {
@@ -159,6 +162,52 @@ impl Symbols {
                 value.clone(),
             ),
             None => (true, ident.to_owned(), value.clone()),
+        }
+    }
+
+    /// Lets a child drive an output of the block directly where the kernel only passes its value on.
+    pub fn join_outputs(&mut self, groups: &[Group]) {
+        for group in groups {
+            let [Stmt::Assign(
+                output,
+                Expr {
+                    kind: Kind::Signal(source),
+                    ..
+                },
+            )] = &group[..]
+            else {
+                continue;
+            };
+            let (to, from) = (&self.signals[*output], &self.signals[*source]);
+            let passes =
+                to.role == Role::Output && matches!(from.role, Role::ChildOutput(_)) && to.ty == from.ty;
+            if passes && !self.joined.contains_key(source) {
+                self.joined.insert(*source, *output);
+                self.signals[*source].ident = self.signals[*output].ident.clone();
+            }
+        }
+    }
+
+    /// Calls a register `x` instead of `x_q`, and its next value `x_next` instead of `x_d`, where nothing else is called so.
+    pub fn name_registers(&mut self, is_register: impl Fn(usize) -> bool) {
+        let mut taken: HashSet<String> = self.signals.iter().map(|s| s.ident.clone()).collect();
+        taken.extend(self.states.values().map(|s| s.ident.clone()));
+        taken.insert("unused".to_owned());
+        for symbol in &mut self.signals {
+            let (Role::ChildInput(child) | Role::ChildOutput(child)) = symbol.role else {
+                continue;
+            };
+            let (Some(instance), true) = (symbol.path.rsplit_once('$'), is_register(child)) else {
+                continue;
+            };
+            let name = match symbol.port.as_str() {
+                "q" => verilog_name(instance.0),
+                "d" => format!("{}_next", instance.0.replace('$', "_")),
+                _ => continue,
+            };
+            if taken.insert(name.clone()) {
+                symbol.ident = name;
+            }
         }
     }
 

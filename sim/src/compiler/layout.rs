@@ -1,7 +1,7 @@
 //! Sizes of a network on a configuration, and where its tensors lie in the on-chip memories.
 //!
-//! Every block uses the same places. Within a block the memories are shared by lifetime: the context lies over the normalised
-//! tokens, the hidden layer over the gate's operand. What is too large is cut:
+//! Every block uses the same places. Within a block the memories are shared by lifetime: the hidden layer lies over the gate's
+//! operand, and the context over the normalised tokens if there is no room beside them. What is too large is cut:
 //!
 //! * queries into chunks, so that two score buffers (one that softmax reads, one that the array fills) fit;
 //! * heads into groups, so that keys and values fit;
@@ -68,6 +68,8 @@ impl Sizes {
 pub struct AttentionLayout {
     /// Heads whose keys and values are on the chip together.
     pub group_heads: usize,
+    /// The normalised tokens stay until the last context, so that keys and values can be computed between the items.
+    pub interleaved: bool,
     /// Queries of each chunk.
     pub chunks: Vec<Range<usize>>,
     pub normalised: usize,
@@ -221,7 +223,7 @@ impl Planner<'_> {
         let heads = self.sizes.heads;
         let mut fault = None;
         for groups in (1..=heads).filter(|g| heads % g == 0) {
-            match self.attention_with(heads / groups) {
+            match self.attention_of_group(heads / groups) {
                 Ok(layout) => return Ok(layout),
                 Err(error) => fault = Some(error),
             }
@@ -229,7 +231,20 @@ impl Planner<'_> {
         Err(fault.unwrap_or_else(|| CompileError::unsupported("encoder.heads", heads, "must be at least 1")))
     }
 
-    fn attention_with(&self, group_heads: usize) -> Result<AttentionLayout, CompileError> {
+    /// The context over the normalised tokens only if that saves chunks; several groups need both.
+    fn attention_of_group(&self, group_heads: usize) -> Result<AttentionLayout, CompileError> {
+        let beside = self.attention_with(group_heads, true);
+        if group_heads < self.sizes.heads {
+            return beside;
+        }
+        match (beside, self.attention_with(group_heads, false)) {
+            (Ok(beside), Ok(over)) if beside.chunks.len() > over.chunks.len() => Ok(over),
+            (Err(_), over) => over,
+            (beside, _) => beside,
+        }
+    }
+
+    fn attention_with(&self, group_heads: usize, interleaved: bool) -> Result<AttentionLayout, CompileError> {
         let (s, config) = (&self.sizes, self.config);
         let group = group_heads * s.head_size;
         let keys = s.tokens * group / s.columns;
@@ -241,10 +256,10 @@ impl Planner<'_> {
         )?;
         let sums = group / s.columns;
         self.capacity("the sums of the values", "value-sum words", sums, VALUE_SUM_WORDS)?;
-        let chunks = self.query_chunks(group_heads)?;
+        let chunks = self.query_chunks(group_heads, interleaved)?;
         let queries = chunks[0].len();
         let (whole, part) = (s.tokens * s.activation_row(), s.tokens * group / s.rows);
-        let last_norm = if group_heads == s.heads { 3 } else { 4 };
+        let last_norm = if interleaved { 4 } else { 3 };
         let probabilities = queries * s.probability_row();
         let tenants = [
             Tenant::new(whole, 0..last_norm),
@@ -263,6 +278,7 @@ impl Planner<'_> {
         let [normalised, query, context, p0, p1] = std::array::from_fn(|i| placed.bases[i]);
         Ok(AttentionLayout {
             group_heads,
+            interleaved,
             normalised,
             query,
             context,
@@ -275,12 +291,11 @@ impl Planner<'_> {
     }
 
     /// Chunks of queries, so that two score buffers and two probability buffers fit beside the rest.
-    fn query_chunks(&self, group_heads: usize) -> Result<Vec<Range<usize>>, CompileError> {
+    fn query_chunks(&self, group_heads: usize, interleaved: bool) -> Result<Vec<Range<usize>>, CompileError> {
         let (s, config) = (&self.sizes, self.config);
         let whole = s.tokens * s.activation_row();
-        let rest = whole
-            + s.tokens * group_heads * s.head_size / s.rows
-            + if group_heads == s.heads { 0 } else { whole };
+        let rest =
+            whole + s.tokens * group_heads * s.head_size / s.rows + if interleaved { whole } else { 0 };
         let by_scores = config.score_words / (2 * s.score_row());
         let by_activation = config.activation_words.saturating_sub(rest) / (2 * s.probability_row());
         // Even chunks keep the array's pairs of tokens whole.
@@ -418,7 +433,7 @@ impl Planner<'_> {
 }
 
 /// Cuts `total` into at most `count` equal parts, whole multiples of `unit` but for the last.
-fn cut(total: usize, count: usize, unit: usize) -> Vec<Range<usize>> {
+pub(super) fn cut(total: usize, count: usize, unit: usize) -> Vec<Range<usize>> {
     let part = total.div_ceil(count).next_multiple_of(unit);
     (0..total.div_ceil(part))
         .map(|i| i * part..((i + 1) * part).min(total))
@@ -445,7 +460,8 @@ mod tests {
             (layout.attention.chunks.len(), layout.attention.group_heads),
             (1, 3)
         );
-        assert_eq!(layout.attention.context, layout.attention.normalised);
+        assert!(layout.attention.interleaved);
+        assert_ne!(layout.attention.context, layout.attention.normalised);
         for mlp in [layout.dense.unwrap(), layout.moe.unwrap()] {
             assert_eq!(mlp.chunks.len(), 1);
         }

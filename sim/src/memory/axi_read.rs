@@ -1,6 +1,6 @@
 //! One AXI4 read port of the board: queued bursts, a latency to the first beat, one beat a cycle at most.
 
-use super::{Ddr, MemoryConfig, ProtocolError, BEAT_BYTES, OKAY, SLVERR};
+use super::{Ddr, MemoryConfig, ProtocolError, BEAT_BYTES, OKAY};
 use std::collections::VecDeque;
 
 /// What the accelerator drives.
@@ -131,7 +131,7 @@ impl ReadSlave {
             .faults
             .read_error
             .is_some_and(|at| at / BEAT_BYTES == address / BEAT_BYTES);
-        let rresp = if broken { SLVERR } else { OKAY };
+        let rresp = if broken { config.faults.error() } else { OKAY };
         Some(ReadInputs {
             arready: false,
             rvalid: true,

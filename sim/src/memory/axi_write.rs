@@ -1,7 +1,7 @@
 //! The AXI4 write port of the board: addresses, data in address order, one response a burst.
 
 use super::axi_read::check_burst;
-use super::{Ddr, MemoryConfig, ProtocolError, BEAT_BYTES, OKAY, SLVERR};
+use super::{Ddr, MemoryConfig, ProtocolError, BEAT_BYTES, OKAY};
 use std::collections::VecDeque;
 
 /// Cycles from the last beat of a burst to its response.
@@ -140,7 +140,7 @@ impl WriteSlave {
         }
         burst.address += BEAT_BYTES;
         if last {
-            let response = if burst.broken { SLVERR } else { OKAY };
+            let response = if burst.broken { config.faults.error() } else { OKAY };
             self.bursts.pop_front();
             self.responses.push_back((cycle + RESPONSE_CYCLES, response));
         }

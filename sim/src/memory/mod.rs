@@ -22,6 +22,7 @@ pub const BEAT_BYTES: u64 = 16;
 pub const OKAY: u8 = 0;
 /// The slave's own error.
 pub const SLVERR: u8 = 2;
+pub const DECERR: u8 = 3;
 
 /// Figures of the memory system; the default is DDR4-2133 behind four ports at 300 MHz.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,8 +57,20 @@ pub struct Faults {
     pub read_error: Option<u64>,
     /// Writes that touch this address answer SLVERR.
     pub write_error: Option<u64>,
+    /// They answer DECERR instead.
+    pub decode_error: bool,
     /// From this cycle on, no channel answers.
     pub silent_from: Option<u64>,
+}
+
+impl Faults {
+    fn error(&self) -> u8 {
+        if self.decode_error {
+            DECERR
+        } else {
+            SLVERR
+        }
+    }
 }
 
 /// A rule of AXI4, or of the subset that the accelerator promises, that was broken.
@@ -119,6 +132,16 @@ impl Board {
     /// What the board drives in the current cycle.
     pub fn inputs(&self) -> &BoardInputs {
         &self.inputs
+    }
+
+    /// What goes wrong from now on.
+    pub fn set_faults(&mut self, faults: Faults) {
+        self.config.faults = faults;
+    }
+
+    /// Cycles since the board began.
+    pub fn cycle(&self) -> u64 {
+        self.cycle
     }
 
     /// Bytes that each read port has delivered.

@@ -178,7 +178,7 @@ fn parts_that_disagree_are_refused_on_both_sides() {
         }),
         ("patch side is 3", |p| p.meta.image.patch = 3),
         ("image bytes is 63", |p| p.meta.image.bytes = 63),
-        ("command 0: opcode 9 does not exist", |p| p.payload[0] = 9),
+        ("command 0: opcode 10 does not exist", |p| p.payload[0] = 10),
     ];
     for (want, change) in cases {
         let mut program = sample(false);

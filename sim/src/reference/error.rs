@@ -59,7 +59,7 @@ pub enum Fault {
     Leftover { bytes: usize },
     #[error("weight -128 in tile of columns {tile}: the array multiplies -127 to 127 only")]
     Weight { tile: usize },
-    #[error("no Route before it has filled the expert queues")]
+    #[error("no Route before it has filled the expert queues of all tokens")]
     NoRoute,
     #[error("channel {channel} of row {row} is {value}, but channels from width on must be 0")]
     Padding { row: usize, channel: usize, value: i16 },

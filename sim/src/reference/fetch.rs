@@ -1,13 +1,12 @@
-//! The fetch unit, the Copy commands and the Write commands: everything that moves bytes unchanged.
+//! The fetch unit, the Copy, Discard and Write commands: everything that moves bytes unchanged.
 
 use std::ops::Range;
 
 use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
-use moevit_hw::control::command::{Copy, Fetch, Write};
+use moevit_hw::control::command::{Copy, Discard, Fetch, Write};
 
 use super::error::Fault;
 use super::memory::{Memories, Memory};
-use super::router::Router;
 use super::stream::Stream;
 
 /// What a frame reads: the board's memory behind the two bases.
@@ -18,22 +17,13 @@ pub struct Board<'a> {
     pub task: usize,
 }
 
-/// Appends what a Fetch reads to the stream; returns the bytes.
-pub fn fetch<'a>(
-    op: &Fetch,
-    board: &Board<'a>,
-    router: &Router,
-    stream: &mut Stream<'a>,
-) -> Result<u64, Fault> {
-    let experts = if op.experts == 1 {
-        router.nonempty(op.expert_count as usize, "expert_count")?
-    } else {
-        vec![0]
-    };
-    for &expert in &experts {
+/// Appends what a Fetch reads to the stream, with the bytes of every expert; returns the bytes.
+pub fn fetch<'a>(op: &Fetch, board: &Board<'a>, stream: &mut Stream<'a>) -> Result<u64, Fault> {
+    let experts = if op.experts == 1 { op.expert_count } else { 1 };
+    for expert in 0..experts as usize {
         stream.push(burst(op, board, expert)?);
     }
-    Ok(experts.len() as u64 * u64::from(op.beats) * BEAT_BYTES as u64)
+    Ok(u64::from(experts) * u64::from(op.beats) * BEAT_BYTES as u64)
 }
 
 /// The bytes that one Fetch reads for one expert.
@@ -79,6 +69,12 @@ pub fn copy(
             .zip(values)
             .for_each(|(y, x)| *y = i16::from_le_bytes([x[0], x[1]]));
     }
+    Ok(bytes.len() as u64)
+}
+
+/// Drops stream words; returns the bytes.
+pub fn discard(op: &Discard, config: &AccelConfig, stream: &mut Stream) -> Result<u64, Fault> {
+    let bytes = stream.take(op.words as usize * config.weight_word_bytes())?;
     Ok(bytes.len() as u64)
 }
 

@@ -141,9 +141,8 @@ impl Footprint {
             Operation::Softmax(op) => softmax(op, config),
             Operation::Route(op) => route(op),
             Operation::Write(op) => write(op, config),
-            Operation::Fetch(op) if op.experts == 1 => reads(vec![queues()]),
             Operation::ExpertLoop(_) => reads(vec![queues()]),
-            Operation::Fetch(_) | Operation::End(_) => Self::default(),
+            Operation::Fetch(_) | Operation::Discard(_) | Operation::End(_) => Self::default(),
         }
     }
 
@@ -229,7 +228,7 @@ fn destination(op: &MatMul, rows: &Rows, config: &AccelConfig) -> Span {
         dst::STATIONARY => (Place::Stationary, n_tiles),
         dst::RESIDUAL => (Place::Residual, n_tiles),
         dst::SCORE => (Place::Score, n_tiles),
-        _ => return Span::new(Place::Logits, "tokens", 0, 1).per_row(1, rows.destination.clone()),
+        _ => (Place::Logits, 1),
     };
     Span::new(place, "dst_base", op.dst_base, words).per_row(op.dst_stride, rows.destination.clone())
 }
@@ -265,7 +264,8 @@ fn softmax(op: &Softmax, config: &AccelConfig) -> Footprint {
 
 fn route(op: &Route) -> Footprint {
     Footprint {
-        reads: vec![Span::new(Place::Logits, "tokens", 0, 1).per_row(1, all(op.tokens))],
+        reads: vec![Span::new(Place::Logits, "tokens", 0, 1)
+            .per_row(1, (op.first..op.tokens).map(|t| t as usize).collect())],
         writes: vec![queues()],
         ..Default::default()
     }

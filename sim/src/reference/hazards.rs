@@ -4,14 +4,15 @@
 //! another unit that wrote or read it is known to be finished. Known are:
 //!
 //! * commands that some wait of this or an earlier command has waited for;
-//! * earlier array commands, if this one or one between has `sync` or is a Copy.
+//! * earlier array commands, if this one or one between has `sync` or is a Copy;
+//! * with `sync_by_tile`, the earlier array commands' groups of sums that a tile waits for; all of them before its own results.
 //!
 //! Within a unit, reads come before later commands' writes, and writes come in order. A command that overwrites what it also
 //! reads is refused, as is a word that was never written in the frame. Waiting for a fetch whose bytes the weight buffer cannot
 //! hold before their consumer is dispatched would never end, and is refused too.
 
 use moevit_hw::config::{AccelConfig, BURST_BYTES};
-use moevit_hw::control::command::{Operation, Unit, Wait, NO_WAIT};
+use moevit_hw::control::command::{MatMul, Operation, Unit, Wait, NO_WAIT};
 
 use super::error::Fault;
 use super::footprint::{Footprint, Place, Span};
@@ -29,6 +30,8 @@ struct Stamp {
 #[derive(Clone, Copy, Debug, Default)]
 struct Word {
     writer: Stamp,
+    /// Number of the group of sums that wrote it last.
+    group: usize,
     /// Last reader of each unit.
     readers: [usize; UNITS],
 }
@@ -43,6 +46,10 @@ pub struct Hazards {
     finished: [usize; UNITS],
     /// Array commands that have drained before the array's last `sync`.
     drained: usize,
+    /// Groups of sums that the array has been told to compute.
+    groups: usize,
+    /// Groups in an activation word.
+    word_groups: usize,
     /// Bytes fetched up to and including each Fetch.
     fetched: Vec<u64>,
     capacity: u64,
@@ -58,6 +65,8 @@ impl Hazards {
             dispatched: [0; UNITS],
             finished: [0; UNITS],
             drained: 0,
+            groups: 0,
+            word_groups: config.groups(),
             fetched: vec![0],
             capacity: (config.weight_words * config.weight_word_bytes() - BURST_BYTES) as u64,
             queue_commands: config.queue_commands,
@@ -118,10 +127,17 @@ impl Hazards {
             Operation::Copy(_) => true,
             _ => false,
         };
+        let mut reads = footprint.reads.as_slice();
+        if let (Operation::MatMul(op), [operand, others @ ..]) = (operation, reads) {
+            if op.sync_by_tile == 1 {
+                self.check_by_tile(operand, op)?;
+                reads = others;
+            }
+        }
         if sync {
             self.drained = stamp.number - 1;
         }
-        for span in footprint.reads.iter().chain(&footprint.updates) {
+        for span in reads.iter().chain(&footprint.updates) {
             self.check_read(span, stamp)?;
         }
         footprint
@@ -129,7 +145,43 @@ impl Hazards {
             .iter()
             .for_each(|span| self.note_read(span, stamp));
         let mut written = footprint.writes.iter().chain(&footprint.updates);
-        written.try_for_each(|span| self.write(span, stamp))
+        written.try_for_each(|span| self.write(span, stamp, operation))?;
+        if let Operation::MatMul(op) = operation {
+            self.groups += op.n_tiles as usize;
+        }
+        Ok(())
+    }
+
+    /// The operand of a MatMul whose passes wait by tile: at tile `k` all groups are stored but the last `(k_tiles - 1 - k) *
+    /// word_groups`. The low plane comes after the whole high one.
+    fn check_by_tile(&self, operand: &Span, op: &MatMul) -> Result<(), Fault> {
+        let tiles = op.k_tiles as usize;
+        for (i, word) in operand.addresses().enumerate() {
+            let Word { writer, group, .. } = self.words[operand.place as usize][word];
+            let tile = i % operand.words;
+            let unstored = tiles.saturating_sub(1 + tile) * self.word_groups;
+            let stored = writer.unit == Unit::Array as usize
+                && (writer.number <= self.drained || group + unstored <= self.groups);
+            if writer == Stamp::default() {
+                let memory = operand.place.name();
+                return Err(Fault::NeverWritten { memory, word });
+            }
+            if !self.is_finished(writer) && !stored {
+                return Err(race("reads", operand, word, writer, "writes"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of the group that completes word `word` of a row; a Copy has none, and no tile waits for it.
+    fn group_of(&self, operation: &Operation, place: Place, word: usize) -> usize {
+        match operation {
+            Operation::MatMul(op) if place == Place::Activation => {
+                self.groups + (self.word_groups * (word + 1)).min(op.n_tiles as usize)
+            }
+            Operation::MatMul(op) => self.groups + op.n_tiles as usize,
+            _ => usize::MAX / 2,
+        }
     }
 
     fn check_read(&self, span: &Span, stamp: Stamp) -> Result<(), Fault> {
@@ -157,8 +209,8 @@ impl Hazards {
         }
     }
 
-    fn write(&mut self, span: &Span, stamp: Stamp) -> Result<(), Fault> {
-        for word in span.addresses() {
+    fn write(&mut self, span: &Span, stamp: Stamp, operation: &Operation) -> Result<(), Fault> {
+        for (i, word) in span.addresses().enumerate() {
             let state = self.words[span.place as usize][word];
             if state.writer.unit != stamp.unit && !self.is_finished(state.writer) {
                 return Err(race("writes", span, word, state.writer, "writes"));
@@ -170,7 +222,9 @@ impl Hazards {
                     return Err(race("writes", span, word, reader, "reads"));
                 }
             }
-            self.words[span.place as usize][word].writer = stamp;
+            let group = self.group_of(operation, span.place, i % span.words);
+            let state = &mut self.words[span.place as usize][word];
+            (state.writer, state.group) = (stamp, group);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 
 use moevit_hw::config::{AccelConfig, BEAT_BYTES, MAX_TOP_K};
 use moevit_hw::control::command::{
-    Command, Copy, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, LOOP_COMMANDS,
+    Command, Copy, Discard, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, LOOP_COMMANDS,
 };
 use moevit_hw::numerics::post::SHIFT_MAX;
 
@@ -28,6 +28,7 @@ pub fn name(operation: &Operation) -> &'static str {
     match operation {
         Operation::Fetch(_) => "Fetch",
         Operation::Copy(_) => "Copy",
+        Operation::Discard(_) => "Discard",
         Operation::MatMul(_) => "MatMul",
         Operation::Norm(_) => "Norm",
         Operation::Softmax(_) => "Softmax",
@@ -61,6 +62,7 @@ fn check_command(command: &Command, in_loop: bool, config: &AccelConfig) -> Resu
     match &command.operation {
         Operation::Fetch(op) => check_fetch(op, config),
         Operation::Copy(op) => check_copy(op),
+        Operation::Discard(op) => check_discard(op),
         Operation::MatMul(op) => check_matmul(op, in_loop, config),
         Operation::Norm(op) => check_norm(op, config),
         Operation::Softmax(op) => check_softmax(op, config),
@@ -102,6 +104,10 @@ fn check_copy(op: &Copy) -> Result<(), Fault> {
     require(op.words > 0, "words", op.words, "positive")
 }
 
+fn check_discard(op: &Discard) -> Result<(), Fault> {
+    require(op.words > 0, "words", op.words, "positive")
+}
+
 fn check_matmul(op: &MatMul, in_loop: bool, config: &AccelConfig) -> Result<(), Fault> {
     require(op.k_tiles > 0, "k_tiles", op.k_tiles, "positive")?;
     require(op.n_tiles > 0, "n_tiles", op.n_tiles, "positive")?;
@@ -116,6 +122,12 @@ fn check_matmul(op: &MatMul, in_loop: bool, config: &AccelConfig) -> Result<(), 
         )?;
     }
     within("planes", op.planes, 0, 2)?;
+    require(
+        op.sync_by_tile == 0 || (op.sync == 1 && op.stationary == 0),
+        "sync_by_tile",
+        op.sync_by_tile,
+        "0 without sync or with key/value memory",
+    )?;
     within("routing", op.routing, 0, 2)?;
     within("factor", op.factor, 0, 2)?;
     within("shift", op.shift, 0, SHIFT_MAX as usize)?;
@@ -157,6 +169,7 @@ fn check_destination(op: &MatMul, config: &AccelConfig) -> Result<(), Fault> {
     }
     if op.dst == dst::ROUTER {
         within("n_tiles", op.n_tiles, 1, logit_lanes(config) / config.columns)?;
+        require(op.dst_stride == 1, "dst_stride", op.dst_stride, "1 with dst 4")?;
     }
     Ok(())
 }
@@ -184,6 +197,8 @@ fn check_softmax(op: &Softmax, config: &AccelConfig) -> Result<(), Fault> {
 
 fn check_route(op: &Route, config: &AccelConfig) -> Result<(), Fault> {
     within("tokens", op.tokens, 1, config.max_tokens)?;
+    within("first", op.first, 0, op.tokens as usize - 1)?;
+    require(op.first % 2 == 0, "first", op.first, "even")?;
     within("experts", op.experts, 1, config.max_experts)?;
     within("top_k", op.top_k, 1, MAX_TOP_K.min(op.experts as usize))
 }
@@ -194,7 +209,8 @@ fn check_write(op: &Write) -> Result<(), Fault> {
 
 fn check_loop(op: &ExpertLoop, config: &AccelConfig) -> Result<(), Fault> {
     within("experts", op.experts, 1, config.max_experts)?;
-    within("body", op.body, 1, LOOP_COMMANDS as usize)
+    within("body", op.body, 1, LOOP_COMMANDS as usize)?;
+    require(op.words > 0, "words", op.words, "positive")
 }
 
 /// The body's commands exist, multiply, and belong to the loop's tasks.

@@ -1,7 +1,7 @@
 //! The accelerator as its programs see it: memories, router, and one command after the other.
 
 use moevit_hw::config::AccelConfig;
-use moevit_hw::control::command::{Command, ExpertLoop, Operation};
+use moevit_hw::control::command::{Command, Discard, ExpertLoop, Operation};
 
 use super::decode::decode;
 use super::error::{Fault, MachineError};
@@ -25,7 +25,7 @@ const RESULT_BYTES_MAX: usize = 1 << 26;
 pub struct RunOutput {
     /// The result buffer.
     pub result: Vec<u8>,
-    /// Every Route, in program order.
+    /// Every layer with a Route, in program order.
     pub routes: Vec<Routes>,
     /// Work of each command.
     pub work: Vec<Work>,
@@ -214,7 +214,7 @@ impl Machine {
         Err(MachineError::NoEnd(frame.board.task))
     }
 
-    /// The loop's body once for each expert with a token.
+    /// The loop's body once for each expert with a token; the other experts' words are dropped.
     fn run_loop(
         &mut self,
         op: &ExpertLoop,
@@ -227,17 +227,40 @@ impl Machine {
             .router
             .nonempty(op.experts as usize, "experts")
             .map_err(|fault| fault.at(step.index, &step.command.operation))?;
-        for expert in experts {
-            let queue = self.router.queues()[expert].clone();
-            let body = step.index + 1..=step.index + op.body as usize;
-            for index in body {
-                let step = Step {
-                    index,
-                    command: &commands[index],
-                    expert: Some((expert, &queue)),
-                };
-                self.run_step(step, frame)?;
+        let words = Discard { words: op.words };
+        let fault = |fault: Fault| fault.at(step.index, &step.command.operation);
+        for expert in 0..op.experts as usize {
+            if !experts.contains(&expert) {
+                fetch::discard(&words, &self.config, &mut frame.stream).map_err(fault)?;
+                continue;
             }
+            let before = frame.consumed();
+            self.run_body(op, step.index, expert, commands, frame)?;
+            let consumed = (frame.consumed() - before) / self.config.weight_word_bytes() as u64;
+            if consumed != u64::from(op.words) {
+                let expected = format!("{consumed}, what the body consumes");
+                return Err(fault(Fault::field("words", op.words.into(), expected)));
+            }
+        }
+        Ok(())
+    }
+
+    fn run_body(
+        &mut self,
+        op: &ExpertLoop,
+        loop_index: usize,
+        expert: usize,
+        commands: &[Command],
+        frame: &mut Frame,
+    ) -> Result<(), MachineError> {
+        let queue = self.router.queues()[expert].clone();
+        for index in loop_index + 1..=loop_index + op.body as usize {
+            let step = Step {
+                index,
+                command: &commands[index],
+                expert: Some((expert, &queue)),
+            };
+            self.run_step(step, frame)?;
         }
         Ok(())
     }
@@ -261,7 +284,7 @@ impl Machine {
         let (config, memories) = (&self.config, &mut self.memories);
         match &step.command.operation {
             Operation::Fetch(op) => {
-                let bytes = fetch::fetch(op, &frame.board, &self.router, &mut frame.stream)?;
+                let bytes = fetch::fetch(op, &frame.board, &mut frame.stream)?;
                 frame.fetched += bytes;
                 let consumed = frame.consumed();
                 if let Some(hazards) = &mut frame.hazards {
@@ -270,15 +293,24 @@ impl Machine {
                 Ok(Work::streamed(bytes))
             }
             Operation::Copy(op) => fetch::copy(op, config, memories, &mut frame.stream).map(Work::streamed),
+            Operation::Discard(op) => fetch::discard(op, config, &mut frame.stream).map(Work::streamed),
             Operation::MatMul(op) => matmul::run(op, &rows, config, memories, &mut frame.stream),
             Operation::Norm(op) => norm::run(op, config, memories),
             Operation::Softmax(op) => Ok(softmax::run(op, config, memories)),
             Operation::Route(op) => {
-                frame.output.routes.push(Routes {
-                    command: step.index,
-                    choices: self.router.route(op, &memories.logits),
-                    queues: self.router.queues().to_vec(),
-                });
+                let choices = self.router.route(op, &memories.logits)?;
+                let queues = self.router.queues().to_vec();
+                match frame.output.routes.last_mut() {
+                    Some(layer) if op.first > 0 => {
+                        layer.choices.extend(choices);
+                        layer.queues = queues;
+                    }
+                    _ => frame.output.routes.push(Routes {
+                        command: step.index,
+                        choices,
+                        queues,
+                    }),
+                }
                 Ok(Work::default())
             }
             Operation::Write(op) => {

@@ -17,10 +17,10 @@ pub struct Choice {
     pub score: U0F16,
 }
 
-/// Result of one Route command.
+/// Result of a layer's Route commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
-    /// Index of the command.
+    /// Index of the first command.
     pub command: usize,
     /// Choices of each token, best first.
     pub choices: Vec<Vec<Choice>>,
@@ -28,25 +28,39 @@ pub struct Routes {
     pub queues: Vec<Vec<QueueEntry>>,
 }
 
-/// The queues of the last Route.
+/// The queues of the last layer.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
     queues: Vec<Vec<QueueEntry>>,
+    /// Where the next Route of the layer has to begin; none when the layer is complete.
+    open: Option<u32>,
 }
 
 impl Router {
-    /// Fills the queues anew; returns the choices of each token.
-    pub fn route(&mut self, op: &Route, logits: &Memory<i32>) -> Vec<Vec<Choice>> {
+    /// Fills the queues; returns the choices of each token.
+    pub fn route(&mut self, op: &Route, logits: &Memory<i32>) -> Result<Vec<Vec<Choice>>, Fault> {
         let experts = op.experts as usize;
-        self.queues = vec![Vec::new(); experts];
+        let begin = self.open.unwrap_or(0);
+        if op.first != begin {
+            let expected = format!("{begin}, where the last Route ended");
+            return Err(Fault::field("first", op.first.into(), expected));
+        }
+        if begin == 0 {
+            self.queues = vec![Vec::new(); experts];
+        } else if self.queues.len() != experts {
+            let expected = format!("{}, the experts of the layer", self.queues.len());
+            return Err(Fault::field("experts", op.experts.into(), expected));
+        }
+        self.open = (op.more == 1).then_some(op.tokens);
+        let tokens = op.first as usize..op.tokens as usize;
         let choose = |token| choose(&logits.span(token, 1)[..experts], op);
-        let choices: Vec<Vec<Choice>> = (0..op.tokens as usize).map(choose).collect();
-        for (token, chosen) in choices.iter().enumerate() {
+        let choices: Vec<Vec<Choice>> = tokens.clone().map(choose).collect();
+        for (token, chosen) in tokens.zip(&choices) {
             for &Choice { expert, score } in chosen {
                 self.queues[expert].push(QueueEntry { token, score });
             }
         }
-        choices
+        Ok(choices)
     }
 
     /// All queues of the last Route.
@@ -56,7 +70,7 @@ impl Router {
 
     /// Experts with a token, ascending; `field` says how many experts a command believes there are.
     pub fn nonempty(&self, experts: usize, field: &'static str) -> Result<Vec<usize>, Fault> {
-        if self.queues.is_empty() {
+        if self.queues.is_empty() || self.open.is_some() {
             return Err(Fault::NoRoute);
         }
         if self.queues.len() != experts {
@@ -69,6 +83,7 @@ impl Router {
     /// Forgets the queues, so that a frame cannot use those of the last one.
     pub fn clear(&mut self) {
         self.queues.clear();
+        self.open = None;
     }
 }
 

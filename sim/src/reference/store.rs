@@ -32,7 +32,10 @@ pub fn store(
             }
             dst::SCORE => place(z, memories.score.span_mut(base(token) + n, 1), |z, _| to_16(z)),
             _ => {
-                memories.logits.chunk_mut(token, n, columns).copy_from_slice(z);
+                memories
+                    .logits
+                    .chunk_mut(base(token), n, columns)
+                    .copy_from_slice(z);
                 0
             }
         };

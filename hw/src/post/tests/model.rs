@@ -299,7 +299,7 @@ impl Program {
             ),
             2 => (address, 0, self.update_residual(address, m.add == 1, z)),
             3 => (address, 0, all(|z| to_16(z).into())),
-            _ => (token, n % 16, z.to_vec()),
+            _ => ((m.dst_base + token * m.dst_stride) & 0x7ff, n % 16, z.to_vec()),
         };
         Write { address, place, data }
     }

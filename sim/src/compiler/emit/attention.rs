@@ -1,20 +1,23 @@
 //! Attention, pipelined over items: a head's chunk of queries.
 //!
-//! While softmax works on item i, the array computes the scores of item i + 1 and the context of item i - 1:
+//! While softmax works on an item, the array computes the next head's keys, the next item's scores, values and the context of
+//! the item before:
 //!
 //! ```text
-//! array    Q K V  S0  S1  ....  C0  S2  C1  S3  C2  C3  projection
-//! softmax             SM0         SM1     SM2     SM3
+//! array    Q  K0  K1  S0  V0  K2  S1  V1  C0  S2  V2  C1  C2  projection
+//! softmax                  SM0         SM1         SM2
 //! ```
 //!
-//! Scores, probabilities and reciprocal sums have two buffers each, which the items use in turn. With several groups of heads
-//! the groups follow each other, because they share the key/value memory.
+//! A command whose operand has just been computed would wait for the drain unit, so something else stands between. Scores,
+//! probabilities and reciprocal sums have two buffers each, which the items use in turn. With several groups of heads the groups
+//! follow each other, because they share the key/value memory. Where the context lies over the normalised tokens, all keys and
+//! values come first.
 
 use std::ops::Range;
 
 use moevit_hw::control::command::{MatMul, Operation, Softmax};
 
-use super::{dst, macs, outputs, settings, Emitter};
+use super::{dst, in_parts, macs, outputs, settings, Emitter};
 use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
 use crate::compiler::tile::push_parameters;
@@ -34,10 +37,18 @@ impl Emitter<'_> {
     pub(super) fn attention(&mut self, block: usize) {
         let (s, a) = (*self.sizes(), &self.layout.attention);
         let numbers = &self.network.blocks[block].attention;
-        let norm = self.norm(&numbers.norm, 0, s.tokens, a.normalised);
-        self.push(Step::new(format!("block {block} norm1"), norm));
+        let channels = 0..a.group_heads * s.head_size;
+        let query_tiles = self.tiles(&outputs(&numbers.query, channels));
+        let (parts, whole) = (self.halves(query_tiles), [0..s.tokens]);
+        self.norms(
+            &format!("block {block} norm1"),
+            &numbers.norm,
+            a.normalised,
+            &parts,
+        );
         for group in 0..s.heads / a.group_heads {
-            self.heads(block, group * a.group_heads);
+            let parts = if group == 0 { &parts[..] } else { &whole };
+            self.heads(block, group * a.group_heads, parts);
         }
         let projection = self.add_to_residual(&numbers.projection, a.context, s.activation_row());
         let step = Step::new(format!("block {block} projection"), Operation::MatMul(projection))
@@ -46,27 +57,40 @@ impl Emitter<'_> {
         self.push(step);
     }
 
-    /// A group of heads from its first head on.
-    fn heads(&mut self, block: usize, first: usize) {
-        self.projections(block, first);
+    /// A group of heads from its first head on, the queries in parts.
+    fn heads(&mut self, block: usize, first: usize, parts: &[Range<usize>]) {
+        let a = &self.layout.attention;
+        let (heads, interleaved) = (a.group_heads, a.interleaved);
+        let query = self.query(block, first);
+        self.steps.extend(in_parts(query, parts));
+        let early = if interleaved { 1 } else { heads };
+        (0..early).for_each(|local| self.keys(block, first, local));
+        if !interleaved {
+            (0..heads).for_each(|local| self.values(block, first, local));
+        }
         let items = self.items(first);
-        let mut scores = items
-            .iter()
-            .map(|item| self.scores(block, item))
-            .collect::<Vec<_>>()
-            .into_iter();
-        let mut softmaxes = items
-            .iter()
-            .map(|item| self.softmax(block, item))
-            .collect::<Vec<_>>()
-            .into_iter();
-        let contexts: Vec<Step> = items.iter().map(|item| self.context(block, item)).collect();
-        self.steps.extend(scores.by_ref().take(2));
-        self.steps.extend(softmaxes.next());
-        for context in contexts {
-            self.push(context);
-            self.steps.extend(softmaxes.next());
-            self.steps.extend(scores.next());
+        for (i, item) in items.iter().enumerate() {
+            let (begins, ends) = (item.queries.start == 0, item.queries.end == self.sizes().tokens);
+            if interleaved && ends && item.local + 1 < heads {
+                self.keys(block, first, item.local + 1);
+            }
+            self.push(self.scores(block, item));
+            if interleaved && begins {
+                self.values(block, first, item.local);
+            }
+            // Softmax waits for the scores in the sequencer: the array needs something before it.
+            let context = i.checked_sub(1).map(|before| self.context(block, &items[before]));
+            let softmax = self.softmax(block, item);
+            if interleaved && begins {
+                self.push(softmax);
+                self.steps.extend(context);
+            } else {
+                self.steps.extend(context);
+                self.push(softmax);
+            }
+        }
+        if let Some(last) = items.last() {
+            self.push(self.context(block, last));
         }
     }
 
@@ -85,42 +109,66 @@ impl Emitter<'_> {
             .collect()
     }
 
-    /// Queries, keys and values of a group.
-    fn projections(&mut self, block: usize, first: usize) {
+    /// Queries of a group.
+    fn query(&self, block: usize, first: usize) -> Step {
         let (s, a) = (*self.sizes(), &self.layout.attention);
-        let numbers = &self.network.blocks[block].attention;
         let channels = first * s.head_size..(first + a.group_heads) * s.head_size;
-        let product = |layer: &Quantised| self.product(layer, a.normalised, s.activation_row(), s.tokens);
-        let parts =
-            [&numbers.query, &numbers.key, &numbers.value].map(|layer| outputs(layer, channels.clone()));
-        let (row, kv_row) = (channels.len() / s.rows, channels.len() / s.columns);
-        let query = MatMul {
+        let layer = outputs(&self.network.blocks[block].attention.query, channels.clone());
+        let command = MatMul {
             dst: dst::ACTIVATION,
             dst_base: a.query as u32,
-            dst_stride: row as u32,
-            ..product(&parts[0])
+            dst_stride: (channels.len() / s.rows) as u32,
+            ..self.product(&layer, a.normalised, s.activation_row(), s.tokens)
         };
-        let key = MatMul {
-            dst: dst::STATIONARY,
-            dst_base: a.key as u32,
-            dst_stride: kv_row as u32,
-            ..product(&parts[1])
+        self.projected(block, "query", &layer, command)
+    }
+
+    /// Keys of a head of a group.
+    fn keys(&mut self, block: usize, first: usize, local: usize) {
+        let s = *self.sizes();
+        let layer = self.of_head(&self.network.blocks[block].attention.key, first + local);
+        let command = MatMul {
+            dst_base: (self.layout.attention.key + local * s.head_size / s.columns) as u32,
+            ..self.stationary(&layer)
         };
-        let value = MatMul {
-            dst: dst::STATIONARY,
-            dst_base: a.value as u32,
-            dst_stride: kv_row as u32,
+        let step = self.projected(block, &format!("head {} key", first + local), &layer, command);
+        self.push(step);
+    }
+
+    /// Values of a head of a group, and their sums.
+    fn values(&mut self, block: usize, first: usize, local: usize) {
+        let s = *self.sizes();
+        let layer = self.of_head(&self.network.blocks[block].attention.value, first + local);
+        let words = local * s.head_size / s.columns;
+        let command = MatMul {
+            dst_base: (self.layout.attention.value + words) as u32,
             write_sums: 1,
-            ..product(&parts[2])
+            sums_base: words as u32,
+            ..self.stationary(&layer)
         };
-        let named = [("query", query), ("key", key), ("value", value)];
-        let steps = named.into_iter().zip(&parts).map(|((name, command), part)| {
-            Step::new(format!("block {block} {name}"), Operation::MatMul(command))
-                .macs(s.tokens * macs(part))
-                .stream(self.common(part))
-        });
-        let steps: Vec<Step> = steps.collect();
-        self.steps.extend(steps);
+        let step = self.projected(block, &format!("head {} value", first + local), &layer, command);
+        self.push(step);
+    }
+
+    fn of_head(&self, layer: &Quantised, head: usize) -> Quantised {
+        let size = self.sizes().head_size;
+        outputs(layer, head * size..(head + 1) * size)
+    }
+
+    /// A product into key/value memory.
+    fn stationary(&self, layer: &Quantised) -> MatMul {
+        let (s, a) = (*self.sizes(), &self.layout.attention);
+        MatMul {
+            dst: dst::STATIONARY,
+            dst_stride: (a.group_heads * s.head_size / s.columns) as u32,
+            ..self.product(layer, a.normalised, s.activation_row(), s.tokens)
+        }
+    }
+
+    fn projected(&self, block: usize, name: &str, layer: &Quantised, command: MatMul) -> Step {
+        Step::new(format!("block {block} {name}"), Operation::MatMul(command))
+            .macs(self.sizes().tokens * macs(layer))
+            .stream(self.common(layer))
     }
 
     /// `Q K^T` of an item into its score buffer.

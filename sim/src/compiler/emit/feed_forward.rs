@@ -1,17 +1,24 @@
 //! The second half of a block.
 //!
-//! With experts, the 15-bit operand of the gate comes first: while the array multiplies it, LayerNorm runs once more for the
-//! experts' bytes. Route fills the queues, the Fetch that follows it reads the chosen experts only, and the loop runs them:
+//! With experts, the 15-bit operand of the gate comes first, in parts: while the router chooses for one, the array multiplies the
+//! next, and LayerNorm does the one after it and then once more all tokens for the experts' bytes. Route fills the queues, and the
+//! loop runs the chosen experts, whose weights are on the chip by then:
 //! tokens are gathered by the queue, the hidden layer is compact, results are scattered, multiplied by their scores and added
 //! to the residual stream.
 
+use std::ops::Range;
+
 use moevit_hw::control::command::{ExpertLoop, MatMul, Operation, Route};
 
-use super::{dst, macs, outputs, Emitter};
+use super::{dst, in_parts, macs, outputs, Emitter, PART_TOKENS_MIN};
+use crate::compiler::layout::cut;
 use crate::compiler::layout::MlpLayout;
 use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
 use crate::model::architecture::Scoring;
+
+/// Tokens of a part of the gate: a pass takes twice as long as its tile loads.
+const GATE_TOKENS: usize = 2 * PART_TOKENS_MIN;
 
 /// First and second product of a chunk of hidden channels.
 struct Chunk {
@@ -26,98 +33,151 @@ impl Emitter<'_> {
         let Some(layout) = self.layout.dense.clone() else {
             return;
         };
-        let s = *self.sizes();
-        let norm = self.norm(
-            &self.network.blocks[block].feed_forward.norm,
-            0,
-            s.tokens,
-            layout.normalised,
-        );
-        self.push(Step::new(format!("block {block} norm2"), norm));
-        for chunk in self.chunks(block, &layout) {
-            let up = self.up(&chunk, &layout);
-            let down = self.add_to_residual(&chunk.down, layout.hidden, chunk.row);
-            for (name, command, layer) in [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)] {
-                let step = Step::new(format!("block {block} {name}"), Operation::MatMul(command))
-                    .macs(s.tokens * macs(layer))
-                    .stream(self.common(layer));
-                self.push(step);
+        let chunks = self.chunks(block, &layout);
+        let leading = self.leading_outputs(&chunks[0].up);
+        let parts = self.halves(self.tiles(&outputs(&chunks[0].up, 0..leading)));
+        let whole = [0..self.sizes().tokens];
+        let norm = &self.network.blocks[block].feed_forward.norm;
+        self.norms(&format!("block {block} norm2"), norm, layout.normalised, &parts);
+        for (i, chunk) in chunks.iter().enumerate() {
+            let channels = chunk.up.matrices[0].outputs();
+            let split = if i == 0 { leading } else { 0 };
+            for (part, tokens) in [(0..split, &parts[..]), (split..channels, &whole)] {
+                if !part.is_empty() {
+                    let layer = outputs(&chunk.up, part.clone());
+                    let up = self.up(&layer, &layout, chunk.row, part.start);
+                    let steps = in_parts(self.dense_step(block, "fc1", &layer, up), tokens);
+                    self.steps.extend(steps);
+                }
             }
+            let down = self.add_to_residual(&chunk.down, layout.hidden, chunk.row);
+            self.push(self.dense_step(block, "fc2", &chunk.down, down));
         }
+    }
+
+    fn dense_step(&self, block: usize, name: &str, layer: &Quantised, command: MatMul) -> Step {
+        Step::new(format!("block {block} {name}"), Operation::MatMul(command))
+            .macs(self.sizes().tokens * macs(layer))
+            .stream(self.common(layer))
+    }
+
+    /// Outputs of the first product that are computed in parts: their tiles keep the array busy during LayerNorm's second part
+    /// with about a third of the tokens; more would only repeat weights.
+    fn leading_outputs(&self, up: &Quantised) -> usize {
+        let s = self.sizes();
+        let tiles = 4 * s.residual_row() + 6 * self.norm_overhead() / s.tokens;
+        let columns = tiles.div_ceil(s.activation_row()) * s.columns;
+        columns.next_multiple_of(s.rows).min(up.matrices[0].outputs())
     }
 
     pub(super) fn experts(&mut self, block: usize) {
         let (Some(layout), Some(moe)) = (self.layout.moe.clone(), self.architecture.moe.clone()) else {
             return;
         };
-        self.gate(block, &layout);
         let chunks = self.chunks(block, &layout);
         let route = Route {
             tokens: self.sizes().tokens as u32,
             experts: moe.experts as u32,
             top_k: moe.k as u32,
             renormalise: (moe.scoring == Scoring::Renormalised).into(),
+            ..Default::default()
         };
-        self.push(Step::new(format!("block {block} route"), Operation::Route(route)));
+        self.gate(block, &layout, route);
+        let body: Vec<Step> = chunks
+            .iter()
+            .flat_map(|chunk| self.expert_body(block, &layout, chunk))
+            .collect();
+        let bytes: usize = body.iter().map(|step| step.stream.part_bytes()).sum();
         let expert_loop = ExpertLoop {
             experts: moe.experts as u32,
-            body: 2 * chunks.len() as u32,
+            body: body.len() as u32,
+            words: (bytes / self.config.weight_word_bytes()) as u32,
         };
         self.push(Step::new(
             format!("block {block} experts"),
             Operation::ExpertLoop(expert_loop),
         ));
-        for chunk in chunks {
-            let up = MatMul {
-                routing: 1,
-                ..self.up(&chunk, &layout)
-            };
-            let down = MatMul {
-                routing: 2,
-                factor: 1,
-                ..self.add_to_residual(&chunk.down, layout.hidden, chunk.row)
-            };
-            for (name, command, layer) in [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)] {
-                let parts = layer.matrices.iter().map(|m| self.stream_of(layer, m)).collect();
-                let step = Step::new(format!("block {block} expert {name}"), Operation::MatMul(command))
-                    .macs(macs(layer))
-                    .stream(Stream::PerExpert(parts))
-                    .in_loop();
-                self.push(step);
-            }
-        }
+        self.steps.extend(body);
     }
 
-    /// Both norms and the gate's logits.
-    fn gate(&mut self, block: usize, layout: &MlpLayout) {
+    /// One chunk of the hidden channels, for the expert of the loop.
+    fn expert_body(&self, block: usize, layout: &MlpLayout, chunk: &Chunk) -> [Step; 2] {
+        let up = MatMul {
+            routing: 1,
+            ..self.up(&chunk.up, layout, chunk.row, 0)
+        };
+        let down = MatMul {
+            routing: 2,
+            factor: 1,
+            ..self.add_to_residual(&chunk.down, layout.hidden, chunk.row)
+        };
+        [("fc1", up, &chunk.up), ("fc2", down, &chunk.down)].map(|(name, command, layer)| {
+            let parts = layer.matrices.iter().map(|m| self.stream_of(layer, m)).collect();
+            Step::new(format!("block {block} expert {name}"), Operation::MatMul(command))
+                .macs(macs(layer))
+                .stream(Stream::PerExpert(parts))
+                .in_loop()
+        })
+    }
+
+    /// The gate works in parts, so that LayerNorm, array and router work on three parts at a time.
+    fn gate_parts(&self) -> Vec<Range<usize>> {
+        let tokens = self.sizes().tokens;
+        cut(tokens, (tokens / GATE_TOKENS).max(1), 2)
+    }
+
+    /// Both norms, the gate's logits and the choice of experts.
+    fn gate(&mut self, block: usize, layout: &MlpLayout, route: Route) {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
         let Some(gate) = &numbers.gate else {
             return;
         };
-        let wide = self.norm(&gate.norm, 0, s.tokens, layout.gate);
         let bytes = self.norm(&numbers.norm, 0, s.tokens, layout.normalised);
         let logits = MatMul {
             dst: dst::ROUTER,
+            dst_stride: 1,
             ..self.product(&gate.logits, layout.gate, 2 * s.activation_row(), s.tokens)
         };
-        let mut parts: Vec<Vec<u8>> = gate
+        let mut streams: Vec<Vec<u8>> = gate
             .logits
             .matrices
             .iter()
             .map(|m| self.stream_of(&gate.logits, m))
             .collect();
-        let stream = if parts.iter().all(|part| *part == parts[0]) {
-            Stream::Common(parts.swap_remove(0))
+        let stream = if streams.iter().all(|part| *part == streams[0]) {
+            Stream::Common(streams.swap_remove(0))
         } else {
-            Stream::PerTask(parts)
+            Stream::PerTask(streams)
         };
         let step = Step::new(format!("block {block} gate"), Operation::MatMul(logits))
             .macs(s.tokens * macs(&gate.logits))
             .stream(stream);
-        self.push(Step::new(format!("block {block} gate norm2"), wide));
-        self.push(step);
+        let parts = self.gate_parts();
+        self.norms(
+            &format!("block {block} gate norm2"),
+            &gate.norm,
+            layout.gate,
+            &parts,
+        );
+        // A Route waits for its logits in the sequencer, so the next part of the gate stands before it.
+        let mut routes = parts.iter().map(|part| {
+            let route = Route {
+                first: part.start as u32,
+                tokens: part.end as u32,
+                more: u32::from(part.end < s.tokens),
+                ..route
+            };
+            Step::new(format!("block {block} route"), Operation::Route(route))
+        });
+        for (i, gate) in in_parts(step, &parts).into_iter().enumerate() {
+            self.push(gate);
+            if i > 0 {
+                self.steps.extend(routes.next());
+            }
+        }
         self.push(Step::new(format!("block {block} norm2"), bytes));
+        self.steps.extend(routes);
     }
 
     fn chunks(&self, block: usize, layout: &MlpLayout) -> Vec<Chunk> {
@@ -130,14 +190,14 @@ impl Emitter<'_> {
         layout.chunks.iter().zip(&numbers.down).map(chunk).collect()
     }
 
-    /// The first product of a chunk into the hidden layer.
-    fn up(&self, chunk: &Chunk, layout: &MlpLayout) -> MatMul {
+    /// The first product of channels from `first` on into the hidden layer, whose rows have `row` words.
+    fn up(&self, layer: &Quantised, layout: &MlpLayout, row: usize, first: usize) -> MatMul {
         let s = self.sizes();
         MatMul {
             dst: dst::ACTIVATION,
-            dst_base: layout.hidden as u32,
-            dst_stride: chunk.row as u32,
-            ..self.product(&chunk.up, layout.normalised, s.activation_row(), s.tokens)
+            dst_base: (layout.hidden + first / s.rows) as u32,
+            dst_stride: row as u32,
+            ..self.product(layer, layout.normalised, s.activation_row(), s.tokens)
         }
     }
 }

@@ -7,8 +7,11 @@ mod head;
 
 use std::ops::Range;
 
+use moevit_hw::array::timing::PASS_CYCLES_MIN;
 use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
 use moevit_hw::control::command::{End, MatMul, Norm, Operation, Write};
+use moevit_hw::norm::layer_norm;
+use moevit_hw::post::drain::DRAINED_CYCLES;
 
 use super::layout::{Layout, Sizes};
 use super::network::norm::NormNumbers;
@@ -27,6 +30,8 @@ mod dst {
     pub const ROUTER: u32 = 4;
 }
 
+/// Fewest tokens of a part: with less, tiles would load longer than they stream.
+const PART_TOKENS_MIN: usize = 2 * PASS_CYCLES_MIN;
 /// Most beats of a Write command, a whole number of residual words.
 const WRITE_BEATS: usize = 65_536 - BURST_BYTES;
 
@@ -125,6 +130,39 @@ impl Emitter<'_> {
         })
     }
 
+    /// LayerNorm of the whole residual stream, a command for each part.
+    fn norms(&mut self, name: &str, numbers: &NormNumbers, dst_base: usize, parts: &[Range<usize>]) {
+        let row = self.sizes().activation_row() * (1 + usize::from(numbers.wide));
+        for part in parts {
+            let norm = self.norm(numbers, part.start, part.len(), dst_base + part.start * row);
+            self.push(Step::new(name, norm));
+        }
+    }
+
+    /// Tiles that a product streams a token pair through.
+    fn tiles(&self, layer: &Quantised) -> usize {
+        let command = self.product(layer, 0, 0, 0);
+        let passes = [1, 2, 4][command.planes as usize];
+        (command.k_tiles * command.n_tiles) as usize * passes
+    }
+
+    /// The tokens in two parts: LayerNorm does the first, then the array multiplies it by `tiles` tiles while the unit does the
+    /// second. `first / 2 * tiles` cycles must cover `(tokens - first) * words` and the command's overhead.
+    fn halves(&self, tiles: usize) -> Vec<Range<usize>> {
+        let (tokens, words) = (self.sizes().tokens, self.sizes().residual_row());
+        let first = (2 * (tokens * words + self.norm_overhead())).div_ceil(tiles + 2 * words);
+        let first = first.max(PART_TOKENS_MIN).next_multiple_of(2);
+        if first + PART_TOKENS_MIN > tokens {
+            return std::iter::once(0..tokens).collect();
+        }
+        vec![0..first, first..tokens]
+    }
+
+    /// Cycles of a Norm command beside its words.
+    fn norm_overhead(&self) -> usize {
+        layer_norm::overhead_cycles(self.sizes().columns, self.sizes().residual_row()) + DRAINED_CYCLES
+    }
+
     /// A product of activation rows with streamed weights; the destination is still to be said.
     fn product(&self, layer: &Quantised, src_base: usize, src_stride: usize, tokens: usize) -> MatMul {
         let matrix = &layer.matrices[0];
@@ -159,6 +197,27 @@ impl Emitter<'_> {
             ..self.product(layer, src_base, src_stride, s.tokens)
         }
     }
+}
+
+/// A product as a command for each part of its tokens, each with all of the weights.
+fn in_parts(step: Step, parts: &[Range<usize>]) -> Vec<Step> {
+    let Operation::MatMul(whole) = step.operation else {
+        return vec![step];
+    };
+    let part = |part: &Range<usize>| {
+        let (first, tokens) = (part.start as u32, part.len() as u32);
+        Step {
+            macs: step.macs / u64::from(whole.tokens) * u64::from(tokens),
+            operation: Operation::MatMul(MatMul {
+                tokens,
+                src_base: whole.src_base + first * whole.src_stride,
+                dst_base: whole.dst_base + first * whole.dst_stride,
+                ..whole
+            }),
+            ..step.clone()
+        }
+    };
+    parts.iter().map(part).collect()
 }
 
 /// The post-processing fields of a command.

@@ -1,7 +1,8 @@
 //! Which words of which on-chip memory a command reads and writes, taken from the command itself.
 //!
-//! Ranges enclose strided rows, so two commands may seem to meet where they interleave; that costs a wait, never a hazard. A
-//! command in an expert loop counts with all tokens of the layer, its `tokens` field.
+//! Rows with the same stride are compared column by column, so heads that interleave do not meet; of other rows the enclosing
+//! ranges are compared, which may cost a wait, never a hazard. A command in an expert loop counts with all tokens of the layer, its
+//! `tokens` field.
 
 use std::ops::Range;
 
@@ -30,6 +31,8 @@ pub enum Memory {
 pub struct Access {
     pub memory: Memory,
     pub words: Range<usize>,
+    /// Words from a row to the next and words of a row; 0 if there are no rows.
+    rows: [usize; 2],
     pub write: bool,
 }
 
@@ -39,6 +42,7 @@ impl Access {
         Self {
             memory,
             words: base..base + words,
+            rows: [0; 2],
             write: false,
         }
     }
@@ -50,10 +54,26 @@ impl Access {
         }
     }
 
+    fn in_rows(self, stride: u32, row: usize) -> Self {
+        Self {
+            rows: [stride as usize, row],
+            ..self
+        }
+    }
+
     fn meets(&self, other: &Access) -> bool {
-        self.memory == other.memory
-            && self.words.start < other.words.end
-            && other.words.start < self.words.end
+        let apart = self.words.end <= other.words.start || other.words.end <= self.words.start;
+        self.memory == other.memory && !apart && !self.interleaves(other)
+    }
+
+    /// Both have rows of one stride that never share a column.
+    fn interleaves(&self, other: &Access) -> bool {
+        let ([stride, mine], [other_stride, theirs]) = (self.rows, other.rows);
+        if stride != other_stride || mine >= stride || theirs >= stride {
+            return false;
+        }
+        let distance = (other.words.start + stride - self.words.start % stride) % stride;
+        mine <= distance && distance + theirs <= stride
     }
 }
 
@@ -80,9 +100,8 @@ pub fn depends(earlier: &[Access], later: &[Access]) -> bool {
 pub fn accesses(config: &AccelConfig, operation: &Operation) -> Vec<Access> {
     let (r, c) = (config.rows, config.columns);
     match operation {
-        Operation::Fetch(f) if f.experts == 1 => vec![Access::read(Memory::Queues, 0, 1)],
         Operation::ExpertLoop(_) => vec![Access::read(Memory::Queues, 0, 1)],
-        Operation::Fetch(_) | Operation::End(_) => vec![],
+        Operation::Fetch(_) | Operation::Discard(_) | Operation::End(_) => vec![],
         Operation::Copy(x) => {
             let memory = if x.residual == 1 {
                 Memory::Residual
@@ -120,8 +139,8 @@ pub fn accesses(config: &AccelConfig, operation: &Operation) -> Vec<Access> {
                 Access::write(Memory::Reciprocals, x.sum_bank, 1),
             ]
         }
-        Operation::Route(_) => vec![
-            Access::read(Memory::Logits, 0, 1),
+        Operation::Route(x) => vec![
+            Access::read(Memory::Logits, x.first, (x.tokens - x.first) as usize),
             Access::write(Memory::Queues, 0, 1),
         ],
         Operation::Write(x) => {
@@ -134,7 +153,8 @@ pub fn accesses(config: &AccelConfig, operation: &Operation) -> Vec<Access> {
 fn mat_mul(config: &AccelConfig, x: &MatMul) -> Vec<Access> {
     let (k, n) = (x.k_tiles as usize, x.n_tiles as usize);
     let row = if x.planes == 2 { 2 * k } else { k };
-    let source = Access::read(Memory::Activation, x.src_base, span(x.tokens, x.src_stride, row));
+    let source = Access::read(Memory::Activation, x.src_base, span(x.tokens, x.src_stride, row))
+        .in_rows(x.src_stride, row);
     let mut all = vec![source, destination(config, x)];
     if x.dst == 2 && x.add == 1 {
         all.push(Access {
@@ -144,11 +164,9 @@ fn mat_mul(config: &AccelConfig, x: &MatMul) -> Vec<Access> {
     }
     if x.stationary != 0 {
         let width = if x.stationary == 1 { k * config.groups() } else { n };
-        all.push(Access::read(
-            Memory::Stationary,
-            x.kv_base,
-            span(x.kv_tokens, x.kv_stride, width),
-        ));
+        let words = span(x.kv_tokens, x.kv_stride, width);
+        let read = Access::read(Memory::Stationary, x.kv_base, words);
+        all.push(read.in_rows(x.kv_stride, width));
     }
     if x.write_sums == 1 {
         all.push(Access::write(Memory::ValueSums, x.sums_base, n));
@@ -172,9 +190,9 @@ fn destination(config: &AccelConfig, x: &MatMul) -> Access {
         1 => (Memory::Stationary, n),
         2 => (Memory::Residual, n),
         3 => (Memory::Score, n),
-        _ => return Access::write(Memory::Logits, 0, 1),
+        _ => (Memory::Logits, 1),
     };
-    Access::write(memory, x.dst_base, span(x.tokens, x.dst_stride, row))
+    Access::write(memory, x.dst_base, span(x.tokens, x.dst_stride, row)).in_rows(x.dst_stride, row)
 }
 
 #[cfg(test)]
@@ -225,10 +243,10 @@ mod tests {
             ..Default::default()
         };
         let all = of(Operation::MatMul(context));
-        assert!(all.contains(&Access::read(Memory::Stationary, 50, 19 * 12 + 4)));
+        assert!(all.contains(&Access::read(Memory::Stationary, 50, 19 * 12 + 4).in_rows(12, 4)));
         assert!(all.contains(&Access::read(Memory::ValueSums, 4, 4)));
         assert!(all.contains(&Access::read(Memory::Reciprocals, 1, 1)));
-        assert!(all.contains(&Access::write(Memory::Activation, 200, 9 * 6 + 2)));
+        assert!(all.contains(&Access::write(Memory::Activation, 200, 9 * 6 + 2).in_rows(6, 2)));
         let softmax = Softmax {
             dst_base: 40,
             queries: 10,
@@ -247,6 +265,30 @@ mod tests {
     }
 
     #[test]
+    fn heads_that_interleave_do_not_meet() {
+        let words = |base, row| Access::write(Memory::Stationary, base, span(10, 6, row)).in_rows(6, row);
+        let whole = Access::read(Memory::Stationary, 100, 60);
+        let mut met = 0;
+        for (a, b) in (0..6).flat_map(|a| (0..12).map(move |b| (a, b))) {
+            for (mine, theirs) in (1..=6).flat_map(|m| (1..=6).map(move |t| (m, t))) {
+                let (x, y) = (words(100 + a, mine), words(100 + b, theirs));
+                let columns = |first: u32, n| {
+                    (0..10).flat_map(move |r| (0..n).map(move |i| first as usize + 6 * r + i))
+                };
+                let all: Vec<usize> = columns(a, mine).collect();
+                let share = columns(b, theirs).any(|word| all.contains(&word));
+                assert!(x.meets(&y) || !share, "{a}+{mine} {b}+{theirs}");
+                assert!(x.meets(&whole));
+                if a as usize + mine <= 6 && (b as usize % 6) + theirs <= 6 {
+                    assert_eq!(x.meets(&y), share, "{a}+{mine} {b}+{theirs}");
+                    met += 1;
+                }
+            }
+        }
+        assert!(met > 500, "{met}");
+    }
+
+    #[test]
     fn adding_reads_its_destination() {
         let add = MatMul {
             dst: 2,
@@ -258,7 +300,7 @@ mod tests {
             ..Default::default()
         };
         let all = of(Operation::MatMul(add));
-        assert!(all.contains(&Access::read(Memory::Residual, 9, 12)));
+        assert!(all.contains(&Access::read(Memory::Residual, 9, 12).in_rows(3, 3)));
         assert!(depends(&all, &all));
     }
 }

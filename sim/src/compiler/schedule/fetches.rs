@@ -2,7 +2,7 @@
 //!
 //! Steps that consume the stream one after the other and in the same way share a Fetch: between two routings one Fetch brings
 //! everything up to the next gate. The weight buffer is a FIFO in consumption order, so a Fetch stands as early as possible:
-//! directly behind its predecessor, but the Fetch of the experts directly in front of its loop, because it must see the queues.
+//! directly behind its predecessor. That of the experts runs ahead of their routing.
 //!
 //! No deadlock: the Fetch queue holds `queue_commands`. A Fetch that is this many places behind another one stands behind the
 //! first consumer of that one's successor, so whatever the sequencer waits for at a full queue is consumed by commands that it
@@ -72,10 +72,8 @@ fn place_groups(config: &AccelConfig, steps: &[Step]) -> Vec<Group> {
             None => 0,
         };
         let first = groups[g].steps[0];
-        groups[g].position = match steps[first].stream {
-            Stream::PerExpert(_) => loop_start(steps, first),
-            _ => earliest.max(room).min(loop_start(steps, first)),
-        };
+        let behind = loop_end(steps, earliest.max(room));
+        groups[g].position = behind.min(loop_start(steps, first));
     }
     groups
 }
@@ -89,6 +87,12 @@ fn joins(first: &Step, next: &Step) -> bool {
 /// Index of the ExpertLoop whose body holds the step; the step itself outside of loops.
 fn loop_start(steps: &[Step], step: usize) -> usize {
     (0..=step).rev().find(|&i| !steps[i].in_loop).unwrap_or(0)
+}
+
+/// First place from `position` on that splits no loop's body from its ExpertLoop.
+fn loop_end(steps: &[Step], position: usize) -> usize {
+    let outside = |i: &usize| steps.get(*i).is_none_or(|step| !step.in_loop);
+    (position..=steps.len()).find(outside).unwrap_or(position)
 }
 
 /// The Fetch of a group; appends its bytes.
@@ -185,10 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_share_a_fetch_and_experts_wait_for_their_loop() {
+    fn neighbours_share_a_fetch_and_all_run_ahead() {
         let loop_step = Step::new(
             "experts",
-            Operation::ExpertLoop(ExpertLoop { experts: 3, body: 2 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 3,
+                body: 2,
+                words: 20,
+            }),
         );
         let part = |byte: u8, len: usize| Stream::PerExpert((0..3).map(|e| vec![byte + e; len]).collect());
         let steps = vec![
@@ -205,7 +213,7 @@ mod tests {
         let (steps, data) = insert(&config(), steps);
         let found = fetches(&steps);
         let places: Vec<usize> = found.iter().map(|(i, _)| *i).collect();
-        assert_eq!(places, [0, 1, 2, 8, 9]);
+        assert_eq!(places, [0, 1, 2, 3, 4]);
         let base = payload_offset(14) as u32 / 16;
         let [image, common, gate, experts, rest] = std::array::from_fn(|i| found[i].1);
         assert_eq!((image.base, image.beats, image.offset), (1, 32, 0));
@@ -226,21 +234,36 @@ mod tests {
     }
 
     #[test]
-    fn the_fetch_queue_never_fills_before_its_consumers() {
-        let many = (0..40).map(|i| {
-            let mut step = product(Stream::Common(vec![0; 16]));
-            step.tasks = 1 << (i % 2);
-            step
+    fn the_fetch_queue_never_fills_before_its_consumers_and_no_fetch_splits_a_loop() {
+        let many = (0..40).flat_map(|i| {
+            let mut common = product(Stream::Common(vec![0; 16]));
+            common.tasks = 1 << (i % 2);
+            let parts = Stream::PerExpert(vec![vec![0; 16]; 3]);
+            if i % 5 == 0 {
+                let experts = Step::new("experts", Operation::ExpertLoop(ExpertLoop::default()));
+                let body = product(parts).in_loop();
+                vec![experts, body.clone(), body]
+            } else {
+                vec![common]
+            }
         });
         let (steps, _) = insert(&config(), many.collect());
         let mut ahead = 0i32;
-        for step in &steps {
-            ahead += if step.unit() == Some(Unit::Fetch) { 1 } else { -1 };
+        for (i, step) in steps.iter().enumerate() {
+            if matches!(step.operation, Operation::ExpertLoop(_)) {
+                assert!(steps[i + 1].in_loop && steps[i + 2].in_loop);
+            }
+            let consumed = if step.in_loop { 0 } else { -1 };
+            ahead += if step.unit() == Some(Unit::Fetch) {
+                1
+            } else {
+                consumed
+            };
             assert!(
                 (0..config().queue_commands as i32).contains(&ahead),
                 "{ahead} fetches without a consumer"
             );
         }
-        assert_eq!((steps.len(), ahead), (80, 0));
+        assert_eq!((steps.len(), ahead), (80 + 2 * 8, 0));
     }
 }

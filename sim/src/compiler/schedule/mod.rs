@@ -24,6 +24,14 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Bytes that one execution of the step consumes.
+    pub fn part_bytes(&self) -> usize {
+        match self {
+            Stream::PerExpert(parts) => parts[0].len(),
+            other => other.bytes(),
+        }
+    }
+
     /// Bytes that one frame fetches, with all experts in use.
     pub fn bytes(&self) -> usize {
         match self {

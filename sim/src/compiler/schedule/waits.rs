@@ -10,6 +10,8 @@
 //! drain first), otherwise with a wait on the array, which leaves the commands between running. Adding to the residual memory
 //! counts as reading. The rule also holds across repetitions of an expert loop, because a body's reader follows its producer.
 //!
+//! Of a `sync`, a product with streamed weights needs less if its predecessors write its operand tile after tile: `sync_by_tile`.
+//!
 //! What may not run is not counted: an expert loop's body between a conflict's two commands, and commands of other tasks.
 //! A conflict that an earlier wait has already settled for every task adds nothing.
 
@@ -37,6 +39,59 @@ pub fn resolve(config: &AccelConfig, steps: &mut [Step]) {
         }
         settled.learn(steps, later);
     }
+    for step in 0..steps.len() {
+        let by_tile = written_by_tile(config, steps, step);
+        if let Operation::MatMul(x) = &mut steps[step].operation {
+            x.sync_by_tile = by_tile.into();
+        }
+    }
+}
+
+/// Whether every tile of the operand is written by groups of sums for which the tile's pass waits with `sync_by_tile`: the `i`-th
+/// youngest group may write tile `k` only if `i > (k_tiles - 1 - k) * R / C`. Only groups that certainly run just before count.
+fn written_by_tile(config: &AccelConfig, steps: &[Step], reader: usize) -> bool {
+    let Operation::MatMul(operand) = steps[reader].operation else {
+        return false;
+    };
+    if operand.sync == 0 || operand.stationary != 0 {
+        return false;
+    }
+    let read = &accesses(config, &steps[reader].operation)[..1];
+    let (tiles, word_groups) = (operand.k_tiles as usize, config.groups());
+    let (mut age, oldest) = (0, (tiles - 1) * word_groups);
+    for writer in (0..reader)
+        .rev()
+        .filter(|&i| steps[i].unit() == Some(Unit::Array))
+    {
+        if age >= oldest {
+            return true;
+        }
+        let certain = if steps[reader].in_loop {
+            same_loop(steps, writer, reader)
+        } else {
+            !steps[writer].in_loop
+        };
+        let (Operation::MatMul(x), true) = (
+            steps[writer].operation,
+            certain && steps[writer].tasks == ALL_TASKS,
+        ) else {
+            return false;
+        };
+        let meets = depends(&accesses(config, &steps[writer].operation), read);
+        if meets && x.dst_stride != operand.src_stride {
+            return false;
+        }
+        let stride = i64::from(operand.src_stride.max(1));
+        let first = (i64::from(x.dst_base) - i64::from(operand.src_base)).rem_euclid(stride) as usize;
+        for n in (0..x.n_tiles as usize).rev() {
+            age += 1;
+            let tile = first + n / word_groups;
+            if meets && tile < tiles && age <= (tiles - 1 - tile) * word_groups {
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// What later commands need not look at any more.
@@ -215,6 +270,35 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_is_by_tile_where_the_operand_is_written_in_order() {
+        let by_tile = |writers: &[MatMul], in_loop| {
+            let reader = MatMul {
+                n_tiles: 2,
+                ..product(100, 300)
+            };
+            let all = writers.iter().chain([&reader]);
+            let steps = resolved(all.map(|x| (Operation::MatMul(*x), in_loop, ALL_TASKS)).collect());
+            let last = &steps[writers.len()];
+            assert_eq!(sync(last), 1);
+            matches!(last.operation, Operation::MatMul(x) if x.sync_by_tile == 1)
+        };
+        let half = |dst| MatMul {
+            n_tiles: 4,
+            ..product(0, dst)
+        };
+        for in_loop in [false, true] {
+            assert!(by_tile(&[product(0, 100)], in_loop));
+            assert!(by_tile(&[half(100), half(102)], in_loop));
+            assert!(!by_tile(&[half(102), half(100)], in_loop));
+            let transposed = MatMul {
+                dst_stride: 5,
+                ..product(0, 100)
+            };
+            assert!(!by_tile(&[transposed], in_loop));
+        }
+    }
+
+    #[test]
     fn skipped_commands_do_not_count() {
         let route = Operation::Route(Route::default());
         let gather = MatMul {
@@ -228,7 +312,11 @@ mod tests {
                 experts: 1,
                 ..Default::default()
             })),
-            always(Operation::ExpertLoop(ExpertLoop { experts: 4, body: 2 })),
+            always(Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 2,
+                words: 1,
+            })),
             (Operation::MatMul(gather), true, ALL_TASKS),
             (Operation::MatMul(product(200, 300)), true, ALL_TASKS),
             (norm(600), false, 1),
@@ -236,12 +324,12 @@ mod tests {
             always(norm(500)),
             always(route),
         ]);
-        assert_eq!(steps[2].wait, Wait::NONE.until(Unit::Router, 0));
         assert_eq!(
-            steps[3].wait,
+            steps[2].wait,
             Wait::NONE,
-            "the fetch before has waited for the router"
+            "experts are fetched before their routing"
         );
+        assert_eq!(steps[3].wait, Wait::NONE.until(Unit::Router, 0));
         assert_eq!((sync(&steps[4]), sync(&steps[5])), (0, 1));
         assert_eq!(
             steps[7].wait,
@@ -253,7 +341,11 @@ mod tests {
             Wait::NONE.until(Unit::Array, 0),
             "the loop may be empty"
         );
-        assert_eq!(steps[9].wait, Wait::NONE.until(Unit::Fetch, 0));
+        assert_eq!(
+            steps[9].wait,
+            Wait::NONE,
+            "the loop reads the queues at its dispatch"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{
-    Copy, End, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, COMMAND_BYTES,
+    Copy, Discard, End, ExpertLoop, Fetch, MatMul, Norm, Operation, Route, Softmax, Write, COMMAND_BYTES,
 };
 
 use super::build::{Builder, Random};
@@ -185,14 +185,6 @@ fn illegal_fetches_copies_and_writes() {
                 ..fetch
             }),
         ),
-        (
-            "reads word 0 of the queue memory, which nothing has written",
-            Operation::Fetch(Fetch {
-                experts: 1,
-                expert_count: 4,
-                ..fetch
-            }),
-        ),
         ("words is 0", Operation::Copy(Copy::default())),
         (
             "dst_base reaches word 2048",
@@ -257,7 +249,7 @@ fn illegal_norms_softmaxes_and_routes() {
         tokens: 4,
         experts: 8,
         top_k: 2,
-        renormalise: 0,
+        ..Default::default()
     };
     refusals(&[
         ("tokens is 0", Operation::Norm(Norm { tokens: 0, ..norm })),
@@ -324,26 +316,67 @@ fn illegal_norms_softmaxes_and_routes() {
             "top_k is 2, but must be 1 to 1",
             Operation::Route(Route { experts: 1, ..route }),
         ),
+        (
+            "first is 3, but must be even",
+            Operation::Route(Route { first: 3, ..route }),
+        ),
+        (
+            "first is 4, but must be 0 to 3",
+            Operation::Route(Route { first: 4, ..route }),
+        ),
         ("reads word 0 of the logit memory", Operation::Route(route)),
         (
             "experts is 0",
-            Operation::ExpertLoop(ExpertLoop { experts: 0, body: 1 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 0,
+                body: 1,
+                words: 1,
+            }),
         ),
         (
             "body is 0",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 0 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 0,
+                words: 1,
+            }),
         ),
         (
             "body is 5, but must be 1 to 4",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 5 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 5,
+                words: 1,
+            }),
+        ),
+        (
+            "words is 0",
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 1,
+                words: 0,
+            }),
+        ),
+        ("words is 0", Operation::Discard(Discard::default())),
+        (
+            "the weight stream holds 0 bytes, but 48",
+            Operation::Discard(Discard { words: 3 }),
         ),
         (
             "body is 3, but must be 1 to 1",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 3 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 3,
+                words: 1,
+            }),
         ),
         (
             "body is 1, but must be followed by as many MatMul",
-            Operation::ExpertLoop(ExpertLoop { experts: 4, body: 1 }),
+            Operation::ExpertLoop(ExpertLoop {
+                experts: 4,
+                body: 1,
+                words: 1,
+            }),
         ),
     ]);
 }
@@ -351,7 +384,11 @@ fn illegal_norms_softmaxes_and_routes() {
 #[test]
 fn a_loop_needs_a_route_of_as_many_experts_and_its_own_tasks() {
     let config = AccelConfig::named("nano").unwrap();
-    let body = ExpertLoop { experts: 4, body: 1 };
+    let body = ExpertLoop {
+        experts: 4,
+        body: 1,
+        words: 1,
+    };
     let mut builder = Builder::nano();
     builder.push(Operation::ExpertLoop(body));
     builder.tasks = 1;
@@ -364,13 +401,23 @@ fn a_loop_needs_a_route_of_as_many_experts_and_its_own_tasks() {
         (Some(8), "experts is 4, but must be 8"),
     ] {
         let mut builder = Builder::nano();
-        Product::random(MatMul { dst: 4, ..legal() }, &config, &mut Random::new(1)).emit(&mut builder);
+        Product::random(
+            MatMul {
+                dst: 4,
+                dst_base: 0,
+                dst_stride: 1,
+                ..legal()
+            },
+            &config,
+            &mut Random::new(1),
+        )
+        .emit(&mut builder);
         if let Some(experts) = route {
             builder.push(Operation::Route(Route {
                 tokens: 8,
                 experts,
                 top_k: 1,
-                renormalise: 0,
+                ..Default::default()
             }));
         }
         builder
@@ -428,9 +475,9 @@ fn broken_programs_as_a_whole() {
         .to_string()
         .contains("must have 1 to 1"));
     let mut strange = payload.clone();
-    strange[COMMAND_BYTES] = 9;
+    strange[COMMAND_BYTES] = 10;
     let message = fails(&strange, 2, 0).to_string();
-    assert_eq!(message, "command 1 (undecoded): opcode 9 does not exist");
+    assert_eq!(message, "command 1 (undecoded): opcode 10 does not exist");
     strange[COMMAND_BYTES] = 2;
     strange[COMMAND_BYTES + 31] = 1;
     let message = fails(&strange, 2, 0).to_string();

@@ -32,6 +32,7 @@ impl Gate {
                 shift: 15,
                 factor_shift: 9,
                 dst: 4,
+                dst_stride: 1,
                 ..Default::default()
             },
             w,
@@ -108,6 +109,7 @@ fn route(tokens: usize, experts: u32, top_k: u32, renormalise: u32) -> Route {
         experts,
         top_k,
         renormalise,
+        ..Default::default()
     }
 }
 
@@ -221,6 +223,7 @@ impl Layer {
             blocks.push([up, down].concat());
         }
         let beats = blocks[0].len() as u32 / 16;
+        let words = (blocks[0].len() / config.weight_word_bytes()) as u32;
         let stride = (blocks[0].len()).next_multiple_of(256);
         blocks.iter_mut().for_each(|b| b.resize(stride, 0));
         let (offset, _) = builder.place(&blocks.concat());
@@ -235,6 +238,7 @@ impl Layer {
         builder.push(Operation::ExpertLoop(ExpertLoop {
             experts: self.experts as u32,
             body: 2,
+            words,
         }));
         builder.matmul(Self::up_op()).matmul(Self::down_op());
     }

@@ -183,6 +183,7 @@ impl Frame {
             pre_shift: 8,
             shift: 15,
             dst: 4,
+            dst_stride: 1,
             ..layer(6, 1)
         });
         self.builder.push(Operation::Route(Route {
@@ -190,6 +191,7 @@ impl Frame {
             experts: EXPERTS,
             top_k: 2,
             renormalise: 0,
+            ..Default::default()
         }));
         let up = MatMul {
             routing: 1,
@@ -226,6 +228,7 @@ impl Frame {
         self.builder.push(Operation::ExpertLoop(ExpertLoop {
             experts: EXPERTS,
             body: 2,
+            words: beats / EXPERTS * 16 / self.builder.config.weight_word_bytes() as u32,
         }));
         self.builder.matmul(up).matmul(down);
         self.builder.wait = super::build::CAREFUL;

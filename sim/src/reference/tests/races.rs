@@ -7,6 +7,7 @@ use super::build::{Builder, Random};
 use super::products::Product;
 
 fn product(dst: u32, dst_base: u32) -> Product {
+    let (dst_base, dst_stride) = if dst == 4 { (0, 1) } else { (dst_base, 2) };
     let op = MatMul {
         tokens: 8,
         k_tiles: 2,
@@ -14,7 +15,7 @@ fn product(dst: u32, dst_base: u32) -> Product {
         src_stride: 2,
         dst,
         dst_base,
-        dst_stride: 2,
+        dst_stride,
         shift: 15,
         factor_shift: 15,
         ..Default::default()
@@ -67,6 +68,7 @@ fn readers_wait_for_the_array() {
         experts: 16,
         top_k: 2,
         renormalise: 0,
+        ..Default::default()
     });
     let write = Operation::Write(Write {
         src_base: 100,
@@ -111,6 +113,53 @@ fn array_commands_wait_for_each_other_by_sync() {
         builder.push(Operation::MatMul(MatMul { sync, ..second }));
         let got = builder.refusal();
         assert!(got.contains(want), "{got}");
+    }
+}
+
+/// Four groups become the two words of a row: a reader by tile may begin before the last two are stored, but only if it reads
+/// them in that order.
+#[test]
+fn a_tile_waits_for_the_groups_of_its_own_words() {
+    let config = AccelConfig::named("nano").unwrap();
+    let random = |op, seed| Product::random(op, &config, &mut Random::new(seed));
+    for (writers, src_base, want) in [
+        ([(300, 2), (100, 4)], 100, "accepted"),
+        (
+            [(300, 2), (100, 4)],
+            101,
+            "reads word 101 of the activation memory without waiting",
+        ),
+        ([(100, 2), (101, 2)], 100, "accepted"),
+        (
+            [(101, 2), (100, 2)],
+            100,
+            "reads word 100 of the activation memory without waiting",
+        ),
+    ] {
+        let mut builder = Builder::nano();
+        for (dst_base, n_tiles) in writers {
+            let writer = MatMul {
+                n_tiles,
+                ..product(0, dst_base).op
+            };
+            random(writer, 5).emit(&mut builder);
+        }
+        let reader = MatMul {
+            src_base,
+            sync_by_tile: 1,
+            ..product(2, 0).op
+        };
+        let reader = random(reader, 6);
+        builder.wait = Wait::NONE;
+        builder.fetch(&super::naive::pack_stream(
+            &reader.op,
+            &reader.w,
+            &reader.channels,
+            &config,
+        ));
+        builder.push(Operation::MatMul(MatMul { sync: 1, ..reader.op }));
+        let got = builder.refusal();
+        assert!(got.contains(want), "{writers:?} {src_base}: {got}");
     }
 }
 
