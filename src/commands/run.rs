@@ -2,7 +2,7 @@
 
 use super::engine::computer;
 use super::load_program;
-use super::report::FrameReport;
+use super::frame::FrameReport;
 use crate::arguments::RunArguments;
 use crate::{npy, output, progress};
 use anyhow::Result;

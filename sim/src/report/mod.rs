@@ -8,8 +8,10 @@
 //! ```
 
 pub mod area;
+pub mod document;
 pub mod layers;
 pub mod model;
+pub mod pictures;
 pub mod recorder;
 pub mod simulate;
 pub mod timeline;
