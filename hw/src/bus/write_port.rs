@@ -15,8 +15,8 @@
 //! residual memory --grant, 2 cycles--> queue (words to beats) --> W
 //! command --> [address, beats left] --> AW          B --> owed bursts, error
 //!
-//! Idle -> Low -> High -> Length -> Wait -> Address -> Data -+-> Owed -> Idle
-//!                           ^-------------------------------+
+//! Idle -> Low -> Carry -> High -> Length -> Wait -> Address -> Data -+-> Owed -> Idle
+//!                                    ^-------------------------------+
 //! ```
 
 use crate::config::{AccelConfig, BURST_BEATS};
@@ -36,6 +36,7 @@ const BEAT_VALUES: usize = 8;
 enum WriteState {
     Idle,
     Low,
+    Carry,
     High,
     Length,
     Wait,
@@ -94,6 +95,8 @@ pub struct WriteUnit {
     offset: DFF<Bits<32>>,
     address_lo: DFF<Bits<32>>,
     address_hi: DFF<Bits<32>>,
+    /// The low word of the address passed its end a cycle ago: the high one follows now.
+    carry: DFF<Bit>,
     beats_left: DFF<Bits<16>>,
     length: DFF<Bits<5>>,
     sent: DFF<Bits<5>>,
@@ -101,6 +104,7 @@ pub struct WriteUnit {
     owed: DFF<Bits<4>>,
     answered_lo: DFF<Bits<32>>,
     answered_hi: DFF<Bits<32>>,
+    answer_carry: DFF<Bit>,
     failed: DFF<Bit>,
     finished: DFF<Bit>,
     was_beat: DFF<Bit>,
@@ -115,8 +119,7 @@ pub struct WriteUnit {
     to_boundary: Signal<Local, Bits<5>>,
     now_waiting: Signal<Local, Bits<6>>,
     now_free: Signal<Local, Bits<6>>,
-    first_hi: Signal<Local, Bits<32>>,
-    next_address: Signal<Local, Bits<32>>,
+    next_hi: Signal<Local, Bits<32>>,
     next_answer: Signal<Local, Bits<32>>,
     word_beats: Constant<Bits<6>>,
     all_places: Constant<Bits<6>>,
@@ -173,12 +176,14 @@ impl WriteUnit {
             offset: DFF::default(),
             address_lo: DFF::default(),
             address_hi: DFF::default(),
+            carry: DFF::default(),
             beats_left: DFF::default(),
             length: DFF::default(),
             sent: DFF::default(),
             owed: DFF::default(),
             answered_lo: DFF::default(),
             answered_hi: DFF::default(),
+            answer_carry: DFF::default(),
             failed: DFF::default(),
             finished: DFF::default(),
             was_beat: DFF::default(),
@@ -193,8 +198,7 @@ impl WriteUnit {
             to_boundary: Signal::default(),
             now_waiting: Signal::default(),
             now_free: Signal::default(),
-            first_hi: Signal::default(),
-            next_address: Signal::default(),
+            next_hi: Signal::default(),
             next_answer: Signal::default(),
             word_beats: Constant::new((word_beats as u64).into()),
             all_places: Constant::new((QUEUE_BEATS as u64).into()),
@@ -219,12 +223,14 @@ impl Logic for WriteUnit {
             offset,
             address_lo,
             address_hi,
+            carry,
             beats_left,
             length,
             sent,
             owed,
             answered_lo,
             answered_hi,
+            answer_carry,
             failed,
             finished,
             was_beat
@@ -303,8 +309,12 @@ impl Logic for WriteUnit {
         self.awaddr_hi.next = self.address_hi.q.val();
         self.awlen.next = bit_cast::<8, 5>(self.length.q.val() - 1);
         self.to_boundary.next = 16.into();
-        self.next_address.next = self.address_lo.q.val();
-        self.first_hi.next = self.address_hi.q.val();
+        self.next_hi.next = self.address_hi.q.val();
+        if self.carry.q.val() {
+            self.next_hi.next = self.address_hi.q.val() + 1;
+        }
+        self.address_hi.d.next = self.next_hi.val();
+        self.carry.d.next = false;
         self.finished.d.next = false;
         match self.state.q.val() {
             WriteState::Idle => {
@@ -320,20 +330,20 @@ impl Logic for WriteUnit {
             }
             WriteState::Low => {
                 self.address_lo.d.next = self.result_lo.val() + (self.offset.q.val() << 4);
+                self.address_hi.d.next = self.result_hi.val() + (self.offset.q.val() >> 28);
+                self.state.d.next = WriteState::Carry;
+            }
+            WriteState::Carry => {
+                self.carry.d.next = self.address_lo.q.val() < self.result_lo.val();
                 self.state.d.next = WriteState::High;
             }
             WriteState::High => {
-                self.first_hi.next = self.result_hi.val() + (self.offset.q.val() >> 28);
-                if self.address_lo.q.val() < self.result_lo.val() {
-                    self.first_hi.next = self.first_hi.val() + 1;
-                }
-                self.address_hi.d.next = self.first_hi.val();
+                self.answered_lo.d.next = self.address_lo.q.val();
+                self.answered_hi.d.next = self.next_hi.val();
                 self.state.d.next = WriteState::Length;
                 if !self.beats_left.q.val().any() {
                     self.state.d.next = WriteState::Owed;
                 }
-                self.answered_lo.d.next = self.address_lo.q.val();
-                self.answered_hi.d.next = self.first_hi.val();
             }
             WriteState::Length => {
                 self.to_boundary.next =
@@ -359,11 +369,8 @@ impl Logic for WriteUnit {
                 if self.send.val() {
                     self.sent.d.next = self.sent.q.val() + 1;
                     self.beats_left.d.next = self.beats_left.q.val() - 1;
-                    self.next_address.next = self.address_lo.q.val() + 16;
-                    self.address_lo.d.next = self.next_address.val();
-                    if !self.next_address.val().any() {
-                        self.address_hi.d.next = self.address_hi.q.val() + 1;
-                    }
+                    self.address_lo.d.next = self.address_lo.q.val() + 16;
+                    self.carry.d.next = (self.address_lo.q.val() | 0xf).all();
                     if self.wlast.val() {
                         self.state.d.next = WriteState::Length;
                         if self.beats_left.q.val() == 1 {
@@ -392,15 +399,17 @@ impl Logic for WriteUnit {
         } else if self.answer.val() & !self.issue.val() {
             self.owed.d.next = self.owed.q.val() - 1;
         }
-        self.next_answer.next = (self.answered_lo.q.val() - (self.answered_lo.q.val() & 0xff)) + 256;
+        self.next_answer.next = ((self.answered_lo.q.val() >> 8) + 1) << 8;
+        self.answer_carry.d.next = false;
+        if self.answer_carry.q.val() {
+            self.answered_hi.d.next = self.answered_hi.q.val() + 1;
+        }
         if self.answer.val() & !self.failed.q.val() {
             if self.bresp.val().get_bit(1) {
                 self.failed.d.next = true;
             } else {
                 self.answered_lo.d.next = self.next_answer.val();
-                if !self.next_answer.val().any() {
-                    self.answered_hi.d.next = self.answered_hi.q.val() + 1;
-                }
+                self.answer_carry.d.next = (self.answered_lo.q.val() | 0xff).all();
             }
         }
         self.busy.next = self.owed.q.val().any();

@@ -58,6 +58,7 @@ pub struct CommandRegister {
     pub sum_bank: Signal<Out, Bit>,
     free: Signal<Local, Bit>,
     tokens: Signal<Local, Bits<11>>,
+    no_tokens: Signal<Local, Bit>,
     held: DFF<Bit>,
     is_copy: DFF<Bit>,
     no_rows: DFF<Bit>,
@@ -105,6 +106,7 @@ impl Default for CommandRegister {
             sum_bank: Signal::default(),
             free: Signal::default(),
             tokens: Signal::default(),
+            no_tokens: Signal::default(),
             held: DFF::default(),
             is_copy: DFF::default(),
             no_rows: DFF::default(),
@@ -145,16 +147,19 @@ impl Logic for CommandRegister {
         self.first_word.next = self.command[2].val().get_bits::<16>(0);
         self.first_sums.next = self.command[1].val().get_bits::<8>(24);
         self.tokens.next = self.command[0].val().get_bits::<11>(10);
+        // Both counts are compared before the choice: a short path.
+        self.no_tokens.next = self.command[0].val().get_bits::<11>(10) == 0;
         if self.command[4].val().get_bit(4) {
             self.tokens.next = self.command[4].val().get_bits::<11>(10);
+            self.no_tokens.next = self.command[4].val().get_bits::<11>(10) == 0;
         }
         if self.free.val() {
             self.held.d.next = self.command_valid.val();
             self.is_copy.d.next = (self.command[4].val().get_bits::<4>(0) == self.copy_opcode.val())
                 | (self.command[4].val().get_bits::<4>(0) == self.discard_opcode.val());
-            self.no_rows.d.next = self.tokens.val() == 0;
+            self.no_rows.d.next = self.no_tokens.val();
             self.rows.d.next = self.tokens.val() - 1;
-            if self.tokens.val() == 0 {
+            if self.no_tokens.val() {
                 self.rows.d.next = 0.into();
             }
             self.tiles.d.next = self.command[0].val().get_bits::<10>(0) - 1;

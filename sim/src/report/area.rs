@@ -1,8 +1,9 @@
 //! Area estimates: a block of the exported Verilog through Yosys for UltraScale+, cached by content.
 //!
-//! LUT, FF and the longest path are **estimates** (no place and route; path: 7-series cell delays without routing, DSP and RAM
-//! arcs cut). DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such, inferred multipliers as
-//! DSP48E1, which needs two cells where a factor has more than 25 bits.
+//! LUT, FF and the longest path are **estimates** (no place and route). The path has 7-series cell delays and no routing; shift
+//! registers are timed as their last flip-flop; DSP and block memory cells end a path, and one that starts at such a cell or at an
+//! input of the block starts at time zero. DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such,
+//! inferred multipliers as DSP48E1, which needs two cells where a factor has more than 25 bits.
 //!
 //! Modules with many instances ([`parts`]) are synthesised once and are black boxes in their parents. Paths across such a
 //! boundary are not seen; these cells have registers there.
@@ -16,6 +17,8 @@ use std::path::Path;
 use std::process::Command;
 
 const SCRIPT: &str = include_str!("ultrascale.ys");
+/// Stand-ins of the timing step, beside the script as `timing.v`.
+const STAND_INS: &str = include_str!("timing.v");
 /// The multipliers are instances of the primitive, so that their number is counted and not guessed.
 const READ: &str = "read_verilog -DSYNTHESIS -DMOEVIT_DSP48E2 design.v\n";
 
@@ -30,7 +33,23 @@ pub struct Area {
     pub uram: u64,
     /// Longest path of logic in picoseconds, an estimate for regressions only.
     pub worst_path_ps: u64,
+    /// Where it starts: a register, an input or a cell's output.
+    pub path_start: String,
+    /// Where it ends; empty where Yosys saw no end (an unused output of a carry chain).
+    pub path_end: String,
 }
+
+/// What a Zynq UltraScale+ ZU7EV, the ZCU104's device, has (AMD DS891).
+pub const ZU7EV: Area = Area {
+    lut: 230_400,
+    ff: 460_800,
+    dsp: 1_728,
+    bram18: 624,
+    uram: 96,
+    worst_path_ps: 0,
+    path_start: String::new(),
+    path_end: String::new(),
+};
 
 /// A module to synthesise by itself, and how many of it the design has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,19 +85,24 @@ impl Area {
             dsp: self.dsp * count,
             bram18: self.bram18 * count,
             uram: self.uram * count,
-            worst_path_ps: self.worst_path_ps,
+            ..self.clone()
         }
     }
 
     /// Both blocks together; the longest path is the longer one.
     pub fn beside(&self, other: &Area) -> Area {
+        let longer = if other.worst_path_ps > self.worst_path_ps {
+            other
+        } else {
+            self
+        };
         Area {
             lut: self.lut + other.lut,
             ff: self.ff + other.ff,
             dsp: self.dsp + other.dsp,
             bram18: self.bram18 + other.bram18,
             uram: self.uram + other.uram,
-            worst_path_ps: self.worst_path_ps.max(other.worst_path_ps),
+            ..longer.clone()
         }
     }
 }
@@ -161,7 +185,7 @@ pub fn closure(design: &Design, module: &str) -> String {
 
 fn key(verilog: &str, script: &str) -> String {
     let mut hash = Sha256::new();
-    [script, verilog]
+    [script, STAND_INS, verilog]
         .iter()
         .for_each(|text| hash.update(text.as_bytes()));
     hash.finalize()
@@ -186,6 +210,7 @@ fn script(part: &Part) -> String {
 
 fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, script: &str, module: &str) -> Result<()> {
     std::fs::write(folder.join("design.v"), verilog)?;
+    std::fs::write(folder.join("timing.v"), STAND_INS)?;
     std::fs::write(folder.join("script.ys"), script)?;
     let output = Command::new(yosys)
         .args(["-q", "-s", "script.ys"])
@@ -211,7 +236,7 @@ fn read_reports(folder: &Path, module: &str) -> Result<Area> {
     for (cell, count) in cells {
         add_cell(&mut area, cell, count.as_u64().unwrap_or(0));
     }
-    area.worst_path_ps = worst_path(&std::fs::read_to_string(folder.join("timing.txt"))?);
+    add_path(&mut area, &std::fs::read_to_string(folder.join("timing.txt"))?);
     Ok(area)
 }
 
@@ -236,13 +261,33 @@ fn add_cell(area: &mut Area, cell: &str, count: u64) {
     }
 }
 
-fn worst_path(timing: &str) -> u64 {
-    timing
+/// Reads the first, longest path of `sta`'s report: delay, start and end.
+fn add_path(area: &mut Area, timing: &str) {
+    let mut lines = timing
         .lines()
-        .filter(|line| line.starts_with("Latest arrival time"))
-        .filter_map(|line| line.rsplit(' ').next()?.trim_end_matches(':').parse().ok())
-        .max()
-        .unwrap_or(0)
+        .skip_while(|line| !line.starts_with("Latest arrival time"));
+    let head = lines.next().unwrap_or_default();
+    let delay = head.rsplit(' ').next().unwrap_or_default().trim_end_matches(':');
+    area.worst_path_ps = delay.parse().unwrap_or(0);
+    // "delay cell (type.ports)", wires in between without a delay.
+    let points: Vec<(&str, &str)> = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.trim_start().split_once(' '))
+        .filter(|(delay, _)| delay.parse::<u64>().is_ok())
+        .map(|(_, point)| point.trim().rsplit_once(" (").unwrap_or(("", point)))
+        .collect();
+    let name = |point: &(&str, &str)| {
+        let register = point.0.split("\\FD").next().unwrap_or_default();
+        register.trim_start_matches('\\').replace(' ', "")
+    };
+    let is_clock = |point: &(&str, &str)| point.0.trim_start_matches('\\') == "clock";
+    area.path_end = points.first().map(name).unwrap_or_default();
+    area.path_start = points
+        .iter()
+        .rev()
+        .find(|point| !is_clock(point))
+        .map(name)
+        .unwrap_or_default();
 }
 
 #[cfg(test)]
@@ -272,7 +317,7 @@ mod tests {
                 dsp: 2,
                 bram18: 3,
                 uram: 4,
-                worst_path_ps: 0
+                ..Area::default()
             }
         );
     }
@@ -326,11 +371,51 @@ mod tests {
         assert!(!left.contains("module Right"), "{left}");
     }
 
+    const TIMING: &str = r"
+Latest arrival time in 'Write' is 3089:
+    3089 error_hi[29]\FDRE (FDRE.D)
+           $abc$45985$aiger$o3412
+    3089 $abc$45985$lut$aiger$o3412 (LUT3.I2->O)
+           \offset_q [29]
+     303 offset_q[29]\FDRE (FDRE.C->Q)
+       0   \clock (<primary input>)
+
+Arrival histogram:
+(  3100,   2945] |*+
+";
+
     #[test]
-    fn the_longest_arrival_is_read() {
+    fn the_longest_path_is_read_with_its_ends() {
+        let mut area = Area::default();
+        add_path(&mut area, TIMING);
+        assert_eq!(area.worst_path_ps, 3_089);
         assert_eq!(
-            worst_path("x\nLatest arrival time in 'T' is 1671:\nLatest arrival time in 'U' is 20:\n"),
-            1_671
+            (area.path_start.as_str(), area.path_end.as_str()),
+            ("offset_q[29]", "error_hi[29]")
+        );
+        let from_input = TIMING
+            .replace("     303 offset_q[29]\\FDRE (FDRE.C->Q)\n", "")
+            .replace("\\clock", "\\z [1]")
+            .replace("error_hi[29]\\FDRE (FDRE.D)", "(<unknown>)");
+        add_path(&mut area, &from_input);
+        assert_eq!((area.path_start.as_str(), area.path_end.as_str()), ("z[1]", ""));
+    }
+
+    #[test]
+    fn blocks_beside_each_other_keep_the_longer_path() {
+        let block = |ps, start: &str| Area {
+            lut: 1,
+            worst_path_ps: ps,
+            path_start: start.into(),
+            ..Area::default()
+        };
+        let both = block(5, "a").times(3).beside(&block(7, "b"));
+        assert_eq!(
+            both,
+            Area {
+                lut: 4,
+                ..block(7, "b")
+            }
         );
     }
 }
