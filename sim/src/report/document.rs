@@ -1,6 +1,5 @@
 //! The report of a frame, as data: what was simulated, modelled, counted or estimated, and by how much the model is off.
 
-use super::area::Area;
 use super::layers::{kind, layers, without_heads, Layer};
 use super::timeline::Timeline;
 use crate::engine::{Compiled, Cycles};
@@ -11,28 +10,6 @@ use moevit_hw::activity::Array;
 use moevit_hw::control::command::Unit;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Resources of the board's device.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Device {
-    pub name: &'static str,
-    pub lut: u64,
-    pub ff: u64,
-    pub dsp: u64,
-    /// Block RAM in halves (RAMB18).
-    pub bram18: u64,
-    pub uram: u64,
-}
-
-/// The ZCU104's device (AMD DS891, table of the Zynq UltraScale+ EV devices).
-pub const ZU7EV: Device = Device {
-    name: "XCZU7EV",
-    lut: 230_400,
-    ff: 460_800,
-    dsp: 1_728,
-    bram18: 624,
-    uram: 96,
-};
 
 /// Where the figures of a frame come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,6 +62,7 @@ pub struct Document {
     pub macs: u64,
     pub clock_mhz_target: u32,
     pub macs_per_cycle: u64,
+    pub weight_buffer_words: u64,
     pub memory_bytes_per_cycle: u32,
     pub memory_first_beat_cycles: u32,
     pub simulated: Option<FrameCosts>,
@@ -97,9 +75,6 @@ pub struct Document {
     pub bytes_written: Option<u64>,
     /// Memories that commands address, as far as the program uses them.
     pub occupancy: Vec<Occupancy>,
-    pub device: Device,
-    /// Sum over all blocks: DSP and memories counted, LUT and FF estimated.
-    pub area: Option<Area>,
     pub gops_per_dsp_at_target: Option<f64>,
 }
 
@@ -111,7 +86,8 @@ pub struct Sources<'a> {
     pub modelled: &'a Timeline,
     /// Timeline and counters of the simulated frame.
     pub simulated: Option<(&'a Timeline, &'a Cycles)>,
-    pub area: Option<&'a Area>,
+    /// DSP cells of the exported netlist.
+    pub dsp: Option<u64>,
 }
 
 impl Document {
@@ -130,7 +106,7 @@ impl Document {
             .transpose()?;
         let counters = sources.simulated.map(|(_, counters)| counters);
         let best = simulated.as_ref().unwrap_or(&modelled);
-        let per_dsp = sources.area.map(|area| best.gops_at_target / area.dsp.max(1) as f64);
+        let per_dsp = sources.dsp.map(|dsp| best.gops_at_target / dsp.max(1) as f64);
         let occupancy = occupancy(program)?.into_iter().map(|(memory, used, words)| Occupancy {
             memory,
             used_words: used as u64,
@@ -143,6 +119,7 @@ impl Document {
             macs: compiled.macs(task)?,
             clock_mhz_target: program.config.clock_mhz_target,
             macs_per_cycle: program.config.macs_per_cycle() as u64,
+            weight_buffer_words: program.config.weight_words as u64,
             memory_bytes_per_cycle: memory.bytes_per_cycle,
             memory_first_beat_cycles: memory.first_beat_cycles,
             model_error: simulated
@@ -152,9 +129,7 @@ impl Document {
             bytes_by_port: counters.map(|counters| counters.bytes_read.clone()),
             bytes_written: counters.map(|counters| counters.bytes_written),
             occupancy: occupancy.collect(),
-            device: ZU7EV,
             gops_per_dsp_at_target: per_dsp,
-            area: sources.area.cloned(),
             simulated,
             modelled,
         })
@@ -195,18 +170,3 @@ impl FrameCosts {
         })
     }
 }
-
-impl Device {
-    /// Share of the device that an area takes: LUT, FF, DSP, block RAM, UltraRAM.
-    pub fn shares(&self, area: &Area) -> [(&'static str, f64); 5] {
-        let share = |used: u64, all: u64| used as f64 / all as f64;
-        [
-            ("LUT", share(area.lut, self.lut)),
-            ("FF", share(area.ff, self.ff)),
-            ("DSP", share(area.dsp, self.dsp)),
-            ("BRAM", share(area.bram18, self.bram18)),
-            ("URAM", share(area.uram, self.uram)),
-        ]
-    }
-}
-
