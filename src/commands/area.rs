@@ -122,7 +122,7 @@ fn utilisation(sum: &Area) -> Vec<String> {
 fn ends(area: &Area) -> String {
     match (area.path_start.as_str(), area.path_end.as_str()) {
         ("", "") => String::new(),
-        (start, "") => format!("{start} -> unused output"),
+        (start, "") => format!("{start} -> DSP or unused output"),
         (start, end) => format!("{start} -> {end}"),
     }
 }

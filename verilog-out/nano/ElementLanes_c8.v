@@ -22,12 +22,13 @@ module ElementLanes_c8 (
     reg [5:0] shift_4;
     reg [2:0] shift_5;
     reg [5:0] wide_flags, low_flags;
-    wire [47:0] half = (shift_3 == 6'd0) ? 48'd0 : 48'd1 << (shift_3 - 6'd1);
+    reg [47:0] half;
     always @(posedge clock) begin
       factor_1 <= factor;
       shift_1 <= (shift > 6'd47) ? 6'd47 : shift;
       shift_2 <= shift_1;
       shift_3 <= shift_2;
+      half <= (48'd1 << shift_2) >> 1;
       shift_4 <= shift_3;
       shift_5 <= shift_4[2:0];
       wide_flags <= {wide_flags[4:0], wide};

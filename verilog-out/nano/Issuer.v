@@ -43,7 +43,7 @@ module Issuer (
     wire has_room, issue;
     reg  null_done;
     reg  [16:0] freed;
-    reg  [31:0] carry;
+    wire [32:0] low_sum;
     wire routing_known, wanted;
     reg  decide, decided_layer, last_turn;
     reg  [2:0] state;
@@ -53,8 +53,8 @@ module Issuer (
     reg  per_expert;
     reg  [4:0] expert_next, expert;
     reg  [7:0] ahead_next, ahead;
-    reg  [31:0] expert_base_next, expert_base, position, left, address_hi_next;
-    reg  turn_0_next, turn_0, fetched_last;
+    reg  [31:0] expert_base_next, expert_base, position, left;
+    reg  carry, turn_0_next, turn_0, fetched_last;
     reg  [16:0] burst_words, space;
     reg  [7:0] pending;
     reg  finished_next;
@@ -100,11 +100,16 @@ module Issuer (
                 end
             end
             IssueState_Low: begin
-                burst_lo <= base_lo + (position << 3'd4);
+                burst_lo <= low_sum[31:0];
+                carry <= low_sum[32];
+                burst_hi <= base_hi + (position >> 5'd28);
                 burst_words <= {12'd0, burst_beats >> word_shift};
                 state <= IssueState_High;
             end
-            IssueState_High: state <= IssueState_Issue;
+            IssueState_High: begin
+                if (carry) burst_hi <= burst_hi + 32'd1;
+                state <= IssueState_Issue;
+            end
             IssueState_Issue: begin
                 if (issue) begin
                     position <= position + 32'd16;
@@ -134,10 +139,8 @@ module Issuer (
         experts_left_next = experts_left;
         expert_next = expert;
         expert_base_next = expert_base;
-        address_hi_next = burst_hi;
         next_expert = 1'b0;
         null_done = 1'b0;
-        carry = 32'd0;
         decide = 1'b0;
         decided_layer = 1'b0;
         case (state)
@@ -156,10 +159,6 @@ module Issuer (
                     decide = per_expert;
                     if (!wanted) next_expert = 1'b1;
                 end
-            end
-            IssueState_High: begin
-                if (burst_lo < base_lo) carry = 32'd1;
-                address_hi_next = base_hi + (position >> 5'd28) + carry;
             end
             IssueState_Issue: begin
                 if (issue) begin
@@ -218,6 +217,7 @@ module Issuer (
     assign final_burst = short & last_expert;
     assign burst_final = final_burst;
     assign burst_valid_0 = issue & turn_0;
+    assign low_sum = {1'b0, base_lo} + {1'b0, position << 3'd4};
     assign routing_known = ahead == one_behind;
     assign wanted = !per_expert | !routing_known | bits_0_0_of_32(nonempty >> expert);
     assign command_ready = (state == IssueState_Idle) & !hold;
@@ -233,8 +233,8 @@ module Issuer (
     initial begin
         state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; task_stride = 32'd0; expert_stride = 32'd0;
         task_left = 3'd0; experts_left = 6'd0; per_expert = 1'b0; expert = 5'd0; ahead = 8'd0; expert_base = 32'd0;
-        position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; turn_0 = 1'b0; fetched_last = 1'b0;
-        burst_words = 17'd0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
+        position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; carry = 1'b0; turn_0 = 1'b0;
+        fetched_last = 1'b0; burst_words = 17'd0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -242,7 +242,6 @@ module Issuer (
         expert <= expert_next;
         ahead <= ahead_next;
         expert_base <= expert_base_next;
-        burst_hi <= address_hi_next;
         turn_0 <= turn_0_next;
         done <= finished_next;
     end

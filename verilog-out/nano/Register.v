@@ -28,6 +28,7 @@ module Register (
 
     wire free;
     reg  [10:0] tokens;
+    reg  no_tokens;
     reg  [1:0] routing;
     reg  [31:0] word_5, word_6;
 
@@ -35,9 +36,9 @@ module Register (
         if (free) begin
             busy <= command_valid;
             copy <= (command_4[3:0] == copy_opcode) | (command_4[3:0] == discard_opcode);
-            empty <= tokens == 11'd0;
+            empty <= no_tokens;
             last_row <= tokens - 11'd1;
-            if (tokens == 11'd0) last_row <= 11'd0;
+            if (no_tokens) last_row <= 11'd0;
             last_tile <= command_0[9:0] - 10'd1;
             hold_parameters <= command_0[28];
             routing <= command_0[24:23];
@@ -56,7 +57,11 @@ module Register (
 
     always @* begin
         tokens = command_0[20:10];
-        if (command_4[4]) tokens = command_4[20:10];
+        no_tokens = command_0[20:10] == 11'd0;
+        if (command_4[4]) begin
+            tokens = command_4[20:10];
+            no_tokens = command_4[20:10] == 11'd0;
+        end
     end
 
     assign scatter = routing == 2'd2;

@@ -70,6 +70,7 @@ module Sequencer (
     reg  [2:0] loop_body, loop_position;
     reg  [15:0] loop_words;
     reg  [5:0] loop_left_next, loop_left;
+    reg  loop_over_next, loop_over;
     reg  [31:0] loop_mask_next, loop_mask;
     reg  [4:0] loop_expert_next;
     reg  [7:0] outstanding_0, outstanding_1, outstanding_2, outstanding_3, outstanding_4, outstanding_5;
@@ -152,7 +153,7 @@ module Sequencer (
                 pause <= 4'd0;
                 loop_position <= 3'd0;
                 index <= loop_base;
-                if (loop_left == 6'd0) begin
+                if (loop_over) begin
                     in_loop <= 1'b0;
                     index <= loop_base + {13'd0, loop_body};
                 end else if (ticket_valid) begin
@@ -217,6 +218,7 @@ module Sequencer (
         loop_mask_next = loop_mask;
         loop_expert_next = count_expert;
         loop_left_next = loop_left;
+        loop_over_next = loop_over;
         ticket_ready = 1'b0;
         scan_valid_d = 1'b0;
         expert_over = 1'b0;
@@ -243,6 +245,7 @@ module Sequencer (
                     if (opcode == 4'd15) state_next = State_Drain;
                     else if (opcode == 4'd8) begin
                         loop_left_next = memory_command_2[5:0];
+                        loop_over_next = memory_command_2[5:0] == 6'd0;
                         loop_mask_next = nonempty;
                         loop_expert_next = 5'd0;
                         state_next = State_NextExpert;
@@ -256,7 +259,7 @@ module Sequencer (
                 end
             end
             State_NextExpert: begin
-                if (loop_left == 6'd0) state_next = State_Read;
+                if (loop_over) state_next = State_Read;
                 else if (ticket_valid) begin
                     ticket_ready = 1'b1;
                     if (loop_mask[0]) state_next = State_Read;
@@ -280,6 +283,7 @@ module Sequencer (
         endcase
         if (expert_over) begin
             loop_left_next = loop_left - 6'd1;
+            loop_over_next = loop_left == 6'd1;
             loop_mask_next = loop_mask >> 1'b1;
             loop_expert_next = count_expert + 5'd1;
             state_next = State_NextExpert;
@@ -430,15 +434,16 @@ module Sequencer (
     initial begin
         state = 4'd0; index = 16'd0; scanned = 16'd0; pause = 4'd0; program_sent = 1'b0; load_start = 1'b0;
         in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0; loop_position = 3'd0; loop_words = 16'd0; loop_left = 6'd0;
-        loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0;
-        outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0; error_command = 16'd0;
-        abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; wait_over = 1'b0;
-        all_quiet = 1'b0;
+        loop_over = 1'b0; loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0;
+        outstanding_2 = 8'd0; outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0;
+        error_command = 16'd0; abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0;
+        wait_over = 1'b0; all_quiet = 1'b0;
     end
 
     always @(posedge clock) begin
         state <= state_next;
         loop_left <= loop_left_next;
+        loop_over <= loop_over_next;
         loop_mask <= loop_mask_next;
         count_expert <= loop_expert_next;
         wait_over <= wait_now;

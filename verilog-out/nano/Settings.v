@@ -72,8 +72,8 @@ module Settings (
     Delay #(.WIDTH(1), .CYCLES(2)) u_from_sums (.clock(clock), .reset(1'b0), .d(from_sums_d), .q(lane_bias_from_sums));
     Delay #(.WIDTH(2), .CYCLES(4)) u_mantissa_block (.clock(clock), .reset(1'b0), .d(block), .q(mantissa_bank));
     Delay #(.WIDTH(2), .CYCLES(16)) u_factor_block (.clock(clock), .reset(1'b0), .d(block), .q(factor_bank));
-    Delay #(.WIDTH(4), .CYCLES(4)) u_pre_shifts (.clock(clock), .reset(1'b0), .d(pre_shift), .q(lane_pre_shift));
-    Delay #(.WIDTH(6), .CYCLES(9)) u_shifts (.clock(clock), .reset(1'b0), .d(shift), .q(lane_shift));
+    Delay #(.WIDTH(4), .CYCLES(3)) u_pre_shifts (.clock(clock), .reset(1'b0), .d(pre_shift), .q(lane_pre_shift));
+    Delay #(.WIDTH(6), .CYCLES(8)) u_shifts (.clock(clock), .reset(1'b0), .d(shift), .q(lane_shift));
     Delay #(.WIDTH(1), .CYCLES(18)) u_gelus (.clock(clock), .reset(1'b0), .d(gelus_d), .q(lane_gelu));
     Delay #(.WIDTH(2), .CYCLES(2)) u_factors (.clock(clock), .reset(1'b0), .d(factor), .q(factors_q));
     Delay #(.WIDTH(6), .CYCLES(2)) u_base_shifts (.clock(clock), .reset(1'b0), .d(factor_shift), .q(base_shifts_q));
@@ -84,7 +84,7 @@ module Settings (
         .clock(clock), .reset(1'b0), .d(token_factors_d), .q(lane_token_factor)
     );
 
-    Delay #(.WIDTH(6), .CYCLES(19)) u_factor_shifts (
+    Delay #(.WIDTH(6), .CYCLES(18)) u_factor_shifts (
         .clock(clock), .reset(1'b0), .d(factor_shifts_d), .q(lane_factor_shift)
     );
 endmodule

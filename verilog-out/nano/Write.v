@@ -44,7 +44,8 @@ module Write (
     wire [5:0] burst;
     reg  [4:0] to_boundary;
     reg  [5:0] now_waiting, now_free;
-    reg  [31:0] first_hi, next_address;
+    wire [32:0] low_sum;
+    reg  [31:0] next_hi;
     wire [31:0] next_answer;
     wire queue_reset, unused_queue_write_ready, queue_read_valid;
     wire [15:0] queue_read_data_0, queue_read_data_1, queue_read_data_2, queue_read_data_3, queue_read_data_4;
@@ -53,11 +54,12 @@ module Write (
     reg  [15:0] unread;
     reg  [5:0] places, waiting;
     reg  granted_0_next, granted_0, granted_1_next, granted_1;
-    reg  [31:0] offset, address_lo_next, address_hi_next;
+    reg  [31:0] offset;
+    reg  carry;
     reg  [15:0] beats_left;
     reg  [4:0] length_next, length, sent;
     reg  [3:0] owed;
-    reg  [31:0] answered_hi_next;
+    reg  answer_carry;
 
     always @(posedge clock) begin
         beat <= send;
@@ -68,6 +70,8 @@ module Write (
             unread <= unread - {10'd0, word_beats};
             if (unread < {10'd0, word_beats}) unread <= 16'd0;
         end
+        awaddr_hi <= next_hi;
+        carry <= 1'b0;
         done <= 1'b0;
         case (state)
             WriteState_Idle: begin
@@ -81,11 +85,17 @@ module Write (
                     state <= WriteState_Low;
                 end
             end
-            WriteState_Low: state <= WriteState_High;
+            WriteState_Low: begin
+                awaddr_lo <= low_sum[31:0];
+                carry <= low_sum[32];
+                awaddr_hi <= result_hi + (offset >> 5'd28);
+                state <= WriteState_High;
+            end
             WriteState_High: begin
+                error_lo <= awaddr_lo;
+                error_hi <= next_hi;
                 state <= WriteState_Length;
                 if (!(|beats_left)) state <= WriteState_Owed;
-                error_lo <= awaddr_lo;
             end
             WriteState_Length: begin
                 sent <= 5'd0;
@@ -101,6 +111,8 @@ module Write (
                 if (send) begin
                     sent <= sent + 5'd1;
                     beats_left <= beats_left - 16'd1;
+                    awaddr_lo <= awaddr_lo + 32'd16;
+                    carry <= &(awaddr_lo | 32'd15);
                     if (wlast) begin
                         state <= WriteState_Length;
                         if (beats_left == 16'd1) state <= WriteState_Owed;
@@ -117,9 +129,14 @@ module Write (
         endcase
         if (issue & !answer) owed <= owed + 4'd1;
         else if (answer & !issue) owed <= owed - 4'd1;
+        answer_carry <= 1'b0;
+        if (answer_carry) error_hi <= error_hi + 32'd1;
         if (answer & !error) begin
             if (bresp[1]) error <= 1'b1;
-            else error_lo <= next_answer;
+            else begin
+                error_lo <= next_answer;
+                answer_carry <= &(error_lo | 32'd255);
+            end
         end
         if (reset) begin
             state <= WriteState_Idle;
@@ -132,40 +149,16 @@ module Write (
     end
 
     always @* begin
-        address_lo_next = awaddr_lo;
-        address_hi_next = awaddr_hi;
         length_next = length;
-        answered_hi_next = error_hi;
         to_boundary = 5'd16;
-        next_address = awaddr_lo;
-        first_hi = awaddr_hi;
         case (state)
-            WriteState_Low: address_lo_next = result_lo + (offset << 3'd4);
-            WriteState_High: begin
-                first_hi = result_hi + (offset >> 5'd28);
-                if (awaddr_lo < result_lo) first_hi = first_hi + 32'd1;
-                address_hi_next = first_hi;
-                answered_hi_next = first_hi;
-            end
             WriteState_Length: begin
                 to_boundary = 5'd16 - {1'b0, awaddr_lo[7:4]};
                 length_next = to_boundary;
                 if (beats_left < {11'd0, to_boundary}) length_next = beats_left[4:0];
             end
-            WriteState_Data: begin
-                if (send) begin
-                    next_address = awaddr_lo + 32'd16;
-                    address_lo_next = next_address;
-                    if (!(|next_address)) address_hi_next = awaddr_hi + 32'd1;
-                end
-            end
             default: ;
         endcase
-        if (answer & !error) begin
-            if (!bresp[1]) begin
-                if (!(|next_answer)) answered_hi_next = error_hi + 32'd1;
-            end
-        end
     end
 
     always @* begin
@@ -206,9 +199,16 @@ module Write (
     assign command_ready = idle & !hold & !error;
     assign awvalid = state == WriteState_Address;
     assign awlen = {3'd0, length - 5'd1};
+    assign low_sum = {1'b0, result_lo} + {1'b0, offset << 3'd4};
+
+    always @* begin
+        next_hi = awaddr_hi;
+        if (carry) next_hi = awaddr_hi + 32'd1;
+    end
+
     assign bready = |owed;
     assign answer = bvalid & (|owed);
-    assign next_answer = error_lo - (error_lo & 32'd255) + 32'd256;
+    assign next_answer = ((error_lo >> 4'd8) + 32'd1) << 4'd8;
     assign busy = |owed;
 
     WriteBeatQueue u_queue (
@@ -229,17 +229,15 @@ module Write (
 
     initial begin
         state = 3'd0; read_address = 16'd0; unread = 16'd0; places = 6'd0; waiting = 6'd0; granted_0 = 1'b0;
-        granted_1 = 1'b0; offset = 32'd0; awaddr_lo = 32'd0; awaddr_hi = 32'd0; beats_left = 16'd0; length = 5'd0;
-        sent = 5'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0; error = 1'b0; done = 1'b0; beat = 1'b0;
+        granted_1 = 1'b0; offset = 32'd0; awaddr_lo = 32'd0; awaddr_hi = 32'd0; carry = 1'b0; beats_left = 16'd0;
+        length = 5'd0; sent = 5'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0; answer_carry = 1'b0; error = 1'b0;
+        done = 1'b0; beat = 1'b0;
     end
 
     always @(posedge clock) begin
         granted_0 <= granted_0_next;
         granted_1 <= granted_1_next;
-        awaddr_lo <= address_lo_next;
-        awaddr_hi <= address_hi_next;
         length <= length_next;
-        error_hi <= answered_hi_next;
     end
 
     wire unused = &{1'b0,

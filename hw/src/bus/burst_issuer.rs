@@ -92,6 +92,8 @@ pub struct BurstIssuer {
     left: DFF<Bits<32>>,
     address_lo: DFF<Bits<32>>,
     address_hi: DFF<Bits<32>>,
+    /// Of `address_lo` into `address_hi`.
+    carry: DFF<Bit>,
     turn: Vec<DFF<Bit>>,
     /// The expert before was fetched.
     fetched_last: DFF<Bit>,
@@ -109,7 +111,7 @@ pub struct BurstIssuer {
     issue: Signal<Local, Bit>,
     null_done: Signal<Local, Bit>,
     freed: Signal<Local, Bits<17>>,
-    carry: Signal<Local, Bits<32>>,
+    low_sum: Signal<Local, Bits<33>>,
     routing_known: Signal<Local, Bit>,
     wanted: Signal<Local, Bit>,
     decide: Signal<Local, Bit>,
@@ -170,6 +172,7 @@ impl BurstIssuer {
             left: DFF::default(),
             address_lo: DFF::default(),
             address_hi: DFF::default(),
+            carry: DFF::default(),
             turn: (0..ports).map(|_| DFF::default()).collect(),
             fetched_last: DFF::default(),
             burst_words: DFF::default(),
@@ -186,7 +189,7 @@ impl BurstIssuer {
             issue: Signal::default(),
             null_done: Signal::default(),
             freed: Signal::default(),
-            carry: Signal::default(),
+            low_sum: Signal::default(),
             routing_known: Signal::default(),
             wanted: Signal::default(),
             decide: Signal::default(),
@@ -222,6 +225,7 @@ impl Logic for BurstIssuer {
             left,
             address_lo,
             address_hi,
+            carry,
             fetched_last
         );
         dff_setup!(self, clock, burst_words, space, pending, finished, passed_over);
@@ -259,7 +263,8 @@ impl Logic for BurstIssuer {
         self.next_expert.next = false;
         self.null_done.next = false;
         self.passed_over.d.next = false;
-        self.carry.next = 0.into();
+        self.low_sum.next =
+            bit_cast::<33, 32>(self.base_lo.q.val()) + bit_cast::<33, 32>(self.position.q.val() << 4);
         self.decide.next = false;
         self.decided_layer.next = false;
         self.routing_known.next = self.ahead.q.val() == self.one_behind.val();
@@ -320,16 +325,16 @@ impl Logic for BurstIssuer {
                 }
             }
             IssueState::Low => {
-                self.address_lo.d.next = self.base_lo.q.val() + (self.position.q.val() << 4);
+                self.address_lo.d.next = self.low_sum.val().get_bits::<32>(0);
+                self.carry.d.next = self.low_sum.val().get_bit(32);
+                self.address_hi.d.next = self.base_hi.q.val() + (self.position.q.val() >> 28);
                 self.burst_words.d.next = bit_cast::<17, 5>(self.burst_beats.val() >> self.word_shift.val());
                 self.state.d.next = IssueState::High;
             }
             IssueState::High => {
-                if self.address_lo.q.val() < self.base_lo.q.val() {
-                    self.carry.next = 1.into();
+                if self.carry.q.val() {
+                    self.address_hi.d.next = self.address_hi.q.val() + 1;
                 }
-                self.address_hi.d.next =
-                    self.base_hi.q.val() + (self.position.q.val() >> 28) + self.carry.val();
                 self.state.d.next = IssueState::Issue;
             }
             IssueState::Issue => {

@@ -15,8 +15,8 @@
 //! residual memory --grant, 2 cycles--> queue (words to beats) --> W
 //! command --> [address, beats left] --> AW          B --> owed bursts, error
 //!
-//! Idle -> Low -> Carry -> High -> Length -> Wait -> Address -> Data -+-> Owed -> Idle
-//!                                    ^-------------------------------+
+//! Idle -> Low -> High -> Length -> Wait -> Address -> Data -+-> Owed -> Idle
+//!                           ^-------------------------------+
 //! ```
 
 use crate::config::{AccelConfig, BURST_BEATS};
@@ -36,7 +36,6 @@ const BEAT_VALUES: usize = 8;
 enum WriteState {
     Idle,
     Low,
-    Carry,
     High,
     Length,
     Wait,
@@ -119,6 +118,7 @@ pub struct WriteUnit {
     to_boundary: Signal<Local, Bits<5>>,
     now_waiting: Signal<Local, Bits<6>>,
     now_free: Signal<Local, Bits<6>>,
+    low_sum: Signal<Local, Bits<33>>,
     next_hi: Signal<Local, Bits<32>>,
     next_answer: Signal<Local, Bits<32>>,
     word_beats: Constant<Bits<6>>,
@@ -198,6 +198,7 @@ impl WriteUnit {
             to_boundary: Signal::default(),
             now_waiting: Signal::default(),
             now_free: Signal::default(),
+            low_sum: Signal::default(),
             next_hi: Signal::default(),
             next_answer: Signal::default(),
             word_beats: Constant::new((word_beats as u64).into()),
@@ -309,6 +310,8 @@ impl Logic for WriteUnit {
         self.awaddr_hi.next = self.address_hi.q.val();
         self.awlen.next = bit_cast::<8, 5>(self.length.q.val() - 1);
         self.to_boundary.next = 16.into();
+        self.low_sum.next =
+            bit_cast::<33, 32>(self.result_lo.val()) + bit_cast::<33, 32>(self.offset.q.val() << 4);
         self.next_hi.next = self.address_hi.q.val();
         if self.carry.q.val() {
             self.next_hi.next = self.address_hi.q.val() + 1;
@@ -329,12 +332,9 @@ impl Logic for WriteUnit {
                 }
             }
             WriteState::Low => {
-                self.address_lo.d.next = self.result_lo.val() + (self.offset.q.val() << 4);
+                self.address_lo.d.next = self.low_sum.val().get_bits::<32>(0);
+                self.carry.d.next = self.low_sum.val().get_bit(32);
                 self.address_hi.d.next = self.result_hi.val() + (self.offset.q.val() >> 28);
-                self.state.d.next = WriteState::Carry;
-            }
-            WriteState::Carry => {
-                self.carry.d.next = self.address_lo.q.val() < self.result_lo.val();
                 self.state.d.next = WriteState::High;
             }
             WriteState::High => {

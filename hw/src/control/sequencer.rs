@@ -109,6 +109,8 @@ pub struct Sequencer {
     loop_position: DFF<Bits<3>>,
     loop_words: DFF<Bits<16>>,
     loop_left: DFF<Bits<6>>,
+    /// No expert is left.
+    loop_over: DFF<Bit>,
     loop_mask: DFF<Bits<32>>,
     loop_expert: DFF<Bits<5>>,
     outstanding: Vec<DFF<Bits<8>>>,
@@ -191,6 +193,7 @@ impl Sequencer {
             loop_position: DFF::default(),
             loop_words: DFF::default(),
             loop_left: DFF::default(),
+            loop_over: DFF::default(),
             loop_mask: DFF::default(),
             loop_expert: DFF::default(),
             outstanding: (0..UNITS).map(|_| DFF::default()).collect(),
@@ -254,7 +257,7 @@ impl Logic for Sequencer {
             abort_count,
             done_sent
         );
-        dff_setup!(self, clock, loop_words, loop_left);
+        dff_setup!(self, clock, loop_words, loop_left, loop_over);
         dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
         clock!(self, clock, scan_valid, memory, check);
         self.scan_valid.reset.next = self.reset.val();
@@ -468,6 +471,7 @@ impl Logic for Sequencer {
                         self.loop_body.d.next = self.memory.command[2].val().get_bits::<3>(8);
                         self.loop_words.d.next = self.memory.command[3].val().get_bits::<16>(0);
                         self.loop_left.d.next = self.memory.command[2].val().get_bits::<6>(0);
+                        self.loop_over.d.next = self.memory.command[2].val().get_bits::<6>(0) == 0;
                         self.loop_mask.d.next = self.nonempty.val();
                         self.loop_expert.d.next = 0.into();
                         self.state.d.next = State::NextExpert;
@@ -491,7 +495,7 @@ impl Logic for Sequencer {
                 self.pause.d.next = 0.into();
                 self.loop_position.d.next = 0.into();
                 self.index.d.next = self.loop_base.q.val();
-                if self.loop_left.q.val() == 0 {
+                if self.loop_over.q.val() {
                     self.in_loop.d.next = false;
                     self.index.d.next = self.loop_base.q.val() + bit_cast::<16, 3>(self.loop_body.q.val());
                     self.state.d.next = State::Read;
@@ -551,6 +555,7 @@ impl Logic for Sequencer {
         }
         if self.expert_over.val() {
             self.loop_left.d.next = self.loop_left.q.val() - 1;
+            self.loop_over.d.next = self.loop_left.q.val() == 1;
             self.loop_mask.d.next = self.loop_mask.q.val() >> 1;
             self.loop_expert.d.next = self.loop_expert.q.val() + 1;
             self.state.d.next = State::NextExpert;

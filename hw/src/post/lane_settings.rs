@@ -10,14 +10,16 @@
 //! | 2, 3 | mantissa of the softmax sum's reciprocal | `factor_shift` + exponent, at most 63 |
 //!
 //! ```text
-//! slot cycle   0         2 = lane cycle 0       lane cycles 2 .. 19
+//! slot cycle   0         2 = lane cycle 0       lane cycles 1 .. 19
 //! settings   --+--------[odd]------------------[pre_shift]..[factor_shift, offset]
 //! lookups    --+--------(token factor)---------[token_factor]
 //! ```
 //!
 //! No reset: nothing here says whether a slot counts.
 
-use super::post_lane::{FACTOR_CYCLES, FACTOR_SHIFT_CYCLES, MANTISSA_CYCLES, PRE_SHIFT_CYCLES, SHIFT_CYCLES};
+use super::post_lane::{
+    FACTOR_CYCLES, FACTOR_SHIFT_CYCLES, MANTISSA_CYCLES, OFFSET_CYCLES, PRE_SHIFT_CYCLES, SHIFT_CYCLES,
+};
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::ram;
@@ -113,7 +115,7 @@ impl Default for LaneSettings {
             gelus: Delay::new(LOOKUP_CYCLES + FACTOR_CYCLES),
             factors: Delay::new(LOOKUP_CYCLES),
             base_shifts: Delay::new(LOOKUP_CYCLES),
-            offsets: Delay::new(LOOKUP_CYCLES + FACTOR_SHIFT_CYCLES),
+            offsets: Delay::new(LOOKUP_CYCLES + OFFSET_CYCLES),
             by_token: Delay::new(FACTOR_CYCLES),
             token_factors: Delay::new(FACTOR_CYCLES),
             factor_shifts: Delay::new(FACTOR_SHIFT_CYCLES),
@@ -269,7 +271,7 @@ mod tests {
         };
         let want = ((last.word >> 17 & 63) + exponent).min(63);
         assert_eq!(uut.lane_factor_shift.val().index() as u32, want);
-        assert_eq!(uut.lane_offset.val().index(), at(FACTOR_SHIFT_CYCLES) >> 23 & 255);
+        assert_eq!(uut.lane_offset.val().index(), at(OFFSET_CYCLES) >> 23 & 255);
     }
 
     #[test]
@@ -277,7 +279,7 @@ mod tests {
         let mut uut = LaneSettings::default();
         uut.connect_all();
         let mut rng = Rng::new(12);
-        let mut history = VecDeque::from(vec![Slot::default(); LOOKUP_CYCLES + FACTOR_SHIFT_CYCLES + 1]);
+        let mut history = VecDeque::from(vec![Slot::default(); LOOKUP_CYCLES + OFFSET_CYCLES + 1]);
         for step in 0..20_000 {
             history.push_front(Slot {
                 word: rng.bits(32) as u32,

@@ -3,38 +3,45 @@
 reg [31:0] sum;
 reg [32:0] biased;
 reg [33:0] total, v_rounded, v_shifted;
-reg [3:0] pre_shift_1;
+reg [33:0] v_half;
+reg [3:0] pre_shift_1, pre_shift_2;
 reg signed [26:0] v;
 wire [19:0] values = value_sum & {20{bias_from_sums}};
 always @(posedge clock) begin
   sum <= odd ? sum_1 : sum_0;
   biased <= {bias[31], bias} + {{6{values[19]}}, values, 7'd0};
   total <= {{2{sum[31]}}, sum} + {biased[32], biased};
-  v_rounded <= total + ((34'd1 << pre_shift) >> 1);
+  v_half <= (34'd1 << pre_shift) >> 1;
   pre_shift_1 <= pre_shift;
-  v_shifted <= $signed(v_rounded) >>> pre_shift_1;
+  v_rounded <= total + v_half;
+  pre_shift_2 <= pre_shift_1;
+  v_shifted <= $signed(v_rounded) >>> pre_shift_2;
   v <= (v_shifted[33:26] == {8{v_shifted[33]}}) ? v_shifted[26:0] : {v_shifted[33], {26{~v_shifted[33]}}};
 end
 // first scale
 reg signed [16:0] mantissa_1;
 (* use_dsp = "yes" *) reg signed [43:0] m1;
 reg signed [43:0] p1;
-reg [47:0] y_rounded, y_coarse, y_shifted;
+reg [43:0] y_half, y_rounded, y_coarse, y_shifted;
 reg [5:0] shift_1;
-reg [3:0] shift_2;
+reg [5:0] shift_2;
+reg [3:0] shift_3;
+wire [5:0] y_shift = (shift > 6'd43) ? 6'd43 : shift;
 reg [23:0] y_1;
 reg [15:0] x;
 always @(posedge clock) begin
   mantissa_1 <= {1'b0, mantissa};
   m1 <= v * mantissa_1;
   p1 <= m1;
-  shift_1 <= (shift > 6'd47) ? 6'd47 : shift;
-  y_rounded <= {{4{p1[43]}}, p1} + ((48'd1 << ((shift > 6'd47) ? 6'd47 : shift)) >> 1);
-  y_coarse <= $signed(y_rounded) >>> {shift_1[5:4], 4'd0};
-  shift_2 <= shift_1[3:0];
-  y_shifted <= $signed(y_coarse) >>> shift_2;
-  y_1 <= (y_shifted[47:23] == {25{y_shifted[47]}}) ? y_shifted[23:0] : {y_shifted[47], {23{~y_shifted[47]}}};
-  x <= (y_shifted[47:15] == {33{y_shifted[47]}}) ? y_shifted[15:0] : {y_shifted[47], {15{~y_shifted[47]}}};
+  y_half <= (44'd1 << y_shift) >> 1;
+  shift_1 <= y_shift;
+  y_rounded <= p1 + y_half;
+  shift_2 <= shift_1;
+  y_coarse <= $signed(y_rounded) >>> {shift_2[5:4], 4'd0};
+  shift_3 <= shift_2[3:0];
+  y_shifted <= $signed(y_coarse) >>> shift_3;
+  y_1 <= (y_shifted[43:23] == {21{y_shifted[43]}}) ? y_shifted[23:0] : {y_shifted[43], {23{~y_shifted[43]}}};
+  x <= (y_shifted[43:15] == {29{y_shifted[43]}}) ? y_shifted[15:0] : {y_shifted[43], {15{~y_shifted[43]}}};
 end
 // GELU
 (* rom_style = "distributed" *) reg [23:0] delta_table [0:255];
@@ -77,9 +84,10 @@ reg signed [23:0] g;
 reg signed [16:0] factor;
 (* use_dsp = "yes" *) reg signed [40:0] m2;
 reg signed [40:0] p2;
-reg [47:0] z_rounded, z_coarse, z_shifted, z_offset;
-reg [5:0] factor_shift_1;
-reg [3:0] factor_shift_2;
+reg [40:0] z_half, z_rounded, z_coarse, z_shifted, z_offset;
+reg [5:0] factor_shift_1, factor_shift_2;
+reg [3:0] factor_shift_3;
+wire [5:0] z_shift = (factor_shift > 6'd40) ? 6'd40 : factor_shift;
 reg [7:0] offset_1, offset_2, offset_3;
 reg [23:0] result;
 assign z = result;
@@ -88,27 +96,30 @@ always @(posedge clock) begin
   factor <= {1'b0, scale_by_token ? token_factor : channel_factor};
   m2 <= g * factor;
   p2 <= m2;
-  factor_shift_1 <= (factor_shift > 6'd47) ? 6'd47 : factor_shift;
-  z_rounded <= {{7{p2[40]}}, p2} + ((48'd1 << ((factor_shift > 6'd47) ? 6'd47 : factor_shift)) >> 1);
+  z_half <= (41'd1 << z_shift) >> 1;
+  factor_shift_1 <= z_shift;
+  z_rounded <= p2 + z_half;
+  factor_shift_2 <= factor_shift_1;
   offset_1 <= offset;
-  z_coarse <= $signed(z_rounded) >>> {factor_shift_1[5:4], 4'd0};
-  factor_shift_2 <= factor_shift_1[3:0];
+  z_coarse <= $signed(z_rounded) >>> {factor_shift_2[5:4], 4'd0};
+  factor_shift_3 <= factor_shift_2[3:0];
   offset_2 <= offset_1;
-  z_shifted <= $signed(z_coarse) >>> factor_shift_2;
+  z_shifted <= $signed(z_coarse) >>> factor_shift_3;
   offset_3 <= offset_2;
-  z_offset <= z_shifted + {{40{offset_3[7]}}, offset_3};
-  result <= (z_offset[47:23] == {25{z_offset[47]}}) ? z_offset[23:0] : {z_offset[47], {23{~z_offset[47]}}};
+  z_offset <= z_shifted + {{33{offset_3[7]}}, offset_3};
+  result <= (z_offset[40:23] == {18{z_offset[40]}}) ? z_offset[23:0] : {z_offset[40], {23{~z_offset[40]}}};
 end
 initial begin
 @ENTRIES@end
 `ifndef SYNTHESIS
 initial begin
-  sum = 0; biased = 0; total = 0; v_rounded = 0; v_shifted = 0; pre_shift_1 = 0; v = 0;
-  mantissa_1 = 0; m1 = 0; p1 = 0; y_rounded = 0; y_coarse = 0; y_shifted = 0; shift_1 = 0; shift_2 = 0; y_1 = 0; x = 0;
+  sum = 0; biased = 0; total = 0; v_rounded = 0; v_shifted = 0; v_half = 0; pre_shift_1 = 0; pre_shift_2 = 0; v = 0;
+  mantissa_1 = 0; m1 = 0; p1 = 0; y_half = 0; y_rounded = 0; y_coarse = 0; y_shifted = 0;
+  shift_1 = 0; shift_2 = 0; shift_3 = 0; y_1 = 0; x = 0;
   magnitude = 0; y_2 = 0; y_3 = 0; y_4 = 0; y_5 = 0; y_6 = 0;
   relu_1 = 0; relu_2 = 0; relu_3 = 0; relu_4 = 0; relu_5 = 0; segment = 0; beyond = 0; fraction = 0;
   here_2 = 0; here_3 = 0; m_delta = 0; p_delta = 0; delta = 0;
-  g = 0; factor = 0; m2 = 0; p2 = 0; z_rounded = 0; z_coarse = 0; z_shifted = 0; z_offset = 0;
-  factor_shift_1 = 0; factor_shift_2 = 0; offset_1 = 0; offset_2 = 0; offset_3 = 0; result = 0;
+  g = 0; factor = 0; m2 = 0; p2 = 0; z_half = 0; z_rounded = 0; z_coarse = 0; z_shifted = 0; z_offset = 0;
+  factor_shift_1 = 0; factor_shift_2 = 0; factor_shift_3 = 0; offset_1 = 0; offset_2 = 0; offset_3 = 0; result = 0;
 end
 `endif

@@ -14,15 +14,17 @@
 //!
 //! ```text
 //! cycle    0: sum_*, odd, bias, value_sum, bias_from_sums
-//! cycle    2: pre_shift          total
+//! cycle    1: pre_shift          half 2, total 2
 //! cycle    4: mantissa           v 5, M 6, P 7
-//! cycle    7: shift              y 11
+//! cycle    6: shift              half 7, y 11
 //! cycle   16: gelu, *_factor     |x| 12, table 13, M 14, P 15, delta 16, g 17, M 18, P 19
-//! cycle   19: factor_shift, offset
+//! cycle   18: factor_shift       half 19
+//! cycle   19: offset
 //! cycle   24: z
 //! ```
 //!
-//! Shifts above 47 act like 47: both products are below 2^43, so the result is zero from there on.
+//! What rounding adds, half a unit of the shifted result, is decoded a cycle ahead of its addition. The first product is below
+//! 2^42 and its result zero from a shift of 43 on; the second one below 2^39 and zero from 40 on: larger shifts act like these.
 
 use super::line::Line;
 use crate::numerics::{gelu, round_shift, saturate};
@@ -31,15 +33,17 @@ use crate::prelude::*;
 /// Cycles from the sums to `z`.
 pub const LATENCY_CYCLES: usize = 24;
 /// Cycles from the sums to `pre_shift`.
-pub const PRE_SHIFT_CYCLES: usize = 2;
+pub const PRE_SHIFT_CYCLES: usize = 1;
 /// Cycles from the sums to `mantissa`.
 pub const MANTISSA_CYCLES: usize = 4;
 /// Cycles from the sums to `shift`.
-pub const SHIFT_CYCLES: usize = 7;
+pub const SHIFT_CYCLES: usize = 6;
 /// Cycles from the sums to `gelu`, both factors and their choice.
 pub const FACTOR_CYCLES: usize = 16;
-/// Cycles from the sums to `factor_shift` and `offset`.
-pub const FACTOR_SHIFT_CYCLES: usize = 19;
+/// Cycles from the sums to `factor_shift`.
+pub const FACTOR_SHIFT_CYCLES: usize = 18;
+/// Cycles from the sums to `offset`.
+pub const OFFSET_CYCLES: usize = 19;
 
 /// Bits of a value sum.
 pub const VALUE_SUM_BITS: usize = 20;
@@ -70,6 +74,9 @@ pub struct PostLane {
     pub offset: Signal<In, Bits<8>>,
     pub z: Signal<Out, Bits<24>>,
     _total: Line<i64, 2>,
+    _pre_shift: Line<u32, 1>,
+    _shift: Line<u32, 1>,
+    _factor_shift: Line<u32, 1>,
     _v: Line<i64, 3>,
     _mantissa: Line<i64, 1>,
     _product: Line<i64, 2>,
@@ -103,7 +110,7 @@ impl PostLane {
     }
 
     fn first_scale(&self) -> i64 {
-        let shifted = round_shift(self._product.out(), unsigned(self.shift.val()) as u32);
+        let shifted = round_shift(self._product.out(), self._shift.out());
         saturate(shifted, 24)
     }
 
@@ -117,7 +124,7 @@ impl PostLane {
     }
 
     fn second_scale(&self) -> i64 {
-        let shifted = round_shift(self._second.out(), unsigned(self.factor_shift.val()) as u32);
+        let shifted = round_shift(self._second.out(), self._factor_shift.out());
         saturate(shifted + signed(self.offset.val()), 24)
     }
 
@@ -125,19 +132,21 @@ impl PostLane {
     fn advance(&mut self) {
         self.z.next = (self._z.out() as u64 & 0xff_ffff).into();
         self._z.push(self.second_scale());
+        self._factor_shift.push(unsigned(self.factor_shift.val()) as u32);
         let (g, factor) = self._scaled.out();
         self._second.push(g * factor);
         let (y, activated) = self._activated.out();
         let g = if self.gelu.val() { activated } else { y };
         self._scaled.push((g, self.factor()));
         let y = self.first_scale();
+        self._shift.push(unsigned(self.shift.val()) as u32);
         self._activated
             .push((y, i64::from(gelu::gelu(saturate(y, 16) as i16))));
         self._product.push(self._v.out() * self._mantissa.out());
         self._mantissa.push(unsigned(self.mantissa.val()));
-        let pre_shift = unsigned(self.pre_shift.val()) as u32;
-        self._v
-            .push(saturate(round_shift(self._total.out(), pre_shift), 27));
+        let v = round_shift(self._total.out(), self._pre_shift.out());
+        self._v.push(saturate(v, 27));
+        self._pre_shift.push(unsigned(self.pre_shift.val()) as u32);
         self._total.push(self.total());
     }
 }
@@ -250,9 +259,10 @@ mod tests {
         lane.channel_factor.next = u64::from(scaled.channel_factor).into();
         lane.scale_by_token.next = scaled.token_factor.is_some();
         lane.token_factor.next = u64::from(scaled.token_factor.unwrap_or(noise as u16)).into();
-        let last = history[FACTOR_SHIFT_CYCLES].settings;
-        lane.factor_shift.next = u64::from(last.factor_shift).into();
-        lane.offset.next = (last.offset as u8 as u64).into();
+        let factor_shift = history[FACTOR_SHIFT_CYCLES].settings.factor_shift;
+        lane.factor_shift.next = u64::from(factor_shift).into();
+        let offset = history[OFFSET_CYCLES].settings.offset;
+        lane.offset.next = (offset as u8 as u64).into();
     }
 
     /// Streams the samples and counts how many results were compared.

@@ -1,8 +1,8 @@
 //! Area estimates: a block of the exported Verilog through Yosys for UltraScale+, cached by content.
 //!
 //! LUT, FF and the longest path are **estimates** (no place and route). The path has 7-series cell delays and no routing; shift
-//! registers are timed as their last flip-flop; DSP and block memory cells end a path, and one that starts at such a cell or at an
-//! input of the block starts at time zero. DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such,
+//! registers are timed as their last flip-flop; block memories end a path, and one that starts there or at an input of the block
+//! starts at time zero; a path ends at a DSP and none is seen that starts at one. DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such,
 //! inferred multipliers as DSP48E1, which needs two cells where a factor has more than 25 bits.
 //!
 //! Modules with many instances ([`parts`]) are synthesised once and are black boxes in their parents. Paths across such a
@@ -35,7 +35,7 @@ pub struct Area {
     pub worst_path_ps: u64,
     /// Where it starts: a register, an input or a cell's output.
     pub path_start: String,
-    /// Where it ends; empty where Yosys saw no end (an unused output of a carry chain).
+    /// Where it ends; empty at a DSP or at an unused output of a carry chain.
     pub path_end: String,
 }
 
