@@ -86,5 +86,6 @@ impl Accelerator {
 }
 
 fn mask(bits: impl Iterator<Item = bool>) -> u8 {
-    bits.enumerate().fold(0, |mask, (i, bit)| mask | u8::from(bit) << i)
+    bits.enumerate()
+        .fold(0, |mask, (i, bit)| mask | u8::from(bit) << i)
 }

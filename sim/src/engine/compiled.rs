@@ -102,7 +102,11 @@ impl Compiled {
             }
             0
         };
-        Ok(commands.iter().zip(&self.program.meta.labels).map(&mut macs).collect())
+        Ok(commands
+            .iter()
+            .zip(&self.program.meta.labels)
+            .map(&mut macs)
+            .collect())
     }
 }
 

@@ -3,10 +3,10 @@
 //! An image has 8 bits a channel. RGB becomes grey by the BT.601 weights, grey becomes RGB by repetition, transparency is
 //! refused unless every pixel is opaque. A label map is grey or a palette picture, whose values or indices are the labels.
 
-use std::io::{BufRead, Seek};
 use super::architecture::ImageSpec;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 
 use png::{BitDepth, ColorType, Transformations};

@@ -21,7 +21,11 @@ pub fn occupancy(program: &Program) -> Result<Vec<(&'static str, usize, usize)>,
             _ => Rows::default(),
         };
         let footprint = Footprint::of(&command.operation, &rows, config);
-        let spans = footprint.reads.iter().chain(&footprint.writes).chain(&footprint.updates);
+        let spans = footprint
+            .reads
+            .iter()
+            .chain(&footprint.writes)
+            .chain(&footprint.updates);
         for span in spans {
             if let Some(at) = places.iter().position(|&place| place == span.place) {
                 used[at] = span.addresses().map(|word| word + 1).fold(used[at], usize::max);

@@ -107,11 +107,13 @@ impl Document {
         let counters = sources.simulated.map(|(_, counters)| counters);
         let best = simulated.as_ref().unwrap_or(&modelled);
         let per_dsp = sources.dsp.map(|dsp| best.gops_at_target / dsp.max(1) as f64);
-        let occupancy = occupancy(program)?.into_iter().map(|(memory, used, words)| Occupancy {
-            memory,
-            used_words: used as u64,
-            words: words as u64,
-        });
+        let occupancy = occupancy(program)?
+            .into_iter()
+            .map(|(memory, used, words)| Occupancy {
+                memory,
+                used_words: used as u64,
+                words: words as u64,
+            });
         Ok(Self {
             config: program.config.name.clone(),
             model: compiled.architecture.name.clone(),

@@ -88,7 +88,10 @@ fn row<'a>(rows: &'a mut Vec<Layer>, name: &str) -> &'a mut Layer {
 pub fn without_heads(label: &str) -> String {
     let mut words: Vec<&str> = label.split(' ').collect();
     if let Some(at) = words.iter().position(|&word| word == "head") {
-        if words.get(at + 1).is_some_and(|word| word.parse::<usize>().is_ok()) {
+        if words
+            .get(at + 1)
+            .is_some_and(|word| word.parse::<usize>().is_ok())
+        {
             words.drain(at..at + 2);
         }
     }
@@ -114,7 +117,11 @@ fn stream_bytes(config: &AccelConfig, operation: &Operation) -> u64 {
         Operation::MatMul(op) => {
             let tiles = (op.n_tiles * op.k_tiles) as usize * [1, 2, 4][op.planes as usize];
             let tile_words = usize::from(op.stationary == 0) * config.rows * config.columns / word;
-            let blocks = if op.hold_parameters == 1 { 1 } else { op.n_tiles as usize };
+            let blocks = if op.hold_parameters == 1 {
+                1
+            } else {
+                op.n_tiles as usize
+            };
             tiles * tile_words + blocks * config.parameter_words()
         }
         Operation::Copy(op) => {

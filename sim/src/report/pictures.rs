@@ -40,14 +40,30 @@ pub fn timeline(title: &str, program: &Program, timeline: &Timeline, port_limit:
         let (units, rest) = rest.split_vertically(lanes);
         let (buffer, rest) = rest.split_vertically(CURVE_HEIGHT);
         let (ports, rest) = rest.split_vertically(CURVE_HEIGHT + 30);
-        curve(&array, timeline, "array, %", 100.0, &streaming(timeline), 0, false)?;
+        curve(
+            &array,
+            timeline,
+            "array, %",
+            100.0,
+            &streaming(timeline),
+            0,
+            false,
+        )?;
         draw_lanes(&units, timeline, &kinds)?;
         let words = program.config.weight_words as f64;
         let levels: Vec<f64> = timeline.bins.iter().map(|bin| bin.buffered as f64).collect();
         curve(&buffer, timeline, "buffer, words", words, &levels, 2, false)?;
         let rate = |beats: u64| (beats * BEAT_BYTES) as f64 / BIN_CYCLES as f64;
         let rates: Vec<f64> = timeline.bins.iter().map(|bin| rate(bin.beats)).collect();
-        curve(&ports, timeline, "read, B/cycle", f64::from(port_limit), &rates, 6, true)?;
+        curve(
+            &ports,
+            timeline,
+            "read, B/cycle",
+            f64::from(port_limit),
+            &rates,
+            6,
+            true,
+        )?;
         kinds.legend(&rest)
     })
 }
@@ -83,7 +99,9 @@ pub fn roofline(title: &str, kinds: &[Layer], macs_per_cycle: u64, bytes_per_cyc
             .draw()
             .map_err(failed)?;
         let roof = [low, ridge, high].map(|x| (x, (x * bandwidth).min(peak)));
-        chart.draw_series(LineSeries::new(roof, BLACK.stroke_width(2))).map_err(failed)?;
+        chart
+            .draw_series(LineSeries::new(roof, BLACK.stroke_width(2)))
+            .map_err(failed)?;
         let dots = points.iter().enumerate().map(|(i, &(x, y, name))| {
             // Names of neighbouring points take turns above and below.
             let at = if i % 2 == 0 { (8, -14) } else { (8, 4) };
@@ -105,7 +123,12 @@ struct Kinds {
 
 impl Kinds {
     fn new(program: &Program, timeline: &Timeline) -> Self {
-        let of: Vec<String> = program.meta.labels.iter().map(|label| kind(&label.layer)).collect();
+        let of: Vec<String> = program
+            .meta
+            .labels
+            .iter()
+            .map(|label| kind(&label.layer))
+            .collect();
         let mut names = BTreeMap::new();
         for command in timeline.spans.iter().filter_map(|span| span.command) {
             let next = names.len();
@@ -116,7 +139,8 @@ impl Kinds {
 
     fn colour(&self, command: Option<usize>) -> RGBColor {
         let name = command.map(|command| &self.of[command]);
-        name.and_then(|name| self.names.get(name)).map_or(RGBColor(200, 200, 200), |&i| colour(i))
+        name.and_then(|name| self.names.get(name))
+            .map_or(RGBColor(200, 200, 200), |&i| colour(i))
     }
 
     fn legend(&self, area: &Area) -> Result<()> {
@@ -151,7 +175,10 @@ fn streaming(timeline: &Timeline) -> Vec<f64> {
             at = end;
         }
     }
-    cycles.iter().map(|&c| 100.0 * c as f64 / BIN_CYCLES as f64).collect()
+    cycles
+        .iter()
+        .map(|&c| 100.0 * c as f64 / BIN_CYCLES as f64)
+        .collect()
 }
 
 fn curve(
@@ -173,7 +200,8 @@ fn curve(
     let mut mesh = chart.configure_mesh();
     mesh.y_desc(name).y_labels(3).light_line_style(WHITE);
     if with_cycles {
-        mesh.x_desc("cycles").x_label_formatter(&|cycles| format!("{cycles:.0}"));
+        mesh.x_desc("cycles")
+            .x_label_formatter(&|cycles| format!("{cycles:.0}"));
     }
     mesh.draw().map_err(failed)?;
     let points = values.iter().enumerate().map(|(bin, &value)| {
@@ -189,7 +217,8 @@ fn curve(
 /// A lane for each unit, a bar for each command.
 fn draw_lanes(area: &Area, timeline: &Timeline, kinds: &Kinds) -> Result<()> {
     let width = f64::from(WIDTH - LABELS - 10);
-    let place = |cycle: u64| (f64::from(LABELS) + cycle as f64 / timeline.cycles.max(1) as f64 * width) as i32;
+    let place =
+        |cycle: u64| (f64::from(LABELS) + cycle as f64 / timeline.cycles.max(1) as f64 * width) as i32;
     for (lane, unit) in Unit::ALL.into_iter().enumerate() {
         let top = (lane as u32 * LANE_HEIGHT + 6) as i32;
         write_at(area, (10, top + 5), unit.name(), 14)?;

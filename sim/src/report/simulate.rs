@@ -50,7 +50,10 @@ pub fn predict(
 fn queues(routes: &Routes, experts: usize) -> Vec<Queues> {
     let lengths = |tokens: &[Vec<crate::golden::Choice>]| {
         let mut lengths = vec![0; experts];
-        tokens.iter().flatten().for_each(|choice| lengths[choice.expert] += 1);
+        tokens
+            .iter()
+            .flatten()
+            .for_each(|choice| lengths[choice.expert] += 1);
         lengths
     };
     routes.blocks.iter().map(|block| lengths(&block.tokens)).collect()

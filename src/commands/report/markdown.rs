@@ -16,14 +16,25 @@ impl Report {
         );
         text += &format!(
             "## Roofline ({source})\n\n![Multiply-accumulates a cycle over multiply-accumulates a byte](roofline.svg)\n\n\
-             Kinds of layers that read the weight stream; products of operands that are both on the chip have no bytes.\n\n"
+             Kinds of layers that read the weight stream; products of operands that are both on the chip have no bytes. A point above the slope \
+             computes with weights that were fetched ahead of it.\n\n"
         );
-        text += &format!("## Cycles by kind of layer ({source})\n\n{LAYERS}\n\n{}\n", table(&layers(&best.kinds)));
+        text += &format!(
+            "## Cycles by kind of layer ({source})\n\n{LAYERS}\n\n{}\n",
+            table(&layers(&best.kinds))
+        );
         text += &format!("## On-chip memories, words\n\n{}\n", table(&self.memories()));
         if let (Some(blocks), Some(device)) = (&self.area, self.device()) {
-            text += &format!("## Area\n\n{device}\n\n{}\n{}\n", table(&blocks.rows()), area::NOTE);
+            text += &format!(
+                "## Area\n\n{device}\n\n{}\n{}\n",
+                table(&blocks.rows()),
+                area::NOTE
+            );
         }
-        text + &format!("## Cycles by layer ({source})\n\n{}", table(&layers(&best.layers)))
+        text + &format!(
+            "## Cycles by layer ({source})\n\n{}",
+            table(&layers(&best.layers))
+        )
     }
 }
 

@@ -91,10 +91,17 @@ pub fn report(arguments: &ReportArguments) -> Result<()> {
         ),
         (
             "roofline.svg",
-            pictures::roofline(&title, &frame.best().kinds, frame.macs_per_cycle, memory.bytes_per_cycle)?,
+            pictures::roofline(
+                &title,
+                &frame.best().kinds,
+                frame.macs_per_cycle,
+                memory.bytes_per_cycle,
+            )?,
         ),
     ];
-    let names = ["report.md", "report.json"].into_iter().chain(pictures.iter().map(|picture| picture.0));
+    let names = ["report.md", "report.json"]
+        .into_iter()
+        .chain(pictures.iter().map(|picture| picture.0));
     let report = Report {
         weights: subject.weights,
         files: names.map(|name| arguments.out.join(name)).collect(),
@@ -144,7 +151,8 @@ fn from_architecture(config: &AccelConfig, path: &Path, arguments: &ReportArgume
     let (model, images, weights) = match (&arguments.weights, &arguments.calibration) {
         (Some(weights), Some(folder)) => {
             let name = weights.display().to_string();
-            let bytes = std::fs::read(weights).with_context(|| format!("cannot read the checkpoint {name}"))?;
+            let bytes =
+                std::fs::read(weights).with_context(|| format!("cannot read the checkpoint {name}"))?;
             let model = Model::from_checkpoint(&Checkpoint::from_bytes(bytes, &name)?, &architecture)?;
             (model, load_images(folder, &architecture)?, format!("of {name}"))
         }

@@ -16,7 +16,11 @@ pub type Rows = Vec<Vec<String>>;
 impl Report {
     pub fn text(&self) -> String {
         let mut text = self.heading() + "\n" + &table(&self.figures());
-        text += &format!("\nCycles by kind of layer, {}\n{}", self.source(), table(&layers(&self.frame.best().kinds)));
+        text += &format!(
+            "\nCycles by kind of layer, {}\n{}",
+            self.source(),
+            table(&layers(&self.frame.best().kinds))
+        );
         text += &format!("\nOn-chip memories, words\n{}", table(&self.memories()));
         if let Some(blocks) = &self.area {
             text += &format!("\nArea\n{}{}", table(&blocks.rows()), area::NOTE);
@@ -66,19 +70,28 @@ impl Report {
         rows.push(line(format!("GOP/s at {clock} MHz (a target)"), &|costs| {
             format!("{:.1}", costs.gops_at_target)
         }));
-        rows.push(line("array utilisation".into(), &|costs| percent(costs.mac_utilisation)));
+        rows.push(line("array utilisation".into(), &|costs| {
+            percent(costs.mac_utilisation)
+        }));
         for array in Array::ALL {
             let name = format!("array {}", array.name());
-            rows.push(line(name, &|costs| of_cycles(costs.array[array.name()], costs.cycles)));
+            rows.push(line(name, &|costs| {
+                of_cycles(costs.array[array.name()], costs.cycles)
+            }));
         }
         for unit in Unit::ALL {
             let name = format!("{} has a command", unit.name());
-            rows.push(line(name, &|costs| of_cycles(costs.units[unit.name()], costs.cycles)));
+            rows.push(line(name, &|costs| {
+                of_cycles(costs.units[unit.name()], costs.cycles)
+            }));
         }
         rows.push(line("bytes read".into(), &|costs| thousands(costs.bytes_read)));
         let mut counted = |name: String, value: String| rows.push(vec![name, value]);
         for (cause, &cycles) in frame.stall_cycles.iter().flatten() {
-            counted(format!("counter STALL_{}", cause.to_uppercase()), of_cycles(cycles, frame.best().cycles));
+            counted(
+                format!("counter STALL_{}", cause.to_uppercase()),
+                of_cycles(cycles, frame.best().cycles),
+            );
         }
         for (port, &bytes) in frame.bytes_by_port.iter().flatten().enumerate() {
             counted(format!("bytes read over port {port}"), thousands(bytes));
@@ -90,7 +103,10 @@ impl Report {
             counted("GOP/s a DSP of the whole design".into(), format!("{rate:.3}"));
         }
         if let Some(error) = frame.model_error {
-            counted("error of the model's cycles".into(), format!("{:+.2} %", 100.0 * error));
+            counted(
+                "error of the model's cycles".into(),
+                format!("{:+.2} %", 100.0 * error),
+            );
         }
         rows
     }
@@ -103,8 +119,16 @@ impl Report {
             rows.push(row![name, thousands(used), thousands(words), share]);
         };
         let best = self.frame.best();
-        push("weight buffer, peak", best.weight_buffer_peak, self.frame.weight_buffer_words);
-        push("weight buffer, mean", best.weight_buffer_mean as u64, self.frame.weight_buffer_words);
+        push(
+            "weight buffer, peak",
+            best.weight_buffer_peak,
+            self.frame.weight_buffer_words,
+        );
+        push(
+            "weight buffer, mean",
+            best.weight_buffer_mean as u64,
+            self.frame.weight_buffer_words,
+        );
         for memory in &self.frame.occupancy {
             push(memory.memory, memory.used_words, memory.words);
         }
@@ -133,20 +157,37 @@ impl Report {
 
 /// A row for each layer: cycles of the array, then what other units do for it beside.
 pub fn layers(layers: &[Layer]) -> Rows {
-    let others: Vec<Unit> = Unit::ALL.into_iter().filter(|&unit| unit != Unit::Array).collect();
+    let others: Vec<Unit> = Unit::ALL
+        .into_iter()
+        .filter(|&unit| unit != Unit::Array)
+        .collect();
     let mut head = row!["layer", "MACs", "stream bytes", "cycles"];
     head.extend(Array::ALL.iter().map(|array| array.name().to_owned()));
     head.extend(others.iter().map(|unit| unit.name().to_owned()));
     let mut rows = vec![head];
     let number = |value: Option<&u64>| value.map_or(String::new(), |&value| thousands(value));
     for layer in layers {
-        let mut row = row![layer.name, thousands(layer.macs), thousands(layer.bytes), thousands(layer.cycles)];
-        row.extend(Array::ALL.iter().map(|array| number(layer.array.get(array.name()))));
+        let mut row = row![
+            layer.name,
+            thousands(layer.macs),
+            thousands(layer.bytes),
+            thousands(layer.cycles)
+        ];
+        row.extend(
+            Array::ALL
+                .iter()
+                .map(|array| number(layer.array.get(array.name()))),
+        );
         row.extend(others.iter().map(|unit| number(layer.units.get(unit.name()))));
         rows.push(row);
     }
     let sum = |value: &dyn Fn(&Layer) -> u64| thousands(layers.iter().map(value).sum());
-    let mut all = row!["all", sum(&|layer| layer.macs), sum(&|layer| layer.bytes), sum(&|layer| layer.cycles)];
+    let mut all = row![
+        "all",
+        sum(&|layer| layer.macs),
+        sum(&|layer| layer.bytes),
+        sum(&|layer| layer.cycles)
+    ];
     for array in Array::ALL {
         all.push(sum(&|layer| layer.array.get(array.name()).copied().unwrap_or(0)));
     }
@@ -155,7 +196,11 @@ pub fn layers(layers: &[Layer]) -> Rows {
 }
 
 fn of_cycles(part: u64, cycles: u64) -> String {
-    format!("{} ({})", thousands(part), percent(part as f64 / cycles.max(1) as f64))
+    format!(
+        "{} ({})",
+        thousands(part),
+        percent(part as f64 / cycles.max(1) as f64)
+    )
 }
 
 fn percent(share: f64) -> String {

@@ -99,7 +99,8 @@ impl<'a> ArrayModel<'a> {
             if n == 0 || op.hold_parameters == 0 {
                 parameters = self.parameters(stream);
             }
-            for (plane, k) in (0..planes).flat_map(|plane| (0..op.k_tiles as usize).map(move |k| (plane, k))) {
+            for (plane, k) in (0..planes).flat_map(|plane| (0..op.k_tiles as usize).map(move |k| (plane, k)))
+            {
                 let is_first = plane == 0 && k == 0;
                 let (tile, starved) = self.tile(op, drained_before, stream);
                 let mut sync = 0;
@@ -121,23 +122,29 @@ impl<'a> ArrayModel<'a> {
                 };
                 self.start_pass(&conditions, pairs, steps, command, timeline);
             }
-            self.drain(rows as u64, parameters, op.hold_parameters == 0 || n + 1 == op.n_tiles as usize);
+            self.drain(
+                rows as u64,
+                parameters,
+                op.hold_parameters == 0 || n + 1 == op.n_tiles as usize,
+            );
         }
         self.drained = self.groups.last().map_or(0, |group| group.stored);
         self.drained
     }
 
     fn accept(&mut self, at: u64) -> u64 {
-        let accepted = at
-            .max(self.loader_free)
-            .max(super::nth_last(&self.taken, 0));
+        let accepted = at.max(self.loader_free).max(super::nth_last(&self.taken, 0));
         self.loader_free = accepted;
         accepted
     }
 
     /// Loads a block of parameters; when it is there.
     fn parameters(&mut self, stream: &mut WeightStream) -> u64 {
-        let free = self.blocks.len().checked_sub(BANKS).map_or(0, |block| self.blocks[block]);
+        let free = self
+            .blocks
+            .len()
+            .checked_sub(BANKS)
+            .map_or(0, |block| self.blocks[block]);
         let mut at = self.loader_free.max(free) + PARAMETER_CYCLES;
         for _ in 0..self.config.parameter_words() {
             at = stream.take(at) + 1;

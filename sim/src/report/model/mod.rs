@@ -39,7 +39,12 @@ const END_CYCLES: u64 = 3;
 pub type Queues = Vec<usize>;
 
 /// The timeline of a frame for `task`, whose k-th layer with experts has the queues `queues[k]`.
-pub fn timeline(program: &Program, task: usize, queues: &[Queues], memory: &MemoryConfig) -> Result<Timeline> {
+pub fn timeline(
+    program: &Program,
+    task: usize,
+    queues: &[Queues],
+    memory: &MemoryConfig,
+) -> Result<Timeline> {
     let commands = program.commands()?;
     let mut model = Model::new(&program.config, memory, task, queues);
     model.load_program(commands.len());
@@ -130,7 +135,10 @@ impl<'a> Model<'a> {
     }
 
     fn expert_loop(&mut self, op: &ExpertLoop, body: &[Command], index: usize) -> Result<usize> {
-        let layer = self.layers.checked_sub(1).context("an expert loop before a Route")?;
+        let layer = self
+            .layers
+            .checked_sub(1)
+            .context("an expert loop before a Route")?;
         let queues = &self.queues[layer];
         ensure!(
             queues.len() == op.experts as usize,
@@ -192,7 +200,8 @@ impl<'a> Model<'a> {
         let cycles = router::command_cycles((op.tokens - op.first) as usize, op.experts as usize);
         self.unit(Unit::Router, index, cycles as u64);
         if op.more == 0 {
-            self.stream.routed(nth_last(&self.finishes[Unit::Router as usize], 0));
+            self.stream
+                .routed(nth_last(&self.finishes[Unit::Router as usize], 0));
         }
         Ok(())
     }

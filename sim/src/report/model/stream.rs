@@ -5,9 +5,9 @@
 
 use super::Queues;
 use crate::memory::MemoryConfig;
-use crate::report::timeline::{Span, Timeline};
+use crate::report::timeline::{Span, Timeline, BIN_CYCLES};
 use moevit_hw::bus::fetch::LATENCY_CYCLES;
-use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BEATS, BURST_BYTES};
+use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
 use moevit_hw::control::command::{Fetch, Unit, COMMAND_BYTES};
 use std::collections::VecDeque;
 
@@ -209,8 +209,8 @@ impl<'a> WeightStream<'a> {
                 .max(room.map_or(0, |cycle| cycle + CREDIT_CYCLES))
                 .max(slot.unwrap_or(0));
             let bytes = (words * word_bytes) as f64;
-            let rate = f64::from(self.memory.bytes_per_cycle)
-                .min((BEAT_BYTES * self.config.read_ports) as f64);
+            let rate =
+                f64::from(self.memory.bytes_per_cycle).min((BEAT_BYTES * self.config.read_ports) as f64);
             let first_beat = issue + BUS_CYCLES + u64::from(self.memory.first_beat_cycles);
             let alone = first_beat as f64 + bytes / BEAT_BYTES as f64;
             self.bus_free = (self.bus_free.max(first_beat as f64) + bytes / rate).max(alone);
@@ -229,17 +229,24 @@ impl<'a> WeightStream<'a> {
     pub fn add_to(self, timeline: &mut Timeline) {
         timeline.spans.extend(self.spans);
         let beats = (self.config.weight_word_bytes() / BEAT_BYTES) as u64;
-        let mut departures = self.departures.iter().peekable();
+        let (mut arrivals, mut departures) =
+            (self.arrivals.iter().peekable(), self.departures.iter().peekable());
         let mut level = 0u64;
-        for &arrival in &self.arrivals {
-            while departures.next_if(|&&departure| departure <= arrival).is_some() {
+        for cycle in (0..timeline.cycles).step_by(BIN_CYCLES as usize) {
+            let end = cycle + BIN_CYCLES;
+            let mut peak = level;
+            while let Some(&arrival) = arrivals.next_if(|&&arrival| arrival < end) {
+                while departures.next_if(|&&departure| departure <= arrival).is_some() {
+                    level = level.saturating_sub(1);
+                }
+                level += 1;
+                peak = peak.max(level);
+                timeline.bin(cycle).beats += beats;
+            }
+            while departures.next_if(|&&departure| departure < end).is_some() {
                 level = level.saturating_sub(1);
             }
-            level += 1;
-            let bin = timeline.bin(arrival);
-            bin.buffered = bin.buffered.max(level);
-            bin.beats += beats;
+            timeline.bin(cycle).buffered = peak;
         }
-        debug_assert!(BURST_BEATS as u64 >= beats);
     }
 }
