@@ -26,6 +26,8 @@ pub enum Command {
     Run(RunArguments),
     /// Accuracy over a folder of images, engine and floating-point model side by side
     Evaluate(EvaluateArguments),
+    /// What a frame costs: cycles by layer and unit, stalls, pictures of time and roofline, area
+    Report(ReportArguments),
     /// Describe a configuration or a program file; estimate the area of every block
     Info(InfoArguments),
 }
@@ -172,6 +174,46 @@ pub struct EvaluateArguments {
     #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Without --program and --arch, the embedded demonstration on nano.
+#[derive(Args, Debug)]
+pub struct ReportArguments {
+    /// Program file
+    #[arg(long, conflicts_with_all = ["arch", "weights", "config"])]
+    pub program: Option<PathBuf>,
+    /// Architecture file (TOML); without --weights the weights are random, which changes nothing but the experts' queues
+    #[arg(long)]
+    pub arch: Option<PathBuf>,
+    /// Checkpoint (safetensors; M3ViT's or timm's tensor names)
+    #[arg(long, requires_all = ["arch", "calibration"])]
+    pub weights: Option<PathBuf>,
+    /// Folder of PNG images that set the scales
+    #[arg(long, requires = "weights")]
+    pub calibration: Option<PathBuf>,
+    /// Named configuration (nano, zcu104) or a TOML file
+    #[arg(long, default_value = "nano", requires = "arch")]
+    pub config: String,
+    /// PNG image of the model's size; without it, noise (the demonstration: its first test image)
+    #[arg(long)]
+    pub image: Option<PathBuf>,
+    /// Task, by name or number
+    #[arg(long, default_value = "0")]
+    pub task: String,
+    #[command(flatten)]
+    pub memory: MemoryArguments,
+    /// Only the analytical model, no simulation: milliseconds instead of minutes
+    #[arg(long)]
+    pub model_only: bool,
+    /// No area estimate with Yosys (minutes the first time, then cached)
+    #[arg(long)]
+    pub without_area: bool,
+    /// Folder for report.md, report.json, timeline.svg and roofline.svg
+    #[arg(long, default_value = "target/report")]
+    pub out: PathBuf,
+    /// Print the JSON document instead of text
     #[arg(long)]
     pub json: bool,
 }

@@ -64,7 +64,7 @@ fn keys(value: &Value, wanted: &[&str]) {
 #[test]
 fn every_command_explains_itself() {
     let overview = moevit(["--help"]).text();
-    for command in ["demo", "export", "compile", "run", "evaluate", "info"] {
+    for command in ["demo", "export", "compile", "run", "evaluate", "report", "info"] {
         assert!(overview.contains(command), "{overview}");
         let help = moevit([command, "--help"]).text();
         assert!(
@@ -448,4 +448,41 @@ fn info_describes_configurations_and_programs() {
     assert!(moevit(["info", "--program", &program])
         .text()
         .contains("boundary"));
+}
+
+/// Reports without simulation: the demonstration, and an architecture of random weights.
+#[test]
+fn reports_are_written_as_text_and_pictures() {
+    let architecture = demo("architecture.toml").display().to_string();
+    for (name, arguments) in [("embedded", vec![]), ("random", vec!["--arch", &architecture])] {
+        let out = FILES.text(name);
+        let options = [
+            "report",
+            "--model-only",
+            "--without-area",
+            "--json",
+            "--out",
+            &out,
+        ];
+        let report = moevit(options.into_iter().chain(arguments)).json();
+        keys(
+            &report,
+            &["weights", "modelled", "model_error", "occupancy", "files"],
+        );
+        let cycles = report["modelled"]["cycles"].as_u64().unwrap();
+        assert!((30_000..100_000).contains(&cycles), "{cycles}");
+        for list in ["kinds", "layers"] {
+            let rows = report["modelled"][list].as_array().unwrap();
+            let sum: u64 = rows.iter().map(|row| row["cycles"].as_u64().unwrap()).sum();
+            assert_eq!(sum, cycles, "{list}");
+        }
+        let file = |name: &str| std::fs::read_to_string(Path::new(&out).join(name)).unwrap();
+        let (markdown, json) = (file("report.md"), file("report.json"));
+        assert!(markdown.contains("timeline.svg") && markdown.contains("| expert fc1 |"));
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), report);
+        for (picture, word) in [("timeline.svg", "softmax"), ("roofline.svg", "projection")] {
+            let svg = file(picture);
+            assert!(svg.starts_with("<svg") && svg.contains(word), "{picture}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 // The derive macro names this crate, also from inside.
 extern crate self as moevit_hw;
 
+pub mod activity;
 pub mod array;
 pub mod attention;
 pub mod bus;

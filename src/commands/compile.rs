@@ -54,7 +54,8 @@ pub fn compile(arguments: &CompileArguments) -> Result<()> {
     }
 }
 
-fn load_images(folder: &Path, architecture: &Architecture) -> Result<Vec<Image>> {
+/// All images of a folder, of the model's size.
+pub fn load_images(folder: &Path, architecture: &Architecture) -> Result<Vec<Image>> {
     let spec = &architecture.image;
     let load = |path: &std::path::PathBuf| Image::load_sized(path, spec.height, spec.width, spec.channels);
     Ok(list_png(folder)?.iter().map(load).collect::<Result<_, _>>()?)

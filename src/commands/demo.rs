@@ -2,7 +2,7 @@
 
 use super::engine::computer;
 use super::export::{self, Exported};
-use super::report::FrameReport;
+use super::frame::FrameReport;
 use crate::arguments::DemoArguments;
 use crate::embedded::{demonstration, sample, Demonstration, Sample};
 use crate::output::{self, thousands};

@@ -1,10 +1,12 @@
 //! What each command does.
 
+mod area;
 mod compile;
 mod demo;
 mod engine;
 mod evaluate;
 mod export;
+mod frame;
 mod info;
 mod report;
 mod run;
@@ -28,6 +30,7 @@ pub fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Info(arguments) => info::info(&arguments),
     }
 }

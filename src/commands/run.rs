@@ -1,8 +1,8 @@
 //! `moevit run`: one image on one engine.
 
 use super::engine::computer;
+use super::frame::FrameReport;
 use super::load_program;
-use super::report::FrameReport;
 use crate::arguments::RunArguments;
 use crate::{npy, output, progress};
 use anyhow::Result;

@@ -22,6 +22,7 @@ use super::step_delay::StepDelay;
 use super::streamer::Streamer;
 use super::systolic_array::SystolicArray;
 use super::{lanes, timing};
+use crate::activity::Array;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
@@ -173,6 +174,16 @@ impl FeedUnit {
             _segments: rows / SEGMENT_LANES,
             _copy_bytes: copy_bytes,
         }
+    }
+
+    /// What the array does in this cycle, for a timeline.
+    pub(crate) fn array_activity(&self) -> Array {
+        self.streamer.activity(self.loader.starved.val())
+    }
+
+    /// Number of the command that is streamed.
+    pub(crate) fn array_command(&self) -> Bits<8> {
+        self.streamer.streamed_command()
     }
 }
 

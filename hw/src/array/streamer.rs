@@ -24,6 +24,7 @@
 use super::lanes;
 use super::pass_command::PassCommand;
 use super::row_reader::RowReader;
+use crate::activity::Array;
 use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
 
@@ -127,6 +128,24 @@ impl Streamer {
             rows: RowReader::new(),
             ..Self::default()
         }
+    }
+
+    /// What happens in this cycle, for a timeline.
+    pub(crate) fn activity(&self, starved: bool) -> Array {
+        match (self.active.q.val(), self.go.val()) {
+            (false, _) => Array::NoCommand,
+            (_, true) if self.step.q.val() < self.pairs.q.val() => Array::Streams,
+            (_, true) => Array::Pads,
+            _ if !self.bank_free.val() => Array::NoBank,
+            _ if !self.synced.val() => Array::Syncs,
+            _ if starved => Array::Starved,
+            _ => Array::LoadsTile,
+        }
+    }
+
+    /// Number of the command that is streamed.
+    pub(crate) fn streamed_command(&self) -> Bits<8> {
+        self.command_tag.q.val()
     }
 }
 

@@ -223,6 +223,11 @@ impl Sequencer {
             _bytes: config.weight_word_bytes(),
         }
     }
+
+    /// Index of the command that is dispatched.
+    pub(crate) fn command_index(&self) -> Bits<16> {
+        self.index.q.val()
+    }
 }
 
 impl Logic for Sequencer {

@@ -2,6 +2,7 @@
 
 use super::device::{Device, DeviceInputs, DeviceOutputs};
 use anyhow::{Context, Result};
+use moevit_hw::activity::Activity;
 use moevit_hw::config::AccelConfig;
 use moevit_hw::cosim::settle;
 use moevit_hw::top::Accelerator;
@@ -14,12 +15,16 @@ use std::path::Path;
 /// Half a clock cycle in a waveform; only the order counts.
 const TRACE_HALF_CYCLE_NS: u64 = 2;
 
+/// Hears what the units do in every cycle.
+pub type Observer = Box<dyn FnMut(&Activity)>;
+
 /// The accelerator as a circuit.
 pub struct CircuitDevice {
     accelerator: Box<Accelerator>,
     ports: usize,
     trace: Option<VCDProbe<BufWriter<File>>>,
     time_ns: u64,
+    observer: Option<Observer>,
 }
 
 impl CircuitDevice {
@@ -32,6 +37,7 @@ impl CircuitDevice {
             ports: config.read_ports,
             trace: None,
             time_ns: 0,
+            observer: None,
         }
     }
 
@@ -42,6 +48,12 @@ impl CircuitDevice {
         let probe = write_vcd_header(BufWriter::new(file), &*self.accelerator);
         self.trace = Some(write_vcd_dump(probe, &*self.accelerator));
         Ok(self)
+    }
+
+    /// Tells what the units do, once a cycle from now on.
+    pub fn observe(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Sets the clock, lets the circuit settle, and records what changed.
@@ -124,6 +136,9 @@ impl Device for CircuitDevice {
         self.half_cycle(false)?;
         self.half_cycle(true)?;
         self.sample(outputs);
+        if let Some(observer) = &mut self.observer {
+            observer(&self.accelerator.activity());
+        }
         Ok(())
     }
 }

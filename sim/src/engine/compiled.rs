@@ -1,13 +1,13 @@
 //! A program together with the network that it came from.
 
 use anyhow::{bail, ensure, Context, Result};
-use moevit_hw::control::command::Operation;
+use moevit_hw::control::command::{Command, Operation};
 
 use crate::golden::Golden;
 use crate::model::architecture::Head;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::{Architecture, Image, Model};
-use crate::program::{Golden as Source, Program};
+use crate::program::{Golden as Source, Label, Program};
 
 /// A program whose parts have been understood.
 #[derive(Debug)]
@@ -82,21 +82,31 @@ impl Compiled {
 
     /// Multiply-accumulates of the network for a task: real rows and channels, without the padding of tiles.
     pub fn macs(&self, task: usize) -> Result<u64> {
+        Ok(self.macs_by_command(task)?.iter().sum())
+    }
+
+    /// The same for each command, all experts of a loop together.
+    pub fn macs_by_command(&self, task: usize) -> Result<Vec<u64>> {
         let commands = self.program.commands()?;
-        let (mut macs, mut entries, mut body) = (0, 0, 0);
-        for (command, label) in commands.iter().zip(&self.program.meta.labels) {
+        let (mut entries, mut body) = (0, 0);
+        let mut macs = |(command, label): (&Command, &Label)| {
             let repeats = if body > 0 { entries } else { 1 };
             body = u32::saturating_sub(body, 1);
             if command.tasks >> task & 1 == 0 {
-                continue;
+                return 0;
             }
             match command.operation {
                 Operation::Route(op) => entries = u64::from(op.tokens * op.top_k),
                 Operation::ExpertLoop(op) => body = op.body,
-                _ => macs += label.macs * repeats,
+                _ => return label.macs * repeats,
             }
-        }
-        Ok(macs)
+            0
+        };
+        Ok(commands
+            .iter()
+            .zip(&self.program.meta.labels)
+            .map(&mut macs)
+            .collect())
     }
 }
 

@@ -3,6 +3,9 @@
 //! An image has 8 bits a channel. RGB becomes grey by the BT.601 weights, grey becomes RGB by repetition, transparency is
 //! refused unless every pixel is opaque. A label map is grey or a palette picture, whose values or indices are the labels.
 
+use super::architecture::ImageSpec;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use std::io::{BufRead, Seek};
 use std::path::{Path, PathBuf};
 
@@ -46,6 +49,18 @@ impl std::fmt::Debug for Image {
 }
 
 impl Image {
+    /// Random pixels, the same for the same seed.
+    pub fn noise(spec: &ImageSpec, seed: u64) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let bytes = spec.height * spec.width * spec.channels;
+        Self {
+            height: spec.height,
+            width: spec.width,
+            channels: spec.channels,
+            pixels: (0..bytes).map(|_| rng.random()).collect(),
+        }
+    }
+
     /// Reads a PNG and converts it to `channels` (1 or 3) channels.
     pub fn load(path: impl AsRef<Path>, channels: usize) -> Result<Self, ImageError> {
         let (path, name) = (path.as_ref(), path.as_ref().display().to_string());

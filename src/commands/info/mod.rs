@@ -1,10 +1,9 @@
 //! `moevit info`: what a configuration or a program file consists of.
 
-mod area;
 mod config;
 mod program;
 
-use super::{load_config, load_program};
+use super::{area, load_config, load_program};
 use crate::arguments::InfoArguments;
 use crate::output;
 use anyhow::Result;

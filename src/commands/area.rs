@@ -50,7 +50,17 @@ impl Table {
         Ok(Self { blocks, sum })
     }
 
+    /// All blocks together.
+    pub fn sum(&self) -> &Area {
+        &self.sum
+    }
+
     pub fn text(&self) -> String {
+        table(&self.rows()) + NOTE
+    }
+
+    /// Head, a row for each block, and two for all.
+    pub fn rows(&self) -> Vec<Vec<String>> {
         let cells = |name: &str, count: &str, area: &Area| {
             let bram = format!("{:.1}", area.bram18 as f64 / 2.0);
             let path = format!("{:.2}", area.worst_path_ps as f64 / 1e3);
@@ -84,11 +94,12 @@ impl Table {
         );
         rows.push(cells("all", "", &self.sum));
         rows.push(utilisation(&self.sum));
-        table(&rows) + NOTE
+        rows
     }
 }
 
-const NOTE: &str = "Figures are of one block, the last two rows of all. Yosys estimates for UltraScale+: LUT, FF and path are \
+/// What the figures are.
+pub const NOTE: &str = "Figures are of one block, the last two rows of all. Yosys estimates for UltraScale+: LUT, FF and path are \
                     estimates (no place and route; the path has cell delays without routing, DSP and memory cells cut it), DSP and \
                     memories are read from the netlist.\n";
 
