@@ -6,6 +6,7 @@ mod small;
 
 use anyhow::{ensure, Result};
 use common::devices::verilator;
+use moevit_hw::config::BURST_BYTES;
 use moevit_hw::control::command::COMMAND_BYTES;
 use moevit_sim::compiler::image_bytes;
 use moevit_sim::engine::circuit::CircuitDevice;
@@ -81,6 +82,7 @@ fn every_pin_in_every_cycle() {
     let program = small::program(1);
     let compared = Rc::new(Cell::new(0));
     let mut frames = 0;
+    let commands = u64::from(program.meta.command_count) * COMMAND_BYTES as u64;
     for seed in 0.. {
         let both = Both {
             circuit: CircuitDevice::new(&program.config),
@@ -97,7 +99,8 @@ fn every_pin_in_every_cycle() {
         frame(&mut session, &program, 2 * seed as usize, None);
 
         session.board().set_faults(Faults {
-            read_error: Some(PROGRAM_BASE + 3_000 + 5_000 * seed),
+            // The first weights behind the commands: every frame fetches them.
+            read_error: Some(PROGRAM_BASE + commands.next_multiple_of(BURST_BYTES as u64) + 512 * seed),
             ..Default::default()
         });
         frame(&mut session, &program, 0, Some("answered a read with an error"));

@@ -9,9 +9,8 @@ mod coverage;
 mod memory;
 mod moe;
 mod primitives;
-// The runs here use a part of it.
+// The runs here use a part of it; the bus has more tests in `hw/src`.
 #[allow(dead_code)]
-#[allow(dead_code)] // The bus has more tests in `hw/src`.
 #[path = "../../src/bus/test_slave.rs"]
 mod test_slave;
 
