@@ -106,6 +106,8 @@ module GateWeight (
     reg [23:0] entry;
     reg [7:0] fraction;
     reg [7:0] places_1, places_2, places_3;
+    (* use_dsp = "no" *) wire [15:0] step_product;
+    assign step_product = {8'd0, entry[7:0]} * {8'd0, fraction};
     reg [15:0] here, product, mantissa;
     wire _unused_bits = &{1'b0, product[7:0]};
     reg [15:0] weight_out;
@@ -117,7 +119,7 @@ module GateWeight (
       fraction <= distance[7:0];
       places_1 <= distance[23:16];
       here <= entry[23:8];
-      product <= {8'd0, entry[7:0]} * {8'd0, fraction};
+      product <= step_product;
       places_2 <= places_1;
       mantissa <= here - {8'd0, product[15:8]};
       places_3 <= places_2;

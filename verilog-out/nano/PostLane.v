@@ -68,25 +68,31 @@ module PostLane (
     reg [14:0] relu_1, relu_2, relu_3, relu_4, relu_5;
     reg [23:0] segment;
     reg beyond;
-    reg signed [6:0] fraction;
+    reg [5:0] fraction;
     wire signed [10:0] slope = segment[10:0] & {11{~beyond}};
     wire [12:0] here_1 = segment[23:11] & {13{~beyond}};
     reg [12:0] here_2, here_3;
-    reg signed [16:0] m_delta;
-    reg [16:0] p_delta;
-    wire unused = &{1'b0, p_delta[5:0]};
+    // slope * fraction in two halves: too small for a DSP, too deep for one step.
+    (* use_dsp = "no" *) wire signed [13:0] low_product;
+    assign low_product = slope * $signed({1'b0, fraction[2:0]});
+    (* use_dsp = "no" *) wire signed [13:0] high_product;
+    assign high_product = slope * $signed({1'b0, fraction[5:3]});
+    reg signed [13:0] m_low, m_high;
+    reg [16:0] m_delta;
+    wire unused = &{1'b0, m_delta[4:0]};
     reg [13:0] delta;
     always @(posedge clock) begin
       magnitude <= x[15] ? -x : x;
       relu_1 <= x[14:0] & {15{~x[15]}};
       segment <= delta_table[magnitude[13:6]];
       beyond <= magnitude[15] | magnitude[14];
-      fraction <= {1'b0, magnitude[5:0]};
-      m_delta <= slope * fraction;
+      fraction <= magnitude[5:0];
+      m_low <= low_product;
+      m_high <= high_product;
       here_2 <= here_1;
-      p_delta <= m_delta + 17'sd32;
+      m_delta <= {{3{m_low[13]}}, m_low} + {m_high, 3'd0};
       here_3 <= here_2;
-      delta <= {1'b0, here_3} + {{3{p_delta[16]}}, p_delta[16:6]};
+      delta <= {1'b0, here_3} + {{3{m_delta[16]}}, m_delta[16:6]} + {13'd0, m_delta[5]};
       relu_2 <= relu_1;
       relu_3 <= relu_2;
       relu_4 <= relu_3;
@@ -229,7 +235,7 @@ module PostLane (
       shift_1 = 0; shift_2 = 0; shift_3 = 0; y_1 = 0; x = 0;
       magnitude = 0; y_2 = 0; y_3 = 0; y_4 = 0; y_5 = 0; y_6 = 0;
       relu_1 = 0; relu_2 = 0; relu_3 = 0; relu_4 = 0; relu_5 = 0; segment = 0; beyond = 0; fraction = 0;
-      here_2 = 0; here_3 = 0; m_delta = 0; p_delta = 0; delta = 0;
+      here_2 = 0; here_3 = 0; m_low = 0; m_high = 0; m_delta = 0; delta = 0;
       g = 0; factor = 0; m2 = 0; p2 = 0; z_half = 0; z_rounded = 0; z_coarse = 0; z_shifted = 0; z_offset = 0;
       factor_shift_1 = 0; factor_shift_2 = 0; factor_shift_3 = 0; offset_1 = 0; offset_2 = 0; offset_3 = 0; result = 0;
     end

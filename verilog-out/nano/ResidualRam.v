@@ -10,7 +10,7 @@ module ResidualRam (
     wire write_inside = write_address < 16'd1024;
     reg read_inside;
     always @(posedge clock) read_inside <= read_address < 16'd1024;
-    (* ram_style = "ultra" *) reg [127:0] memory_0 [0:1023];
+    (* ram_style = "block" *) reg [127:0] memory_0 [0:1023];
     reg [127:0] stage_0;
     reg [127:0] data_0;
     assign {read_data_7, read_data_6, read_data_5, read_data_4, read_data_3, read_data_2, read_data_1, read_data_0} = data_0;

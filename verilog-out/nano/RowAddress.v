@@ -13,17 +13,24 @@ module RowAddress (
     initial stride_in = 8'd0;
     reg [15:0] word_in;
     initial word_in = 16'd0;
-    reg [15:0] product, word_of_product, sum;
-    initial begin product = 16'd0; word_of_product = 16'd0; sum = 16'd0; end
-    wire [18:0] full = {8'd0, row_in} * {11'd0, stride_in};
-    wire unused = &{1'b0, full[18:16]};
+    // row * stride in two halves: too small for a DSP, too deep for one step.
+    (* use_dsp = "no" *) wire [14:0] low_product;
+    assign low_product = {4'd0, row_in} * {11'd0, stride_in[3:0]};
+    (* use_dsp = "no" *) wire [14:0] high_product;
+    assign high_product = {4'd0, row_in} * {11'd0, stride_in[7:4]};
+    reg [14:0] low;
+    reg [11:0] high;
+    reg [15:0] word_of_product, sum;
+    initial begin low = 15'd0; high = 12'd0; word_of_product = 16'd0; sum = 16'd0; end
+    wire unused = &{1'b0, high_product[14:12]};
     assign address = sum;
     always @(posedge clock) begin
       row_in <= row;
       stride_in <= stride;
       word_in <= word;
-      product <= full[15:0];
+      low <= low_product;
+      high <= high_product[11:0];
       word_of_product <= word_in;
-      sum <= product + word_of_product;
+      sum <= {1'b0, low} + {high, 4'd0} + word_of_product;
     end
 endmodule

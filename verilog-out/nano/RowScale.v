@@ -200,6 +200,8 @@ module RowScale (
     wire [8:0] entry_index = normal[15:7] - 9'd128;
     reg [6:0] fraction;
     reg [16:0] here;
+    (* use_dsp = "no" *) wire [15:0] step_product;
+    assign step_product = {7'd0, entry[8:0]} * {9'd0, fraction};
     reg [15:0] step;
     reg [16:0] root;
     reg [33:0] product_1, product_2;
@@ -224,7 +226,7 @@ module RowScale (
       fraction <= normal[6:0];
       half_2 <= half_1;
       here <= entry[25:9];
-      step <= {7'd0, entry[8:0]} * {9'd0, fraction};
+      step <= step_product;
       half_3 <= half_2;
       root <= here - {8'd0, step[15:7]};
       half_4 <= half_3;

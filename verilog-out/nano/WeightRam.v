@@ -10,7 +10,7 @@ module WeightRam (
     wire write_inside = write_address < 16'd2048;
     reg read_inside;
     always @(posedge clock) read_inside <= read_address < 16'd2048;
-    (* ram_style = "ultra" *) reg [127:0] memory_0 [0:2047];
+    (* ram_style = "block" *) reg [127:0] memory_0 [0:2047];
     reg [127:0] stage_0;
     reg [127:0] data_0;
     assign {read_data_3, read_data_2, read_data_1, read_data_0} = data_0;

@@ -32,18 +32,17 @@ module Write (
     localparam [2:0] WriteState_Length = 3'd3;
     localparam [2:0] WriteState_Wait = 3'd4;
     localparam [2:0] WriteState_Address = 3'd5;
-    localparam [2:0] WriteState_Data = 3'd6;
-    localparam [2:0] WriteState_Owed = 3'd7;
+    localparam [2:0] WriteState_Owed = 3'd6;
     localparam [5:0] all_places = 6'd32;
     localparam [3:0] most_owed = 4'd4;
     localparam [5:0] word_beats = 6'd1;
 
     wire request, grant;
     reg  arrived;
-    wire issue, send, answer, idle;
+    wire issue, accept, send, answer, idle;
     wire [5:0] burst;
     reg  [4:0] to_boundary;
-    reg  [5:0] now_waiting, now_free;
+    reg  [5:0] now_waiting, now_free, now_allowed;
     wire [32:0] low_sum;
     reg  [31:0] next_hi;
     wire [31:0] next_answer;
@@ -57,14 +56,20 @@ module Write (
     reg  [31:0] offset;
     reg  carry;
     reg  [15:0] beats_left;
-    reg  [4:0] length_next, length, sent;
-    reg  [3:0] owed;
+    reg  [4:0] length_next, length;
+    reg  [5:0] allowed_next, allowed;
+    reg  [15:0] unsent;
+    reg  [3:0] place, owed;
     reg  answer_carry;
 
     always @(posedge clock) begin
         beat <= send;
         waiting <= now_waiting;
         places <= now_free;
+        if (send) begin
+            unsent <= unsent - 16'd1;
+            place <= place + 4'd1;
+        end
         if (grant) begin
             read_address <= read_address + 16'd1;
             unread <= unread - {10'd0, word_beats};
@@ -81,6 +86,7 @@ module Write (
                     read_address <= command_2[15:0];
                     beats_left <= command_3[15:0];
                     unread <= command_3[15:0];
+                    unsent <= command_3[15:0];
                     offset <= command_4;
                     state <= WriteState_Low;
                 end
@@ -94,29 +100,21 @@ module Write (
             WriteState_High: begin
                 error_lo <= awaddr_lo;
                 error_hi <= next_hi;
+                place <= awaddr_lo[7:4];
                 state <= WriteState_Length;
                 if (!(|beats_left)) state <= WriteState_Owed;
             end
-            WriteState_Length: begin
-                sent <= 5'd0;
-                state <= WriteState_Wait;
-            end
+            WriteState_Length: state <= WriteState_Wait;
             WriteState_Wait: begin
                 if (issue) state <= WriteState_Address;
             end
             WriteState_Address: begin
-                if (awready) state <= WriteState_Data;
-            end
-            WriteState_Data: begin
-                if (send) begin
-                    sent <= sent + 5'd1;
-                    beats_left <= beats_left - 16'd1;
-                    awaddr_lo <= awaddr_lo + 32'd16;
-                    carry <= &(awaddr_lo | 32'd15);
-                    if (wlast) begin
-                        state <= WriteState_Length;
-                        if (beats_left == 16'd1) state <= WriteState_Owed;
-                    end
+                if (awready) begin
+                    beats_left <= beats_left - {11'd0, length};
+                    awaddr_lo <= ((awaddr_lo >> 4'd8) + 32'd1) << 4'd8;
+                    carry <= &(awaddr_lo | 32'd255);
+                    state <= WriteState_Length;
+                    if (beats_left == {11'd0, length}) state <= WriteState_Owed;
                 end
             end
             WriteState_Owed: begin
@@ -167,10 +165,18 @@ module Write (
         arrived = granted_0;
         granted_1_next = arrived;
         arrived = granted_1;
+        allowed_next = now_allowed;
         if (reset) begin
+            allowed_next = 6'd0;
             granted_0_next = 1'b0;
             granted_1_next = 1'b0;
         end
+    end
+
+    always @* begin
+        now_allowed = allowed;
+        if (accept) now_allowed = now_allowed + burst;
+        if (send) now_allowed = now_allowed - 6'd1;
     end
 
     assign idle = state == WriteState_Idle;
@@ -178,9 +184,9 @@ module Write (
     assign read_valid = request;
     assign grant = request & read_ready;
     assign queue_reset = reset | idle;
-    assign send = (state == WriteState_Data) & queue_read_valid & wready;
-    assign wvalid = (state == WriteState_Data) & queue_read_valid;
-    assign wlast = (sent + 5'd1) == length;
+    assign wvalid = (|allowed) & queue_read_valid;
+    assign send = wvalid & wready;
+    assign wlast = (&place) | (unsent == 16'd1);
     assign burst = {1'b0, length};
     assign issue = (state == WriteState_Wait) & (waiting >= burst) & (owed < most_owed) & !hold & !error;
 
@@ -196,6 +202,7 @@ module Write (
         if (grant) now_free = now_free - word_beats;
     end
 
+    assign accept = (state == WriteState_Address) & awready;
     assign command_ready = idle & !hold & !error;
     assign awvalid = state == WriteState_Address;
     assign awlen = {3'd0, length - 5'd1};
@@ -230,14 +237,15 @@ module Write (
     initial begin
         state = 3'd0; read_address = 16'd0; unread = 16'd0; places = 6'd0; waiting = 6'd0; granted_0 = 1'b0;
         granted_1 = 1'b0; offset = 32'd0; awaddr_lo = 32'd0; awaddr_hi = 32'd0; carry = 1'b0; beats_left = 16'd0;
-        length = 5'd0; sent = 5'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0; answer_carry = 1'b0; error = 1'b0;
-        done = 1'b0; beat = 1'b0;
+        length = 5'd0; allowed = 6'd0; unsent = 16'd0; place = 4'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0;
+        answer_carry = 1'b0; error = 1'b0; done = 1'b0; beat = 1'b0;
     end
 
     always @(posedge clock) begin
         granted_0 <= granted_0_next;
         granted_1 <= granted_1_next;
         length <= length_next;
+        allowed <= allowed_next;
     end
 
     wire unused = &{1'b0,

@@ -1,6 +1,6 @@
 //! Address of a row's word: `address = word + row * stride` (16 bits, wrapping).
 //!
-//! Latency [`LATENCY_CYCLES`], one address a cycle, no stall. It maps to one DSP with all its registers.
+//! Latency [`LATENCY_CYCLES`], one address a cycle, no stall. The product is too small for a DSP.
 //!
 //! ```text
 //! row, stride --> [input] --> (x) --> [product] --> (+) --> [address]
@@ -48,14 +48,19 @@ impl Logic for RowAddress {
         Verilog::Custom(
             "// module: RowAddress\n\
              reg [10:0] row_in;\ninitial row_in = 11'd0;\nreg [7:0] stride_in;\ninitial stride_in = 8'd0;\nreg [15:0] word_in;\ninitial word_in = 16'd0;\n\
-             reg [15:0] product, word_of_product, sum;\ninitial begin product = 16'd0; word_of_product = 16'd0; sum = 16'd0; end\n\
-             wire [18:0] full = {8'd0, row_in} * {11'd0, stride_in};\n\
-             wire unused = &{1'b0, full[18:16]};\n\
+             // row * stride in two halves: too small for a DSP, too deep for one step.\n\
+             (* use_dsp = \"no\" *) wire [14:0] low_product;\n\
+             assign low_product = {4'd0, row_in} * {11'd0, stride_in[3:0]};\n\
+             (* use_dsp = \"no\" *) wire [14:0] high_product;\n\
+             assign high_product = {4'd0, row_in} * {11'd0, stride_in[7:4]};\n\
+             reg [14:0] low;\nreg [11:0] high;\nreg [15:0] word_of_product, sum;\n\
+             initial begin low = 15'd0; high = 12'd0; word_of_product = 16'd0; sum = 16'd0; end\n\
+             wire unused = &{1'b0, high_product[14:12]};\n\
              assign address = sum;\n\
              always @(posedge clock) begin\n\
              \x20 row_in <= row;\n  stride_in <= stride;\n  word_in <= word;\n\
-             \x20 product <= full[15:0];\n  word_of_product <= word_in;\n\
-             \x20 sum <= product + word_of_product;\nend\n"
+             \x20 low <= low_product;\n  high <= high_product[11:0];\n  word_of_product <= word_in;\n\
+             \x20 sum <= {1'b0, low} + {high, 4'd0} + word_of_product;\nend\n"
                 .into(),
         )
     }

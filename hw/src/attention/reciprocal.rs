@@ -48,6 +48,8 @@ reg [15:0] normal;
 reg [24:0] entry;
 reg [6:0] fraction;
 reg [16:0] here;
+(* use_dsp = \"no\" *) wire [14:0] step_product;
+assign step_product = {7'd0, entry[7:0]} * {8'd0, fraction};
 reg [14:0] step;
 wire [38:0] aligned = {x_1, 15'd0} >> (length - 5'd1);
 wire [16:0] interpolated = here - {9'd0, step[14:7]};
@@ -76,7 +78,7 @@ always @(posedge clock) begin
   fraction <= normal[6:0];
   exponent_2 <= exponent_1;
   here <= entry[24:8];
-  step <= {7'd0, entry[7:0]} * {8'd0, fraction};
+  step <= step_product;
   exponent_3 <= exponent_2;
   if (loads) begin
     mantissa_out <= interpolated[16] ? 16'hffff : interpolated[15:0];

@@ -8,15 +8,16 @@
 //!   issued burst is always completed, even when `hold` or an error stops everything behind it.
 //! * `done` comes after the command's last response. The first SLVERR or DECERR is latched with its burst's address; no
 //!   new address is issued then and the command sends no `done`.
-//! * Rate inside a burst: one beat a cycle; [`GAP_CYCLES`] cycles between bursts. Requests stop while the queue is full.
+//! * Rate: one beat a cycle, also from burst to burst: the next address goes out while data leave, as soon as its data wait.
+//!   Requests stop while the queue is full.
 //! * `reset` forgets everything; only while `busy` is low.
 //!
 //! ```text
 //! residual memory --grant, 2 cycles--> queue (words to beats) --> W
-//! command --> [address, beats left] --> AW          B --> owed bursts, error
+//! command --> [address, beats left] --> AW --> beats allowed --^    B --> owed bursts, error
 //!
-//! Idle -> Low -> High -> Length -> Wait -> Address -> Data -+-> Owed -> Idle
-//!                           ^-------------------------------+
+//! Idle -> Low -> High -> Length -> Wait -> Address -+-> Owed -> Idle
+//!                           ^-----------------------+
 //! ```
 
 use crate::config::{AccelConfig, BURST_BEATS};
@@ -25,8 +26,6 @@ use crate::memory::queue::Queue;
 use crate::memory::residual::READ_CYCLES;
 use crate::prelude::*;
 
-/// Fewest cycles between the last beat of a burst and the first of the next.
-pub const GAP_CYCLES: usize = 3;
 /// Beats that the queue holds: one burst fills while another leaves.
 const QUEUE_BEATS: usize = 2 * BURST_BEATS;
 /// 16-bit values of a beat.
@@ -40,7 +39,6 @@ enum WriteState {
     Length,
     Wait,
     Address,
-    Data,
     Owed,
 }
 
@@ -98,7 +96,10 @@ pub struct WriteUnit {
     carry: DFF<Bit>,
     beats_left: DFF<Bits<16>>,
     length: DFF<Bits<5>>,
-    sent: DFF<Bits<5>>,
+    // Sending: beats of accepted addresses, beats of the command, place of the next beat in its 256 bytes.
+    allowed: DFF<Bits<6>>,
+    unsent: DFF<Bits<16>>,
+    place: DFF<Bits<4>>,
     // Responses.
     owed: DFF<Bits<4>>,
     answered_lo: DFF<Bits<32>>,
@@ -111,6 +112,7 @@ pub struct WriteUnit {
     grant: Signal<Local, Bit>,
     arrived: Signal<Local, Bit>,
     issue: Signal<Local, Bit>,
+    accept: Signal<Local, Bit>,
     send: Signal<Local, Bit>,
     answer: Signal<Local, Bit>,
     idle: Signal<Local, Bit>,
@@ -118,6 +120,7 @@ pub struct WriteUnit {
     to_boundary: Signal<Local, Bits<5>>,
     now_waiting: Signal<Local, Bits<6>>,
     now_free: Signal<Local, Bits<6>>,
+    now_allowed: Signal<Local, Bits<6>>,
     low_sum: Signal<Local, Bits<33>>,
     next_hi: Signal<Local, Bits<32>>,
     next_answer: Signal<Local, Bits<32>>,
@@ -179,7 +182,9 @@ impl WriteUnit {
             carry: DFF::default(),
             beats_left: DFF::default(),
             length: DFF::default(),
-            sent: DFF::default(),
+            allowed: DFF::default(),
+            unsent: DFF::default(),
+            place: DFF::default(),
             owed: DFF::default(),
             answered_lo: DFF::default(),
             answered_hi: DFF::default(),
@@ -191,6 +196,7 @@ impl WriteUnit {
             grant: Signal::default(),
             arrived: Signal::default(),
             issue: Signal::default(),
+            accept: Signal::default(),
             send: Signal::default(),
             answer: Signal::default(),
             idle: Signal::default(),
@@ -198,6 +204,7 @@ impl WriteUnit {
             to_boundary: Signal::default(),
             now_waiting: Signal::default(),
             now_free: Signal::default(),
+            now_allowed: Signal::default(),
             low_sum: Signal::default(),
             next_hi: Signal::default(),
             next_answer: Signal::default(),
@@ -227,7 +234,9 @@ impl Logic for WriteUnit {
             carry,
             beats_left,
             length,
-            sent,
+            allowed,
+            unsent,
+            place,
             owed,
             answered_lo,
             answered_hi,
@@ -258,10 +267,9 @@ impl Logic for WriteUnit {
         }
 
         // Beats out of the queue.
-        self.send.next =
-            (self.state.q.val() == WriteState::Data) & self.queue.read_valid.val() & self.wready.val();
-        self.wvalid.next = (self.state.q.val() == WriteState::Data) & self.queue.read_valid.val();
-        self.wlast.next = (self.sent.q.val() + 1) == self.length.q.val();
+        self.wvalid.next = self.allowed.q.val().any() & self.queue.read_valid.val();
+        self.send.next = self.wvalid.val() & self.wready.val();
+        self.wlast.next = self.place.q.val().all() | (self.unsent.q.val() == 1);
         self.queue.read_ready.next = self.send.val();
         for i in 0..8 {
             self.pairs.from[i].next = self.queue.read_data[i].val();
@@ -295,6 +303,17 @@ impl Logic for WriteUnit {
             self.now_free.next = self.now_free.val() - self.word_beats.val();
         }
         self.places.d.next = self.now_free.val();
+        self.accept.next = (self.state.q.val() == WriteState::Address) & self.awready.val();
+        self.now_allowed.next = self.allowed.q.val();
+        if self.accept.val() {
+            self.now_allowed.next = self.now_allowed.val() + self.burst.val();
+        }
+        if self.send.val() {
+            self.now_allowed.next = self.now_allowed.val() - 1;
+            self.unsent.d.next = self.unsent.q.val() - 1;
+            self.place.d.next = self.place.q.val() + 1;
+        }
+        self.allowed.d.next = self.now_allowed.val();
         if self.grant.val() {
             self.source.d.next = self.source.q.val() + 1;
             self.unread.d.next = self.unread.q.val() - bit_cast::<16, 6>(self.word_beats.val());
@@ -327,6 +346,7 @@ impl Logic for WriteUnit {
                     self.source.d.next = bit_cast::<16, 32>(self.command[2].val());
                     self.beats_left.d.next = bit_cast::<16, 32>(self.command[3].val());
                     self.unread.d.next = bit_cast::<16, 32>(self.command[3].val());
+                    self.unsent.d.next = bit_cast::<16, 32>(self.command[3].val());
                     self.offset.d.next = self.command[4].val();
                     self.state.d.next = WriteState::Low;
                 }
@@ -340,6 +360,7 @@ impl Logic for WriteUnit {
             WriteState::High => {
                 self.answered_lo.d.next = self.address_lo.q.val();
                 self.answered_hi.d.next = self.next_hi.val();
+                self.place.d.next = self.address_lo.q.val().get_bits::<4>(4);
                 self.state.d.next = WriteState::Length;
                 if !self.beats_left.q.val().any() {
                     self.state.d.next = WriteState::Owed;
@@ -352,7 +373,6 @@ impl Logic for WriteUnit {
                 if self.beats_left.q.val() < bit_cast::<16, 5>(self.to_boundary.val()) {
                     self.length.d.next = bit_cast::<5, 16>(self.beats_left.q.val());
                 }
-                self.sent.d.next = 0.into();
                 self.state.d.next = WriteState::Wait;
             }
             WriteState::Wait => {
@@ -362,20 +382,13 @@ impl Logic for WriteUnit {
             }
             WriteState::Address => {
                 if self.awready.val() {
-                    self.state.d.next = WriteState::Data;
-                }
-            }
-            WriteState::Data => {
-                if self.send.val() {
-                    self.sent.d.next = self.sent.q.val() + 1;
-                    self.beats_left.d.next = self.beats_left.q.val() - 1;
-                    self.address_lo.d.next = self.address_lo.q.val() + 16;
-                    self.carry.d.next = (self.address_lo.q.val() | 0xf).all();
-                    if self.wlast.val() {
-                        self.state.d.next = WriteState::Length;
-                        if self.beats_left.q.val() == 1 {
-                            self.state.d.next = WriteState::Owed;
-                        }
+                    self.beats_left.d.next = self.beats_left.q.val() - bit_cast::<16, 5>(self.length.q.val());
+                    // A next burst starts where the 256 bytes of this one end.
+                    self.address_lo.d.next = ((self.address_lo.q.val() >> 8) + 1) << 8;
+                    self.carry.d.next = (self.address_lo.q.val() | 0xff).all();
+                    self.state.d.next = WriteState::Length;
+                    if self.beats_left.q.val() == bit_cast::<16, 5>(self.length.q.val()) {
+                        self.state.d.next = WriteState::Owed;
                     }
                 }
             }
@@ -420,6 +433,7 @@ impl Logic for WriteUnit {
         if self.reset.val() {
             self.state.d.next = WriteState::Idle;
             self.unread.d.next = 0.into();
+            self.allowed.d.next = 0.into();
             self.owed.d.next = 0.into();
             self.failed.d.next = false;
             self.finished.d.next = false;

@@ -71,7 +71,7 @@ impl ActivationMemory {
                 r,
                 groups,
                 config.activation_words,
-                RamStyle::Block,
+                RamStyle::of_depth(config.activation_words),
             )
         };
         Self {

@@ -23,7 +23,18 @@ pub enum RamStyle {
     Distributed,
 }
 
+/// Words of an URAM288; a memory that fills one costs fewer of them than of block RAMs.
+const ULTRA_WORDS: usize = 4096;
+
 impl RamStyle {
+    /// For a large memory: UltraRAM where its depth is used, block RAM otherwise.
+    pub fn of_depth(words: usize) -> Self {
+        match words >= ULTRA_WORDS {
+            true => RamStyle::Ultra,
+            false => RamStyle::Block,
+        }
+    }
+
     fn attribute(self) -> &'static str {
         match self {
             RamStyle::Block => "block",

@@ -3,7 +3,7 @@
 //! LUT, FF and the longest path are **estimates** (no place and route). The path has 7-series cell delays and no routing; shift
 //! registers are timed as their last flip-flop; block memories end a path, and one that starts there or at an input of the block
 //! starts at time zero; a path ends at a DSP and none is seen that starts at one. DSP and memory counts are read from the mapped netlist; DSP48E2 instances as such,
-//! inferred multipliers as DSP48E1, which needs two cells where a factor has more than 25 bits.
+//! inferred multipliers as DSP48E1 with the DSP48E2's 27 x 18 bits.
 //!
 //! Modules with many instances ([`parts`]) are synthesised once and are black boxes in their parents. Paths across such a
 //! boundary are not seen; these cells have registers there.
@@ -19,6 +19,8 @@ use std::process::Command;
 const SCRIPT: &str = include_str!("ultrascale.ys");
 /// Stand-ins of the timing step, beside the script as `timing.v`.
 const STAND_INS: &str = include_str!("timing.v");
+/// How a product becomes a DSP, beside the script as `multiplier.v`.
+const MULTIPLIER: &str = include_str!("multiplier.v");
 /// The multipliers are instances of the primitive, so that their number is counted and not guessed.
 const READ: &str = "read_verilog -DSYNTHESIS -DMOEVIT_DSP48E2 design.v\n";
 
@@ -185,7 +187,7 @@ pub fn closure(design: &Design, module: &str) -> String {
 
 fn key(verilog: &str, script: &str) -> String {
     let mut hash = Sha256::new();
-    [script, STAND_INS, verilog]
+    [script, STAND_INS, MULTIPLIER, verilog]
         .iter()
         .for_each(|text| hash.update(text.as_bytes()));
     hash.finalize()
@@ -211,6 +213,7 @@ fn script(part: &Part) -> String {
 fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, script: &str, module: &str) -> Result<()> {
     std::fs::write(folder.join("design.v"), verilog)?;
     std::fs::write(folder.join("timing.v"), STAND_INS)?;
+    std::fs::write(folder.join("multiplier.v"), MULTIPLIER)?;
     std::fs::write(folder.join("script.ys"), script)?;
     let output = Command::new(yosys)
         .args(["-q", "-s", "script.ys"])

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(info.macs_per_cycle, 2_048);
         assert!((info.peak_gops_at_target - 1_228.8).abs() < 1e-9);
         let weights = &info.memories[0];
-        assert_eq!(weights.bytes, 20_480 * 32 / 8 * 32);
+        assert_eq!(weights.bytes, 16_384 * 32 / 8 * 32);
         assert_eq!(
             info.memory_bytes,
             info.memories.iter().map(|m| m.bytes).sum::<usize>()

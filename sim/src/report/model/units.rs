@@ -1,15 +1,12 @@
 //! Cycles of the commands whose length depends on nothing but themselves.
 
 use moevit_hw::attention::softmax;
-use moevit_hw::bus::write_port::GAP_CYCLES;
-use moevit_hw::config::{AccelConfig, BURST_BEATS};
+use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{Norm, Softmax, Write};
 use moevit_hw::norm::layer_norm;
 
 /// From a Write to its first burst, and from its last beat to the response.
 const WRITE_OVERHEAD_CYCLES: u64 = 20;
-/// Address, handshake and response of a burst, beside its beats and the gap behind it.
-const BURST_CYCLES: u64 = 2;
 
 pub fn norm(config: &AccelConfig, op: &Norm) -> u64 {
     let words = u64::from(op.tokens * op.row_words * (1 + op.wide));
@@ -23,7 +20,5 @@ pub fn softmax(config: &AccelConfig, op: &Softmax) -> u64 {
 }
 
 pub fn write(op: &Write) -> u64 {
-    let beats = u64::from(op.beats);
-    let bursts = beats.div_ceil(BURST_BEATS as u64);
-    beats + bursts * (GAP_CYCLES as u64 + BURST_CYCLES) + WRITE_OVERHEAD_CYCLES
+    u64::from(op.beats) + WRITE_OVERHEAD_CYCLES
 }
