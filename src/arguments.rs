@@ -24,6 +24,8 @@ pub enum Command {
     Compile(CompileArguments),
     /// Run one image and compare with the floating-point model
     Run(RunArguments),
+    /// Run a folder of images back to back through the frame queue: latency and steady frame rate
+    Stream(StreamArguments),
     /// Accuracy over a folder of images, engine and floating-point model side by side
     Evaluate(EvaluateArguments),
     /// What a frame costs: cycles by layer and unit, stalls, pictures of time and roofline, area
@@ -144,6 +146,29 @@ pub struct RunArguments {
     /// Write a waveform for GTKWave (engines circuit and verilator)
     #[arg(long)]
     pub trace: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct StreamArguments {
+    /// Program file
+    #[arg(long)]
+    pub program: PathBuf,
+    /// Folder of PNG images of the model's size, taken in the order of their names and again from the first
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Tasks by name or number; the frames take turns
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub tasks: Vec<String>,
+    /// Number of frames
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub frames: u32,
+    #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
+    pub engine: EngineName,
+    #[command(flatten)]
+    pub memory: MemoryArguments,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,

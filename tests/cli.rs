@@ -64,7 +64,9 @@ fn keys(value: &Value, wanted: &[&str]) {
 #[test]
 fn every_command_explains_itself() {
     let overview = moevit(["--help"]).text();
-    for command in ["demo", "export", "compile", "run", "evaluate", "report", "info"] {
+    for command in [
+        "demo", "export", "compile", "run", "stream", "evaluate", "report", "info",
+    ] {
         assert!(overview.contains(command), "{overview}");
         let help = moevit([command, "--help"]).text();
         assert!(
@@ -364,6 +366,49 @@ fn four_experts_of_six_for_every_token() {
         "{report:#}"
     );
     assert_eq!(report["prediction"]["kind"], "class");
+}
+
+#[test]
+fn frames_stream_through_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..2 {
+        std::fs::copy(
+            FILES.path("small.png"),
+            folder.path().join(format!("{number}.png")),
+        )
+        .unwrap();
+    }
+    let (program, images) = (FILES.text("small.moevit"), folder.path().display().to_string());
+    let arguments = [
+        "stream",
+        "--program",
+        &program,
+        "--images",
+        &images,
+        "--frames",
+        "5",
+    ];
+    let json = moevit([&arguments[..], &["--json"]].concat()).json();
+    let frames = json["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), 5);
+    assert!(frames.iter().all(
+        |frame| frame["equals_reference"] == true && frame["tokens_sha256"] == frames[0]["tokens_sha256"]
+    ));
+    let later: u64 = frames[1..]
+        .iter()
+        .map(|frame| frame["cycles"].as_u64().unwrap())
+        .sum();
+    assert_eq!(json["steady_cycles"].as_f64().unwrap(), later as f64 / 4.0);
+    assert!(
+        json["first_frame_cycles"].as_f64() > json["steady_cycles"].as_f64(),
+        "{json:#}"
+    );
+    assert!(moevit(arguments).text().contains("a target, not a measurement"));
+    let refused = moevit([&arguments[..], &["--engine", "reference"]].concat()).refusal(1);
+    assert!(
+        refused.contains("circuit and verilator have a frame queue"),
+        "{refused}"
+    );
 }
 
 #[test]

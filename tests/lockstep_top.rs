@@ -49,16 +49,33 @@ impl Device for Both {
     }
 }
 
-/// Runs a frame; the result must be the reference's, or the error must be the wanted one.
-fn frame(session: &mut Session<Both>, program: &Program, image: usize, wanted_error: Option<&str>) {
-    let image = image_bytes(&program.meta.image, &small::image(image)).unwrap();
-    let frame = Frame {
+/// Runs frames through the frame queue; the results must be the reference's.
+fn stream(session: &mut Session<Both>, program: &Program, images: std::ops::Range<usize>) {
+    let image = |number| image_bytes(&program.meta.image, &small::image(number)).unwrap();
+    let images: Vec<Vec<u8>> = images.map(image).collect();
+    let frames: Vec<Frame> = images.iter().map(|image| whole_frame(program, image)).collect();
+    let got = session.stream(&frames, &mut |_| {}).unwrap();
+    assert_eq!(got.len(), images.len());
+    for (image, got) in images.iter().zip(got) {
+        let mut machine = Machine::new(&program.config);
+        assert_eq!(got.result, machine.run_program(program, image, 0).unwrap().result);
+    }
+}
+
+fn whole_frame<'a>(program: &Program, image: &'a [u8]) -> Frame<'a> {
+    Frame {
         command_count: program.meta.command_count,
-        image: &image,
+        image,
         task: 0,
         result_bytes: program.meta.result_bytes as usize,
         limit_cycles: FRAME_LIMIT_CYCLES,
-    };
+    }
+}
+
+/// Runs a frame; the result must be the reference's, or the error must be the wanted one.
+fn frame(session: &mut Session<Both>, program: &Program, image: usize, wanted_error: Option<&str>) {
+    let image = image_bytes(&program.meta.image, &small::image(image)).unwrap();
+    let frame = whole_frame(program, &image);
     session
         .board()
         .ddr
@@ -119,7 +136,8 @@ fn every_pin_in_every_cycle() {
         frame(&mut session, &program, 0, Some("illegal command"));
         session.board().ddr.write(PROGRAM_BASE, &program.payload);
         frame(&mut session, &program, 2 * seed as usize + 1, None);
-        frames += 5;
+        stream(&mut session, &program, 0..3);
+        frames += 8;
         if compared.get() >= LEAST_CYCLES {
             break;
         }

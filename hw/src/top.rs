@@ -252,6 +252,8 @@ impl Logic for Accelerator {
         self.s_axi_control_rvalid.next = self.registers.rvalid.val();
         self.registers.rready.next = self.s_axi_control_rready.val();
         self.sequencer.start.next = self.registers.start.val();
+        self.sequencer.waiting.next = self.registers.waiting.val();
+        self.registers.taken.next = self.sequencer.take.val();
         self.registers.idle.next = self.sequencer.idle.val();
         self.registers.done.next = self.sequencer.done.val();
         self.registers.error_code.next = self.sequencer.error_code.val();

@@ -216,7 +216,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-fn sha256(values: &[i16]) -> String {
+pub fn sha256(values: &[i16]) -> String {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     Sha256::digest(bytes)
         .iter()

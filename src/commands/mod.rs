@@ -10,6 +10,7 @@ mod frame;
 mod info;
 mod report;
 mod run;
+mod stream;
 
 use crate::arguments::{Arguments, Command};
 use anyhow::{Context, Result};
@@ -29,6 +30,7 @@ pub fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Export(arguments) => export::export(&arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Stream(arguments) => stream::stream(&arguments),
         Command::Evaluate(arguments) => evaluate::evaluate(&arguments),
         Command::Report(arguments) => report::report(&arguments),
         Command::Info(arguments) => info::info(&arguments),

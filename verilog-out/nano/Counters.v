@@ -2,9 +2,9 @@
 
 module Counters (
     input  wire clock, clear, enable, event_0, event_1, event_2, event_3, event_4, event_5, event_6, event_7, event_8,
-    input  wire event_9, event_10, event_11, event_12, event_13, event_14, event_15, event_16, event_17,
+    input  wire event_9, event_10, event_11, event_12, event_13, event_14, event_15, event_16, event_17, event_18,
     output reg  [31:0] value_0, value_1, value_2, value_3, value_4, value_5, value_6, value_7, value_8, value_9,
-    output reg  [31:0] value_10, value_11, value_12, value_13, value_14, value_15, value_16, value_17
+    output reg  [31:0] value_10, value_11, value_12, value_13, value_14, value_15, value_16, value_17, value_18
 );
     always @(posedge clock) begin
         if (clear) value_0 <= 32'd0;
@@ -96,9 +96,15 @@ module Counters (
         else if (enable & event_17) value_17 <= value_17 + 32'd1;
     end
 
+    always @(posedge clock) begin
+        if (clear) value_18 <= 32'd0;
+        else if (enable & event_18) value_18 <= value_18 + 32'd1;
+    end
+
     initial begin
         value_0 = 32'd0; value_1 = 32'd0; value_2 = 32'd0; value_3 = 32'd0; value_4 = 32'd0; value_5 = 32'd0;
         value_6 = 32'd0; value_7 = 32'd0; value_8 = 32'd0; value_9 = 32'd0; value_10 = 32'd0; value_11 = 32'd0;
         value_12 = 32'd0; value_13 = 32'd0; value_14 = 32'd0; value_15 = 32'd0; value_16 = 32'd0; value_17 = 32'd0;
+        value_18 = 32'd0;
     end
 endmodule

@@ -6,7 +6,7 @@ module RegisterDecoder (
     output wire special_9, special_10, special_11, special_12, frame_0, frame_1, frame_2, frame_3, frame_4, frame_5,
     output wire frame_6, frame_7, frame_8, counter_0, counter_1, counter_2, counter_3, counter_4, counter_5, counter_6,
     output wire counter_7, counter_8, counter_9, counter_10, counter_11, counter_12, counter_13, counter_14, counter_15,
-    output wire counter_16, counter_17
+    output wire counter_16, counter_17, counter_18
 );
     wire unused = &{1'b0, address[1:0]};
     assign special_0 = address[7:2] == 6'd0; // CTRL
@@ -49,4 +49,5 @@ module RegisterDecoder (
     assign counter_15 = address[7:2] == 6'd47; // BUSY_SOFTMAX
     assign counter_16 = address[7:2] == 6'd48; // BUSY_ROUTER
     assign counter_17 = address[7:2] == 6'd49; // BUSY_WRITE
+    assign counter_18 = address[7:2] == 6'd50; // FRAMES
 endmodule

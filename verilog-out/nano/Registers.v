@@ -19,7 +19,8 @@ module Registers (
     output reg  [31:0] rdata,
     output wire [1:0] rresp,
     output reg  interrupt, start,
-    input  wire idle, done,
+    output wire waiting,
+    input  wire taken, idle, done,
     input  wire [3:0] error_code,
     input  wire [15:0] error_command,
     input  wire bus_error,
@@ -48,7 +49,7 @@ module Registers (
     localparam [31:0] version = 32'd256;
 
     wire write, read, low_byte, launch;
-    reg  frame_end;
+    reg  frame_end, frame_ready;
     reg  [31:0] bit_mask;
     wire [31:0] fresh_bits;
     reg  [1:0] next_recorded;
@@ -65,21 +66,23 @@ module Registers (
     wire unused_write_decoder_counter_8, unused_write_decoder_counter_9, unused_write_decoder_counter_10;
     wire unused_write_decoder_counter_11, unused_write_decoder_counter_12, unused_write_decoder_counter_13;
     wire unused_write_decoder_counter_14, unused_write_decoder_counter_15, unused_write_decoder_counter_16;
-    wire unused_write_decoder_counter_17, read_decoder_special_0, read_decoder_special_1, read_decoder_special_2;
-    wire read_decoder_special_3, read_decoder_special_4, read_decoder_special_5, read_decoder_special_6;
-    wire read_decoder_special_7, read_decoder_special_8, read_decoder_special_9, read_decoder_special_10;
-    wire read_decoder_special_11, read_decoder_special_12, read_decoder_frame_0, read_decoder_frame_1;
-    wire read_decoder_frame_2, read_decoder_frame_3, read_decoder_frame_4, read_decoder_frame_5, read_decoder_frame_6;
-    wire read_decoder_frame_7, read_decoder_frame_8, read_decoder_counter_0, read_decoder_counter_1;
-    wire read_decoder_counter_2, read_decoder_counter_3, read_decoder_counter_4, read_decoder_counter_5;
-    wire read_decoder_counter_6, read_decoder_counter_7, read_decoder_counter_8, read_decoder_counter_9;
-    wire read_decoder_counter_10, read_decoder_counter_11, read_decoder_counter_12, read_decoder_counter_13;
-    wire read_decoder_counter_14, read_decoder_counter_15, read_decoder_counter_16, read_decoder_counter_17;
+    wire unused_write_decoder_counter_17, unused_write_decoder_counter_18, read_decoder_special_0;
+    wire read_decoder_special_1, read_decoder_special_2, read_decoder_special_3, read_decoder_special_4;
+    wire read_decoder_special_5, read_decoder_special_6, read_decoder_special_7, read_decoder_special_8;
+    wire read_decoder_special_9, read_decoder_special_10, read_decoder_special_11, read_decoder_special_12;
+    wire read_decoder_frame_0, read_decoder_frame_1, read_decoder_frame_2, read_decoder_frame_3, read_decoder_frame_4;
+    wire read_decoder_frame_5, read_decoder_frame_6, read_decoder_frame_7, read_decoder_frame_8, read_decoder_counter_0;
+    wire read_decoder_counter_1, read_decoder_counter_2, read_decoder_counter_3, read_decoder_counter_4;
+    wire read_decoder_counter_5, read_decoder_counter_6, read_decoder_counter_7, read_decoder_counter_8;
+    wire read_decoder_counter_9, read_decoder_counter_10, read_decoder_counter_11, read_decoder_counter_12;
+    wire read_decoder_counter_13, read_decoder_counter_14, read_decoder_counter_15, read_decoder_counter_16;
+    wire read_decoder_counter_17, read_decoder_counter_18;
     reg  counters_clear;
+    wire counters_event_18;
     wire [31:0] counters_value_0, counters_value_1, counters_value_2, counters_value_3, counters_value_4;
     wire [31:0] counters_value_5, counters_value_6, counters_value_7, counters_value_8, counters_value_9;
     wire [31:0] counters_value_10, counters_value_11, counters_value_12, counters_value_13, counters_value_14;
-    wire [31:0] counters_value_15, counters_value_16, counters_value_17;
+    wire [31:0] counters_value_15, counters_value_16, counters_value_17, counters_value_18;
     reg  aw_held;
     reg  [7:0] aw_address;
     reg  w_held;
@@ -87,13 +90,13 @@ module Registers (
     reg  [3:0] w_strobe;
     reg  ar_held;
     reg  [7:0] ar_address;
-    reg  asked, running, ended_next, ended, enabled;
+    reg  asked, running, chained, same_program, ended_next, ended, readied_next, readied, enabled;
     reg  [1:0] sources, recorded;
     reg  failed;
     reg  [3:0] code;
     reg  [15:0] failed_command;
     reg  [31:0] failed_lo, failed_hi, frame_0, frame_1, frame_2, frame_3, frame_4, frame_5, frame_6, frame_7, frame_8;
-    reg  [31:0] latched_6, latched_7;
+    reg  [31:0] latched_6, latched_7, next_result_lo, next_result_hi;
 
     always @(posedge clock) begin
         if (awvalid & !aw_held) begin
@@ -127,7 +130,7 @@ module Registers (
         if (write & write_decoder_frame_6) frame_6 <= ((frame_6 & ~bit_mask) | fresh_bits) & frame_mask_6;
         if (write & write_decoder_frame_7) frame_7 <= ((frame_7 & ~bit_mask) | fresh_bits) & frame_mask_7;
         if (write & write_decoder_frame_8) frame_8 <= ((frame_8 & ~bit_mask) | fresh_bits) & frame_mask_8;
-        if (low_byte & write_decoder_special_0 & w_data[0] & !asked & !running) asked <= !failed;
+        if (low_byte & write_decoder_special_0 & w_data[0] & !asked) asked <= !failed;
         start <= launch;
         if (launch) begin
             asked <= 1'b0;
@@ -144,13 +147,29 @@ module Registers (
             latched_7 <= frame_7;
             watchdog <= frame_8;
         end
+        same_program <= (frame_0 == program_lo) & (frame_1 == program_hi) & (frame_6 == latched_6);
+        if (taken & running) begin
+            asked <= 1'b0;
+            chained <= 1'b1;
+            image_lo <= frame_2;
+            image_hi <= frame_3;
+            latched_7 <= frame_7;
+            next_result_lo <= frame_4;
+            next_result_hi <= frame_5;
+        end
         if (bus_error & running) begin
             failed_lo <= error_lo;
             failed_hi <= error_hi;
         end
         if (done & running) begin
-            running <= 1'b0;
+            chained <= 1'b0;
+            running <= chained & !(|error_code);
+            if (chained) begin
+                result_lo <= next_result_lo;
+                result_hi <= next_result_hi;
+            end
             if (|error_code) begin
+                asked <= 1'b0;
                 failed <= 1'b1;
                 code <= error_code;
                 failed_command <= error_command;
@@ -162,6 +181,7 @@ module Registers (
         if (soft_reset) begin
             asked <= 1'b0;
             running <= 1'b0;
+            chained <= 1'b0;
         end
         if (arvalid & !ar_held) begin
             ar_held <= 1'b1;
@@ -183,6 +203,8 @@ module Registers (
             rvalid <= 1'b0;
             asked <= 1'b0;
             running <= 1'b0;
+            chained <= 1'b0;
+            same_program <= 1'b0;
             start <= 1'b0;
             enabled <= 1'b0;
             sources <= 2'd0;
@@ -195,6 +217,8 @@ module Registers (
             failed_hi <= 32'd0;
             quiesce <= 1'b0;
             soft_reset <= 1'b0;
+            next_result_lo <= 32'd0;
+            next_result_hi <= 32'd0;
             frame_0 <= 32'd0;
             program_lo <= 32'd0;
             frame_1 <= 32'd0;
@@ -218,20 +242,32 @@ module Registers (
 
     always @* begin
         ended_next = ended;
+        readied_next = readied;
         if (read) begin
-            if (read_decoder_special_0) ended_next = 1'b0;
+            if (read_decoder_special_0) begin
+                ended_next = 1'b0;
+                readied_next = 1'b0;
+            end
         end
         if (frame_end) ended_next = 1'b1;
+        if (frame_ready) readied_next = 1'b1;
         counters_clear = launch;
         if (reset) begin
             ended_next = 1'b0;
+            readied_next = 1'b0;
             counters_clear = 1'b1;
         end
     end
 
     always @* begin
         frame_end = done & running;
-        if (low_byte & write_decoder_special_0 & w_data[0] & !asked & !running) frame_end = frame_end | failed;
+        frame_ready = 1'b0;
+        if (low_byte & write_decoder_special_0 & w_data[0] & !asked) begin
+            frame_end = frame_end | failed;
+            frame_ready = failed;
+        end
+        if (launch) frame_ready = 1'b1;
+        if (taken & running) frame_ready = 1'b1;
     end
 
     assign awready = !aw_held;
@@ -249,7 +285,8 @@ module Registers (
 
     assign fresh_bits = w_data & bit_mask;
     assign low_byte = write & w_strobe[0];
-    assign launch = asked & idle & !soft_reset;
+    assign launch = asked & !running & idle & !soft_reset;
+    assign waiting = asked & running & same_program & !soft_reset;
     assign commands = latched_6[15:0];
     assign task_number = latched_7[2:0];
     assign arready = !ar_held;
@@ -258,9 +295,10 @@ module Registers (
 
     always @* begin
         ctrl = 32'd0;
-        if (asked | running) ctrl = 32'd1;
-        else if (idle) ctrl = 32'd4;
-        if (ended) ctrl = ctrl | 32'd10;
+        if (asked) ctrl = 32'd1;
+        else if (idle & !running) ctrl = 32'd4;
+        if (ended) ctrl = ctrl | 32'd2;
+        if (readied) ctrl = ctrl | 32'd8;
     end
 
     always @* begin
@@ -310,14 +348,18 @@ module Registers (
             if (read_decoder_counter_15) value = counters_value_15;
             if (read_decoder_counter_16) value = counters_value_16;
             if (read_decoder_counter_17) value = counters_value_17;
+            if (read_decoder_counter_18) value = counters_value_18;
         end
     end
 
     always @* begin
         next_recorded = recorded;
         if (low_byte & write_decoder_special_3) next_recorded = recorded ^ w_data[1:0];
-        if (frame_end) next_recorded = next_recorded | sources;
+        if (frame_end) next_recorded = next_recorded | (sources & 2'd1);
+        if (frame_ready) next_recorded = next_recorded | (sources & 2'd2);
     end
+
+    assign counters_event_18 = done & !(|error_code);
 
     RegisterDecoder u_write_decoder (
         .address(aw_address), .special_0(write_decoder_special_0), .special_1(write_decoder_special_1),
@@ -337,7 +379,8 @@ module Registers (
         .counter_10(unused_write_decoder_counter_10), .counter_11(unused_write_decoder_counter_11),
         .counter_12(unused_write_decoder_counter_12), .counter_13(unused_write_decoder_counter_13),
         .counter_14(unused_write_decoder_counter_14), .counter_15(unused_write_decoder_counter_15),
-        .counter_16(unused_write_decoder_counter_16), .counter_17(unused_write_decoder_counter_17)
+        .counter_16(unused_write_decoder_counter_16), .counter_17(unused_write_decoder_counter_17),
+        .counter_18(unused_write_decoder_counter_18)
     );
 
     RegisterDecoder u_read_decoder (
@@ -355,7 +398,8 @@ module Registers (
         .counter_10(read_decoder_counter_10), .counter_11(read_decoder_counter_11),
         .counter_12(read_decoder_counter_12), .counter_13(read_decoder_counter_13),
         .counter_14(read_decoder_counter_14), .counter_15(read_decoder_counter_15),
-        .counter_16(read_decoder_counter_16), .counter_17(read_decoder_counter_17)
+        .counter_16(read_decoder_counter_16), .counter_17(read_decoder_counter_17),
+        .counter_18(read_decoder_counter_18)
     );
 
     Counters u_counters (
@@ -363,27 +407,30 @@ module Registers (
         .event_2(stall_stream), .event_3(stall_bank), .event_4(stall_sync), .event_5(stall_full), .event_6(skipped),
         .event_7(beat_out), .event_8(beats_in_0), .event_9(1'b0), .event_10(1'b0), .event_11(1'b0), .event_12(busy_0),
         .event_13(busy_1), .event_14(busy_2), .event_15(busy_3), .event_16(busy_4), .event_17(busy_5),
-        .value_0(counters_value_0), .value_1(counters_value_1), .value_2(counters_value_2), .value_3(counters_value_3),
-        .value_4(counters_value_4), .value_5(counters_value_5), .value_6(counters_value_6), .value_7(counters_value_7),
-        .value_8(counters_value_8), .value_9(counters_value_9), .value_10(counters_value_10),
-        .value_11(counters_value_11), .value_12(counters_value_12), .value_13(counters_value_13),
-        .value_14(counters_value_14), .value_15(counters_value_15), .value_16(counters_value_16),
-        .value_17(counters_value_17)
+        .event_18(counters_event_18), .value_0(counters_value_0), .value_1(counters_value_1),
+        .value_2(counters_value_2), .value_3(counters_value_3), .value_4(counters_value_4), .value_5(counters_value_5),
+        .value_6(counters_value_6), .value_7(counters_value_7), .value_8(counters_value_8), .value_9(counters_value_9),
+        .value_10(counters_value_10), .value_11(counters_value_11), .value_12(counters_value_12),
+        .value_13(counters_value_13), .value_14(counters_value_14), .value_15(counters_value_15),
+        .value_16(counters_value_16), .value_17(counters_value_17), .value_18(counters_value_18)
     );
 
     initial begin
         aw_held = 1'b0; aw_address = 8'd0; w_held = 1'b0; w_data = 32'd0; w_strobe = 4'd0; bvalid = 1'b0;
-        ar_held = 1'b0; ar_address = 8'd0; rvalid = 1'b0; rdata = 32'd0; asked = 1'b0; running = 1'b0; ended = 1'b0;
-        start = 1'b0; enabled = 1'b0; sources = 2'd0; recorded = 2'd0; interrupt = 1'b0; failed = 1'b0; code = 4'd0;
-        failed_command = 16'd0; failed_lo = 32'd0; failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0;
-        frame_0 = 32'd0; frame_1 = 32'd0; frame_2 = 32'd0; frame_3 = 32'd0; frame_4 = 32'd0; frame_5 = 32'd0;
-        frame_6 = 32'd0; frame_7 = 32'd0; frame_8 = 32'd0; program_lo = 32'd0; program_hi = 32'd0; image_lo = 32'd0;
-        image_hi = 32'd0; result_lo = 32'd0; result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0; watchdog = 32'd0;
+        ar_held = 1'b0; ar_address = 8'd0; rvalid = 1'b0; rdata = 32'd0; asked = 1'b0; running = 1'b0; chained = 1'b0;
+        same_program = 1'b0; ended = 1'b0; readied = 1'b0; start = 1'b0; enabled = 1'b0; sources = 2'd0;
+        recorded = 2'd0; interrupt = 1'b0; failed = 1'b0; code = 4'd0; failed_command = 16'd0; failed_lo = 32'd0;
+        failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0; frame_0 = 32'd0; frame_1 = 32'd0; frame_2 = 32'd0;
+        frame_3 = 32'd0; frame_4 = 32'd0; frame_5 = 32'd0; frame_6 = 32'd0; frame_7 = 32'd0; frame_8 = 32'd0;
+        program_lo = 32'd0; program_hi = 32'd0; image_lo = 32'd0; image_hi = 32'd0; result_lo = 32'd0;
+        result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0; watchdog = 32'd0; next_result_lo = 32'd0;
+        next_result_hi = 32'd0;
     end
 
     always @(posedge clock) begin
         ended <= ended_next;
+        readied <= readied_next;
     end
 
-    wire unused = &{1'b0, latched_6[31:16], latched_7[31:3]};
+    wire unused = &{1'b0, latched_7[31:3]};
 endmodule

@@ -15,6 +15,8 @@ module Sequencer (
     output reg  done,
     output reg  [3:0] error_code,
     output reg  [15:0] error_command,
+    input  wire waiting,
+    output reg  take,
     input  wire drop_frame, read_error, write_error, watchdog, bus_quiet,
     output reg  hold_bus, unit_reset,
     input  wire [31:0] nonempty,
@@ -57,8 +59,10 @@ module Sequencer (
     reg  go;
     wire [3:0] opcode;
     wire mine;
-    reg  wait_now, quiet_now;
-    wire running;
+    reg  wait_now;
+    wire quiet_now;
+    reg  rest_now;
+    wire fetch_quiet, running;
     reg  expert_over;
     reg  [3:0] state_next, state;
     reg  [15:0] index, scanned;
@@ -75,7 +79,7 @@ module Sequencer (
     reg  [4:0] loop_expert_next;
     reg  [7:0] outstanding_0, outstanding_1, outstanding_2, outstanding_3, outstanding_4, outstanding_5;
     reg  [12:0] abort_count;
-    reg  done_sent, wait_over, all_quiet;
+    reg  done_sent, wait_over, all_quiet, rest_quiet, overlapped;
     wire [31:0] memory_command_0, memory_command_2, memory_command_3, memory_command_4, memory_command_5;
     wire [31:0] memory_command_6;
     wire check_legal;
@@ -83,6 +87,11 @@ module Sequencer (
     always @(posedge clock) begin
         load_start <= 1'b0;
         done <= 1'b0;
+        take <= 1'b0;
+        if (overlapped & rest_quiet & rest_now) begin
+            overlapped <= 1'b0;
+            done <= 1'b1;
+        end
         if (go & issued[0] & !unit_done_0) outstanding_0 <= outstanding_0 + 8'd1;
         else if (!(go & issued[0]) & unit_done_0) outstanding_0 <= outstanding_0 - 8'd1;
         if (go & issued[1] & !unit_done_1) outstanding_1 <= outstanding_1 + 8'd1;
@@ -132,7 +141,7 @@ module Sequencer (
                 end else if (!mine) begin
                     pause <= 4'd0;
                     index <= index + 16'd1;
-                end else if (wait_over) begin
+                end else if (wait_over & (!overlapped | (opcode == 4'd1))) begin
                     if (!(opcode == 4'd15)) begin
                         if (opcode == 4'd8) begin
                             loop_base <= index + 16'd1;
@@ -161,9 +170,15 @@ module Sequencer (
                 end
             end
             State_Drain: begin
-                if (all_quiet & quiet_now) done <= 1'b1;
+                if (waiting & fetch_quiet) begin
+                    take <= 1'b1;
+                    overlapped <= 1'b1;
+                    index <= 16'd0;
+                    pause <= 4'd0;
+                end else if (all_quiet & quiet_now) done <= 1'b1;
             end
             State_Abort: begin
+                overlapped <= 1'b0;
                 pause <= 4'd0;
                 if (!abort_count[12]) abort_count <= abort_count + 13'd1;
                 if (abort_count[12] & !done_sent) begin
@@ -201,6 +216,8 @@ module Sequencer (
         if (reset) begin
             load_start <= 1'b0;
             done <= 1'b0;
+            take <= 1'b0;
+            overlapped <= 1'b0;
             hold_bus <= 1'b0;
             unit_reset <= 1'b0;
             error_code <= 4'd0;
@@ -241,7 +258,7 @@ module Sequencer (
             State_Decide: begin
                 if ((index == command_count) | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
                 else if (!mine) state_next = State_Read;
-                else if (wait_over) begin
+                else if (wait_over & (!overlapped | (opcode == 4'd1))) begin
                     if (opcode == 4'd15) state_next = State_Drain;
                     else if (opcode == 4'd8) begin
                         loop_left_next = memory_command_2[5:0];
@@ -271,7 +288,8 @@ module Sequencer (
                 if (go) expert_over = 1'b1;
             end
             State_Drain: begin
-                if (all_quiet & quiet_now) state_next = State_Idle;
+                if (waiting & fetch_quiet) state_next = State_Read;
+                else if (all_quiet & quiet_now) state_next = State_Idle;
             end
             State_Abort: begin
                 if (bus_quiet & (abort_count >= 13'd16)) state_next = State_Clear;
@@ -373,13 +391,12 @@ module Sequencer (
     end
 
     always @* begin
-        quiet_now = 1'b1;
-        quiet_now = quiet_now & (outstanding_0 == 8'd0);
-        quiet_now = quiet_now & (outstanding_1 == 8'd0);
-        quiet_now = quiet_now & (outstanding_2 == 8'd0);
-        quiet_now = quiet_now & (outstanding_3 == 8'd0);
-        quiet_now = quiet_now & (outstanding_4 == 8'd0);
-        quiet_now = quiet_now & (outstanding_5 == 8'd0);
+        rest_now = 1'b1;
+        rest_now = rest_now & (outstanding_1 == 8'd0);
+        rest_now = rest_now & (outstanding_2 == 8'd0);
+        rest_now = rest_now & (outstanding_3 == 8'd0);
+        rest_now = rest_now & (outstanding_4 == 8'd0);
+        rest_now = rest_now & (outstanding_5 == 8'd0);
     end
 
     assign busy_0 = outstanding_0 != 8'd0;
@@ -388,6 +405,8 @@ module Sequencer (
     assign busy_3 = outstanding_3 != 8'd0;
     assign busy_4 = outstanding_4 != 8'd0;
     assign busy_5 = outstanding_5 != 8'd0;
+    assign fetch_quiet = outstanding_0 == 8'd0;
+    assign quiet_now = rest_now & fetch_quiet;
     assign bursts = (command_count + 16'd7) >> 2'd3;
     assign program_load = bursts << words_shift;
 
@@ -437,7 +456,7 @@ module Sequencer (
         loop_over = 1'b0; loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0;
         outstanding_2 = 8'd0; outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0;
         error_command = 16'd0; abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0;
-        wait_over = 1'b0; all_quiet = 1'b0;
+        wait_over = 1'b0; all_quiet = 1'b0; rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -448,5 +467,6 @@ module Sequencer (
         count_expert <= loop_expert_next;
         wait_over <= wait_now;
         all_quiet <= quiet_now;
+        rest_quiet <= rest_now;
     end
 endmodule

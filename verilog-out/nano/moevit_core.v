@@ -42,7 +42,7 @@ module moevit_core (
     input  wire [1:0] gmem_bresp
 );
     reg  moved;
-    wire registers_start, registers_bus_error;
+    wire registers_start, registers_waiting, registers_bus_error;
     reg  [31:0] registers_error_lo, registers_error_hi;
     wire [31:0] registers_program_lo, registers_program_hi, registers_image_lo, registers_image_hi, registers_result_lo;
     wire [31:0] registers_result_hi;
@@ -54,7 +54,7 @@ module moevit_core (
     wire sequencer_load_start, sequencer_idle, sequencer_done;
     wire [3:0] sequencer_error_code;
     wire [15:0] sequencer_error_command;
-    wire sequencer_hold_bus, sequencer_unit_reset, sequencer_ticket_ready;
+    wire sequencer_take, sequencer_hold_bus, sequencer_unit_reset, sequencer_ticket_ready;
     wire [4:0] sequencer_count_expert;
     wire sequencer_busy_0, sequencer_busy_1, sequencer_busy_2, sequencer_busy_3, sequencer_busy_4, sequencer_busy_5;
     wire sequencer_push_0, sequencer_push_1, sequencer_push_2, sequencer_push_3, sequencer_push_4, sequencer_push_5;
@@ -242,16 +242,17 @@ module moevit_core (
         .bready(s_axi_control_bready), .bresp(s_axi_control_bresp), .arvalid(s_axi_control_arvalid),
         .arready(s_axi_control_arready), .araddr(s_axi_control_araddr), .rvalid(s_axi_control_rvalid),
         .rready(s_axi_control_rready), .rdata(s_axi_control_rdata), .rresp(s_axi_control_rresp), .interrupt(interrupt),
-        .start(registers_start), .idle(sequencer_idle), .done(sequencer_done), .error_code(sequencer_error_code),
-        .error_command(sequencer_error_command), .bus_error(registers_bus_error), .error_lo(registers_error_lo),
-        .error_hi(registers_error_hi), .program_lo(registers_program_lo), .program_hi(registers_program_hi),
-        .image_lo(registers_image_lo), .image_hi(registers_image_hi), .result_lo(registers_result_lo),
-        .result_hi(registers_result_hi), .commands(registers_commands), .task_number(registers_task_number),
-        .watchdog(registers_watchdog), .quiesce(registers_quiesce), .soft_reset(registers_soft_reset),
-        .busy_0(sequencer_busy_0), .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3),
-        .busy_4(sequencer_busy_4), .busy_5(sequencer_busy_5), .streaming(feed_busy_streaming),
-        .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync),
-        .stall_full(fetch_stall_full), .skipped(fetch_skipped), .beats_in_0(fetch_beat_0), .beat_out(write_beat)
+        .start(registers_start), .waiting(registers_waiting), .taken(sequencer_take), .idle(sequencer_idle),
+        .done(sequencer_done), .error_code(sequencer_error_code), .error_command(sequencer_error_command),
+        .bus_error(registers_bus_error), .error_lo(registers_error_lo), .error_hi(registers_error_hi),
+        .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
+        .image_hi(registers_image_hi), .result_lo(registers_result_lo), .result_hi(registers_result_hi),
+        .commands(registers_commands), .task_number(registers_task_number), .watchdog(registers_watchdog),
+        .quiesce(registers_quiesce), .soft_reset(registers_soft_reset), .busy_0(sequencer_busy_0),
+        .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4),
+        .busy_5(sequencer_busy_5), .streaming(feed_busy_streaming), .stall_stream(feed_stall_stream),
+        .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync), .stall_full(fetch_stall_full),
+        .skipped(fetch_skipped), .beats_in_0(fetch_beat_0), .beat_out(write_beat)
     );
 
     Sequencer u_sequencer (
@@ -267,8 +268,8 @@ module moevit_core (
         .program_data_15(feed_program_data_15), .program_loaded(feed_program_loaded),
         .program_load(sequencer_program_load), .load_start(sequencer_load_start), .idle(sequencer_idle),
         .done(sequencer_done), .error_code(sequencer_error_code), .error_command(sequencer_error_command),
-        .drop_frame(registers_soft_reset), .read_error(fetch_error), .write_error(write_error),
-        .watchdog(watchdog_expired), .bus_quiet(quiet), .hold_bus(sequencer_hold_bus),
+        .waiting(registers_waiting), .take(sequencer_take), .drop_frame(registers_soft_reset), .read_error(fetch_error),
+        .write_error(write_error), .watchdog(watchdog_expired), .bus_quiet(quiet), .hold_bus(sequencer_hold_bus),
         .unit_reset(sequencer_unit_reset), .nonempty(router_nonempty), .ticket_valid(fetch_ticket_valid),
         .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
         .count_expert(sequencer_count_expert), .count(router_count), .unit_done_0(fetch_done),

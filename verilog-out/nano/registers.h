@@ -124,7 +124,7 @@
 #define MOEVIT_CONTROL2_QUIESCE_LSB 1u
 #define MOEVIT_CONTROL2_QUIESCE_MASK 0x00000002u
 
-/* Cycles of the frame. This and the counters after it are cleared by a start and stand still after the end. (R) */
+/* Cycles of the frame. This and the counters after it are cleared when a frame starts on an idle chip, run on over frames that follow each other through the queue, and stand still after the last. (R) */
 #define MOEVIT_CYCLES 0x80u
 
 /* Cycles in which the array took a step. (R) */
@@ -177,6 +177,9 @@
 
 /* Cycles in which the write unit had a command. (R) */
 #define MOEVIT_BUSY_WRITE 0xc4u
+
+/* Frames that ended without an error. (R) */
+#define MOEVIT_FRAMES 0xc8u
 
 /* STATUS.CODE */
 #define MOEVIT_ERROR_ILLEGAL_COMMAND 1u /* illegal command */

@@ -1,8 +1,14 @@
 //! The control registers: one table from which decode, documents, C header and drivers come.
 //!
-//! The first sixteen bytes are the block-level control that Vitis HLS gives its kernels. Pointers, task, commands and watchdog
-//! are latched when a frame starts: writes while one runs are accepted and hold for the next. Reading a place that has no
-//! register gives zero; writing there, or to a read-only register, does nothing; both answer OKAY.
+//! The first sixteen bytes are the block-level control that Vitis HLS gives its kernels (ap_ctrl_chain). Pointers, task, commands
+//! and watchdog are latched when a frame is taken: writes while one runs are accepted and hold for the next. Reading a place that
+//! has no register gives zero; writing there, or to a read-only register, does nothing; both answer OKAY.
+//!
+//! **Frame queue.** A start while a frame runs lets the next one wait in the registers. With the running frame's PROGRAM and
+//! COMMANDS it is taken as soon as the last byte of the running one is fetched: its image and first weights come in while the other
+//! finishes, and the program, which is on the chip, is not read again. Any other waits until the chip is idle. READY says that a
+//! frame was taken and the registers are free for the one after it; DONE comes for each, in order. An error ends every frame
+//! that was started; FRAMES says how many were complete.
 
 use crate::control::error_code::ErrorCode;
 use std::fmt::Write;
@@ -113,21 +119,21 @@ macro_rules! reset {
 
 registers! {
     0x00 CTRL Control 4 "Starts a frame and says how it stands." {
-        START 0 1 "Write 1: start a frame, as soon as the chip is idle. Reads 1 until the frame ends. Refused with DONE at once while STATUS.ERROR is set.";
-        DONE 1 1 "The frame has ended, with or without an error. Cleared when read.";
+        START 0 1 "Write 1: a frame with the present registers waits for its turn. Reads 1 until it is taken. Refused with DONE and READY at once while STATUS.ERROR is set.";
+        DONE 1 1 "A frame has ended, with or without an error. Cleared when read.";
         IDLE 2 1 "No frame runs and none is waiting.";
-        READY 3 1 "As DONE. Cleared when read.";
+        READY 3 1 "A frame was taken: the registers are free for the next. Cleared when read.";
     }
     0x04 GIER ReadWrite 0 "Global interrupt enable." {
         ENABLE 0 1 "The interrupt output follows IP_ISR.";
     }
     0x08 IP_IER ReadWrite 0 "Interrupt sources that are recorded." {
         DONE 0 1 "End of a frame.";
-        READY 1 1 "End of a frame.";
+        READY 1 1 "A frame was taken.";
     }
     0x0c IP_ISR ToggleOnWrite 0 "Recorded interrupts." {
         DONE 0 1 "A frame ended while IP_IER.DONE was set.";
-        READY 1 1 "A frame ended while IP_IER.READY was set.";
+        READY 1 1 "A frame was taken while IP_IER.READY was set.";
     }
     0x20 ID ReadOnly id "Magic number, \"MOEV\"." {}
     0x24 VERSION ReadOnly configuration "Version of the generator that made the circuit." {
@@ -174,7 +180,7 @@ registers! {
         SOFT_RESET 0 1 "Write 1: drop the frame without DONE once the bus owes nothing. Reads 0.";
         QUIESCE 1 1 "Nothing new goes to the bus while set; what is owed is still taken. Readable and writable.";
     }
-    0x80 CYCLES ReadOnly 0 "Cycles of the frame. This and the counters after it are cleared by a start and stand still after the end." {}
+    0x80 CYCLES ReadOnly 0 "Cycles of the frame. This and the counters after it are cleared when a frame starts on an idle chip, run on over frames that follow each other through the queue, and stand still after the last." {}
     0x84 STREAMING ReadOnly 0 "Cycles in which the array took a step." {}
     0x88 STALL_STREAM ReadOnly 0 "Cycles in which the array waited for weights." {}
     0x8c STALL_BANK ReadOnly 0 "Cycles in which the array waited for a free accumulator bank." {}
@@ -192,6 +198,7 @@ registers! {
     0xbc BUSY_SOFTMAX ReadOnly 0 "Cycles in which the softmax unit had a command." {}
     0xc0 BUSY_ROUTER ReadOnly 0 "Cycles in which the router unit had a command." {}
     0xc4 BUSY_WRITE ReadOnly 0 "Cycles in which the write unit had a command." {}
+    0xc8 FRAMES ReadOnly 0 "Frames that ended without an error." {}
 }
 
 /// Registers that only store a number for the next frame, in the order in which the circuit keeps them.
@@ -208,7 +215,7 @@ pub const FRAME_REGISTERS: [&str; 9] = [
 ];
 
 /// Counters, in the order in which the circuit keeps them.
-pub const COUNTERS: [&str; 18] = [
+pub const COUNTERS: [&str; 19] = [
     "CYCLES",
     "STREAMING",
     "STALL_STREAM",
@@ -227,6 +234,7 @@ pub const COUNTERS: [&str; 18] = [
     "BUSY_SOFTMAX",
     "BUSY_ROUTER",
     "BUSY_WRITE",
+    "FRAMES",
 ];
 
 /// The register of this name.

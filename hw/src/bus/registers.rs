@@ -4,6 +4,8 @@
 //!   are there (`bvalid` one later), a read answers two cycles after its address. Byte strobes are honoured.
 //! * `start` pulses when a start was asked for and the chip is idle; pointers, commands, task and watchdog come out latched
 //!   with it and stay for the frame.
+//! * `waiting` says that a frame of the same program waits for the running one. With `taken` its image and task come out, its
+//!   result pointer with the running frame's `done`.
 //! * With `done` the error code is recorded (0: no error), and the interrupt where enabled; a refused burst's address with
 //!   `bus_error` before it.
 //! * `interrupt` is a level, one cycle after its causes.
@@ -46,8 +48,12 @@ pub struct Registers {
     pub interrupt: Signal<Out, Bit>,
     /// Pulse: a frame begins.
     pub start: Signal<Out, Bit>,
+    /// A frame of the running program waits.
+    pub waiting: Signal<Out, Bit>,
+    /// Pulse: the waiting frame begins while the running one finishes.
+    pub taken: Signal<In, Bit>,
     pub idle: Signal<In, Bit>,
-    /// Pulse: the frame has ended.
+    /// Pulse: the frame has ended; of two, the older one.
     pub done: Signal<In, Bit>,
     /// With `done`: why it stopped, 0 for no error.
     pub error_code: Signal<In, Bits<4>>,
@@ -94,7 +100,11 @@ pub struct Registers {
     r_data: DFF<Bits<32>>,
     asked: DFF<Bit>,
     running: DFF<Bit>,
+    /// A second frame was taken and the first has not ended.
+    chained: DFF<Bit>,
+    same_program: DFF<Bit>,
     ended: DFF<Bit>,
+    readied: DFF<Bit>,
     started: DFF<Bit>,
     enabled: DFF<Bit>,
     sources: DFF<Bits<2>>,
@@ -109,11 +119,15 @@ pub struct Registers {
     dropping: DFF<Bit>,
     frame: Vec<DFF<Bits<32>>>,
     latched: Vec<DFF<Bits<32>>>,
+    /// Result pointer of the second frame.
+    next_result_lo: DFF<Bits<32>>,
+    next_result_hi: DFF<Bits<32>>,
     write: Signal<Local, Bit>,
     read: Signal<Local, Bit>,
     low_byte: Signal<Local, Bit>,
     launch: Signal<Local, Bit>,
     frame_end: Signal<Local, Bit>,
+    frame_ready: Signal<Local, Bit>,
     bit_mask: Signal<Local, Bits<32>>,
     fresh_bits: Signal<Local, Bits<32>>,
     next_recorded: Signal<Local, Bits<2>>,
@@ -160,6 +174,8 @@ impl Registers {
             rresp: Signal::default(),
             interrupt: Signal::default(),
             start: Signal::default(),
+            waiting: Signal::default(),
+            taken: Signal::default(),
             idle: Signal::default(),
             done: Signal::default(),
             error_code: Signal::default(),
@@ -202,7 +218,10 @@ impl Registers {
             r_data: DFF::default(),
             asked: DFF::default(),
             running: DFF::default(),
+            chained: DFF::default(),
+            same_program: DFF::default(),
             ended: DFF::default(),
+            readied: DFF::default(),
             started: DFF::default(),
             enabled: DFF::default(),
             sources: DFF::default(),
@@ -217,11 +236,14 @@ impl Registers {
             dropping: DFF::default(),
             frame: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
             latched: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
+            next_result_lo: DFF::default(),
+            next_result_hi: DFF::default(),
             write: Signal::default(),
             read: Signal::default(),
             low_byte: Signal::default(),
             launch: Signal::default(),
             frame_end: Signal::default(),
+            frame_ready: Signal::default(),
             bit_mask: Signal::default(),
             fresh_bits: Signal::default(),
             next_recorded: Signal::default(),
@@ -260,7 +282,10 @@ impl Logic for Registers {
             r_data,
             asked,
             running,
+            chained,
+            same_program,
             ended,
+            readied,
             started,
             enabled,
             sources,
@@ -272,7 +297,9 @@ impl Logic for Registers {
             failed_lo,
             failed_hi,
             quiet,
-            dropping
+            dropping,
+            next_result_lo,
+            next_result_hi
         );
         clock!(self, clock, counters);
 
@@ -344,16 +371,18 @@ impl Logic for Registers {
 
         // Start and end of a frame.
         self.frame_end.next = self.done.val() & self.running.q.val();
+        self.frame_ready.next = false;
         if self.low_byte.val()
             & self.write_decoder.special[0].val()
             & self.w_data.q.val().get_bit(0)
             & !self.asked.q.val()
-            & !self.running.q.val()
         {
             self.asked.d.next = !self.failed.q.val();
             self.frame_end.next = self.frame_end.val() | self.failed.q.val();
+            self.frame_ready.next = self.failed.q.val();
         }
-        self.launch.next = self.asked.q.val() & self.idle.val() & !self.dropping.q.val();
+        self.launch.next =
+            self.asked.q.val() & !self.running.q.val() & self.idle.val() & !self.dropping.q.val();
         self.started.d.next = self.launch.val();
         self.start.next = self.started.q.val();
         if self.launch.val() {
@@ -361,9 +390,27 @@ impl Logic for Registers {
             self.running.d.next = true;
             self.failed_lo.d.next = 0.into();
             self.failed_hi.d.next = 0.into();
+            self.frame_ready.next = true;
             for i in 0..self._frames {
                 self.latched[i].d.next = self.frame[i].q.val();
             }
+        }
+
+        // The next frame of the same program may begin while this one finishes.
+        self.same_program.d.next = (self.frame[0].q.val() == self.latched[0].q.val())
+            & (self.frame[1].q.val() == self.latched[1].q.val())
+            & (self.frame[6].q.val() == self.latched[6].q.val());
+        self.waiting.next =
+            self.asked.q.val() & self.running.q.val() & self.same_program.q.val() & !self.dropping.q.val();
+        if self.taken.val() & self.running.q.val() {
+            self.asked.d.next = false;
+            self.chained.d.next = true;
+            self.frame_ready.next = true;
+            self.latched[2].d.next = self.frame[2].q.val();
+            self.latched[3].d.next = self.frame[3].q.val();
+            self.latched[7].d.next = self.frame[7].q.val();
+            self.next_result_lo.d.next = self.frame[4].q.val();
+            self.next_result_hi.d.next = self.frame[5].q.val();
         }
         if self.bus_error.val() & self.running.q.val() {
             self.failed_lo.d.next = self.error_lo.val();
@@ -379,8 +426,14 @@ impl Logic for Registers {
         self.task_number.next = bit_cast::<3, 32>(self.latched[7].q.val());
         self.watchdog.next = self.latched[8].q.val();
         if self.done.val() & self.running.q.val() {
-            self.running.d.next = false;
+            self.chained.d.next = false;
+            self.running.d.next = self.chained.q.val() & !self.error_code.val().any();
+            if self.chained.q.val() {
+                self.latched[4].d.next = self.next_result_lo.q.val();
+                self.latched[5].d.next = self.next_result_hi.q.val();
+            }
             if self.error_code.val().any() {
+                self.asked.d.next = false;
                 self.failed.d.next = true;
                 self.code.d.next = self.error_code.val();
                 self.failed_command.d.next = self.error_command.val();
@@ -392,6 +445,7 @@ impl Logic for Registers {
         if self.dropping.q.val() {
             self.asked.d.next = false;
             self.running.d.next = false;
+            self.chained.d.next = false;
         }
 
         // Read channel.
@@ -411,13 +465,16 @@ impl Logic for Registers {
 
         // What software reads.
         self.ctrl.next = 0.into();
-        if self.asked.q.val() | self.running.q.val() {
+        if self.asked.q.val() {
             self.ctrl.next = 1.into();
-        } else if self.idle.val() {
+        } else if self.idle.val() & !self.running.q.val() {
             self.ctrl.next = 4.into();
         }
         if self.ended.q.val() {
-            self.ctrl.next = self.ctrl.val() | 10;
+            self.ctrl.next = self.ctrl.val() | 2;
+        }
+        if self.readied.q.val() {
+            self.ctrl.next = self.ctrl.val() | 8;
         }
         self.status.next = 0.into();
         self.value.next = 0.into();
@@ -485,10 +542,14 @@ impl Logic for Registers {
             self.r_data.d.next = self.value.val();
             if self.read_decoder.special[0].val() {
                 self.ended.d.next = false;
+                self.readied.d.next = false;
             }
         }
         if self.frame_end.val() {
             self.ended.d.next = true;
+        }
+        if self.frame_ready.val() {
+            self.readied.d.next = true;
         }
 
         // Interrupts.
@@ -497,7 +558,10 @@ impl Logic for Registers {
             self.next_recorded.next = self.recorded.q.val() ^ bit_cast::<2, 32>(self.w_data.q.val());
         }
         if self.frame_end.val() {
-            self.next_recorded.next = self.next_recorded.val() | self.sources.q.val();
+            self.next_recorded.next = self.next_recorded.val() | (self.sources.q.val() & 1);
+        }
+        if self.frame_ready.val() {
+            self.next_recorded.next = self.next_recorded.val() | (self.sources.q.val() & 2);
         }
         self.recorded.d.next = self.next_recorded.val();
         self.interrupting.d.next = self.enabled.q.val() & self.recorded.q.val().any();
@@ -523,6 +587,7 @@ impl Logic for Registers {
         for u in 0..self._units {
             self.counters.event[12 + u].next = self.busy[u].val();
         }
+        self.counters.event[18].next = self.done.val() & !self.error_code.val().any();
 
         if self.reset.val() {
             self.aw_held.d.next = false;
@@ -532,7 +597,10 @@ impl Logic for Registers {
             self.r_valid.d.next = false;
             self.asked.d.next = false;
             self.running.d.next = false;
+            self.chained.d.next = false;
+            self.same_program.d.next = false;
             self.ended.d.next = false;
+            self.readied.d.next = false;
             self.started.d.next = false;
             self.enabled.d.next = false;
             self.sources.d.next = 0.into();
@@ -545,6 +613,8 @@ impl Logic for Registers {
             self.failed_hi.d.next = 0.into();
             self.quiet.d.next = false;
             self.dropping.d.next = false;
+            self.next_result_lo.d.next = 0.into();
+            self.next_result_hi.d.next = 0.into();
             self.counters.clear.next = true;
             for i in 0..self._frames {
                 self.frame[i].d.next = 0.into();

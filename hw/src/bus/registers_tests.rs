@@ -192,9 +192,16 @@ fn a_frame_starts_when_idle_and_ends_with_done_and_interrupt() {
     assert_eq!(
         (bench.starts, bench.read("CTRL") & 6),
         (1, 0),
-        "a start while running does nothing"
+        "a start while running waits"
     );
-    assert!(!bench.unit.interrupt.val());
+    assert_eq!(bench.read("CTRL") & 1, 1);
+    assert!(bench.unit.waiting.val());
+    bench.write("IP_ISR", 2);
+    bench.steps(2);
+    assert!(!bench.unit.interrupt.val(), "taken, not ended");
+    bench.finish(0);
+    assert_eq!(bench.starts, 2, "follows on the idle chip where it was not taken");
+    bench.unit.idle.next = false;
     bench.finish(0);
     assert!(bench.unit.interrupt.val());
     assert_eq!((bench.read("IP_ISR"), bench.read("STATUS")), (3, 0));
@@ -210,6 +217,84 @@ fn a_frame_starts_when_idle_and_ends_with_done_and_interrupt() {
     assert!(!bench.unit.interrupt.val());
     bench.write("IP_ISR", 1);
     assert_eq!(bench.read("IP_ISR"), 1, "toggles, as HLS does");
+}
+
+#[test]
+fn a_frame_that_waits_is_taken_and_gets_its_result_pointer_when_the_older_one_ends() {
+    let mut bench = Bench::new(0);
+    bench.write("GIER", 1);
+    bench.write("IP_IER", 2);
+    let frame = |bench: &mut Bench, number: u32| {
+        bench.write("IMAGE_LO", number << 8);
+        bench.write("RESULT_LO", number << 16);
+        bench.write("TASK", number);
+    };
+    let outputs = |b: &Bench| {
+        [
+            b.unit.image_lo.val().index() >> 8,
+            b.unit.result_lo.val().index() >> 16,
+            b.unit.task_number.val().index(),
+        ]
+    };
+    frame(&mut bench, 1);
+    bench.start();
+    bench.steps(2);
+    assert!(bench.unit.interrupt.val(), "taken at once on an idle chip");
+    bench.write("IP_ISR", 2);
+    for number in 2..5 {
+        frame(&mut bench, number);
+        assert!(!bench.unit.waiting.val());
+        bench.write("CTRL", 1);
+        bench.steps(3);
+        let older = number as usize - 1;
+        assert!(bench.unit.waiting.val() && !bench.unit.interrupt.val());
+        assert_eq!(outputs(&bench), [older; 3]);
+        bench.unit.taken.next = true;
+        bench.step();
+        bench.unit.taken.next = false;
+        bench.steps(3);
+        assert!(bench.unit.interrupt.val() && !bench.unit.waiting.val());
+        let number = number as usize;
+        assert_eq!(outputs(&bench), [number, older, number]);
+        bench.write("IP_ISR", 2);
+        // The host may go on before the older frame has ended.
+        bench.write("RESULT_LO", 0);
+        bench.unit.done.next = true;
+        bench.step();
+        bench.unit.done.next = false;
+        bench.steps(3);
+        assert_eq!(outputs(&bench), [number; 3]);
+        assert_eq!(bench.read("CTRL"), 10, "done and ready, not idle");
+        assert_eq!(bench.read("FRAMES"), older as u32);
+    }
+    // Another program waits for an idle chip.
+    bench.write("PROGRAM_LO", 0x4000);
+    bench.write("CTRL", 1);
+    bench.steps(5);
+    assert!(!bench.unit.waiting.val());
+    let starts = bench.starts;
+    bench.finish(0);
+    assert_eq!((bench.starts, bench.read("FRAMES")), (starts + 1, 0));
+}
+
+#[test]
+fn an_error_ends_the_frames_that_wait_too() {
+    for taken in [false, true] {
+        let mut bench = Bench::new(0);
+        bench.start();
+        bench.write("CTRL", 1);
+        bench.steps(3);
+        bench.unit.taken.next = taken;
+        bench.step();
+        bench.unit.taken.next = false;
+        bench.finish(4);
+        bench.steps(10);
+        assert_eq!(
+            (bench.starts, bench.read("STATUS"), bench.read("FRAMES")),
+            (1, 0x41, 0)
+        );
+        assert_eq!(bench.read("CTRL") & 5, 4, "idle, nothing waits");
+    }
 }
 
 #[test]
@@ -292,7 +377,9 @@ fn an_error_is_kept_refuses_a_start_and_clears() {
 fn counters_count_their_event_during_the_frame_only() {
     let mut bench = Bench::new(0);
     let mut checked = 0;
-    for event in 1..COUNTERS.len() {
+    // The last one counts the frames themselves.
+    let frames = COUNTERS.len() - 1;
+    for event in 1..frames {
         let set = |b: &mut Bench, on: bool| {
             let u = &mut b.unit;
             match event {
@@ -319,7 +406,11 @@ fn counters_count_their_event_during_the_frame_only() {
         bench.steps(5);
         set(&mut bench, false);
         for (i, name) in COUNTERS.iter().enumerate().skip(1) {
-            let want = if i == event { 10 + event as u32 } else { 0 };
+            let want = match i {
+                _ if i == event => 10 + event as u32,
+                _ if i == frames => 1,
+                _ => 0,
+            };
             assert_eq!(bench.read(name), want, "{name} while event {event} happens");
             checked += 1;
         }
@@ -329,7 +420,7 @@ fn counters_count_their_event_during_the_frame_only() {
             "{cycles}"
         );
     }
-    assert_eq!(checked, 17 * 17);
+    assert_eq!(checked, 17 * 18);
 }
 
 #[test]
@@ -347,8 +438,8 @@ fn soft_reset_drops_the_frame_and_quiesce_is_a_level() {
     bench.finish(2);
     assert_eq!(
         (bench.read("CTRL"), bench.read("STATUS")),
-        (4, 0),
-        "no done, no error"
+        (12, 0),
+        "idle and ready, no done, no error"
     );
     bench.start();
     assert_eq!(bench.starts, 2);

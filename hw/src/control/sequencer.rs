@@ -7,6 +7,10 @@
 //! `nonempty`, ascending, with the expert and its queue's length beside the command; it takes a ticket of the fetch unit for each
 //! expert, and sends a Discard for one that was fetched and has no token. End waits for all units and raises `done`.
 //!
+//! While a frame of the same program is `waiting`, End waits for the fetch unit only: `take` makes the waiting frame the present
+//! one, and its first Fetches go out beside what is left of the older frame. Its first other command waits until the older frame's
+//! commands have all finished, which raises `done` for that frame.
+//!
 //! On an error (illegal command, bus, watchdog) dispatch stops, `hold_bus` keeps the bus masters from new bursts, and when no
 //! burst is owed any more `unit_reset` clears the chip for the next frame. `done` comes with `error_code` set; a bus that never
 //! answers delays `idle`, not `done`.
@@ -17,7 +21,7 @@
 //! start --> Load --> Scan --> Read --> Decide --> Dispatch --push--> queue of the unit
 //!                              ^         |           |
 //!                              |         +-> NextExpert (loop) <--> Discard
-//!                              |         +-> Drain --> done
+//!                              |         +-> Drain --> done, or take --> Read
 //!                              +---------------------+         any error --> Abort --> Clear --> done
 //! ```
 
@@ -70,6 +74,10 @@ pub struct Sequencer {
     pub done: Signal<Out, Bit>,
     pub error_code: Signal<Out, Bits<4>>,
     pub error_command: Signal<Out, Bits<16>>,
+    /// A frame of the program that is loaded waits.
+    pub waiting: Signal<In, Bit>,
+    /// Pulse: the waiting frame is the present one from now on.
+    pub take: Signal<Out, Bit>,
     /// Drop the frame without `done`.
     pub drop_frame: Signal<In, Bit>,
     pub read_error: Signal<In, Bit>,
@@ -123,6 +131,11 @@ pub struct Sequencer {
     clearing: DFF<Bit>,
     wait_over: DFF<Bit>,
     all_quiet: DFF<Bit>,
+    /// Units other than fetch have nothing outstanding.
+    rest_quiet: DFF<Bit>,
+    /// The older of two frames has not ended.
+    overlapped: DFF<Bit>,
+    take_pulse: DFF<Bit>,
     memory: ProgramMemory,
     check: CommandCheck,
     tail: Signal<Local, Bits<32>>,
@@ -134,6 +147,8 @@ pub struct Sequencer {
     mine: Signal<Local, Bit>,
     wait_now: Signal<Local, Bit>,
     quiet_now: Signal<Local, Bit>,
+    rest_now: Signal<Local, Bit>,
+    fetch_quiet: Signal<Local, Bit>,
     running: Signal<Local, Bit>,
     expert_over: Signal<Local, Bit>,
     words_shift: Constant<Bits<16>>,
@@ -162,6 +177,8 @@ impl Sequencer {
             done: Signal::default(),
             error_code: Signal::default(),
             error_command: Signal::default(),
+            waiting: Signal::default(),
+            take: Signal::default(),
             drop_frame: Signal::default(),
             read_error: Signal::default(),
             write_error: Signal::default(),
@@ -206,6 +223,9 @@ impl Sequencer {
             clearing: DFF::default(),
             wait_over: DFF::default(),
             all_quiet: DFF::default(),
+            rest_quiet: DFF::default(),
+            overlapped: DFF::default(),
+            take_pulse: DFF::default(),
             memory: ProgramMemory::new(config),
             check: CommandCheck::default(),
             tail: Signal::default(),
@@ -217,6 +237,8 @@ impl Sequencer {
             mine: Signal::default(),
             wait_now: Signal::default(),
             quiet_now: Signal::default(),
+            rest_now: Signal::default(),
+            fetch_quiet: Signal::default(),
             running: Signal::default(),
             expert_over: Signal::default(),
             words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
@@ -259,10 +281,13 @@ impl Logic for Sequencer {
         );
         dff_setup!(self, clock, loop_words, loop_left, loop_over);
         dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
+        dff_setup!(self, clock, rest_quiet, overlapped, take_pulse);
         clock!(self, clock, scan_valid, memory, check);
         self.scan_valid.reset.next = self.reset.val();
         self.load_pulse.d.next = false;
         self.done_pulse.d.next = false;
+        self.take_pulse.d.next = false;
+        self.take.next = self.take_pulse.q.val();
         self.ticket_ready.next = false;
         self.load_start.next = self.load_pulse.q.val();
         self.idle.next = self.state.q.val() == State::Idle;
@@ -321,13 +346,22 @@ impl Logic for Sequencer {
                 | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(15))
                     >= self.outstanding[5].q.val()));
         self.wait_over.d.next = self.wait_now.val();
-        self.quiet_now.next = true;
+        self.rest_now.next = true;
         for u in 0..6 {
             self.outstanding[u].clock.next = self.clock.val();
-            self.quiet_now.next = self.quiet_now.val() & (self.outstanding[u].q.val() == 0);
             self.busy[u].next = self.outstanding[u].q.val() != 0;
         }
+        for u in 1..6 {
+            self.rest_now.next = self.rest_now.val() & (self.outstanding[u].q.val() == 0);
+        }
+        self.fetch_quiet.next = self.outstanding[0].q.val() == 0;
+        self.quiet_now.next = self.rest_now.val() & self.fetch_quiet.val();
         self.all_quiet.d.next = self.quiet_now.val();
+        self.rest_quiet.d.next = self.rest_now.val();
+        if self.overlapped.q.val() & self.rest_quiet.q.val() & self.rest_now.val() {
+            self.overlapped.d.next = false;
+            self.done_pulse.d.next = true;
+        }
 
         // Which queues take it.
         self.target.next = 0.into();
@@ -463,7 +497,7 @@ impl Logic for Sequencer {
                     self.pause.d.next = 0.into();
                     self.index.d.next = self.index.q.val() + 1;
                     self.state.d.next = State::Read;
-                } else if self.wait_over.q.val() {
+                } else if self.wait_over.q.val() & (!self.overlapped.q.val() | (self.opcode.val() == 1)) {
                     if self.opcode.val() == 15 {
                         self.state.d.next = State::Drain;
                     } else if self.opcode.val() == 8 {
@@ -517,12 +551,19 @@ impl Logic for Sequencer {
                 }
             }
             State::Drain => {
-                if self.all_quiet.q.val() & self.quiet_now.val() {
+                if self.waiting.val() & self.fetch_quiet.val() {
+                    self.take_pulse.d.next = true;
+                    self.overlapped.d.next = true;
+                    self.index.d.next = 0.into();
+                    self.pause.d.next = 0.into();
+                    self.state.d.next = State::Read;
+                } else if self.all_quiet.q.val() & self.quiet_now.val() {
                     self.done_pulse.d.next = true;
                     self.state.d.next = State::Idle;
                 }
             }
             State::Abort => {
+                self.overlapped.d.next = false;
                 self.pause.d.next = 0.into();
                 if !self.abort_count.q.val().get_bit(12) {
                     self.abort_count.d.next = self.abort_count.q.val() + 1;
@@ -587,6 +628,8 @@ impl Logic for Sequencer {
             self.state.d.next = State::Idle;
             self.load_pulse.d.next = false;
             self.done_pulse.d.next = false;
+            self.take_pulse.d.next = false;
+            self.overlapped.d.next = false;
             self.aborting.d.next = false;
             self.clearing.d.next = false;
             self.fault.d.next = 0.into();

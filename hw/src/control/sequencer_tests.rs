@@ -373,6 +373,53 @@ fn errors_wait_for_the_bus_and_the_next_frame_works() {
 }
 
 #[test]
+fn a_waiting_frame_fetches_beside_the_older_one_and_does_nothing_else() {
+    let fetch = command(Operation::Fetch(Fetch {
+        beats: 16,
+        ..Default::default()
+    }));
+    let norm = command(Operation::Norm(Norm {
+        tokens: 3,
+        ..Default::default()
+    }));
+    let program = [fetch, fetch, norm, fetch, norm, command(Operation::End(End {}))];
+    let frame = expected(&program, 0, &[], &[]);
+    let mut early = 0;
+    for seed in 0..20 {
+        let mut bench = Bench::new(&encode(&program), 0, &[], seed);
+        // (frames ended, commands pushed) at every event.
+        let (mut takes, mut ends) = (vec![], vec![]);
+        bench.uut.start.next = true;
+        bench.step();
+        bench.uut.start.next = false;
+        for _ in 0..5_000 {
+            bench.uut.waiting.next = takes.len() < 3;
+            bench.step();
+            if bench.uut.take.val() {
+                takes.push(bench.pushed.len());
+            }
+            if bench.done.take().is_some() {
+                ends.push(bench.pushed.len());
+                early += ends.last().unwrap() % frame.len();
+            }
+            assert!(ends.len() == 4 || !bench.uut.idle.val());
+        }
+        assert_eq!(takes, [5, 10, 15], "seed {seed}: at the end of the commands");
+        assert_eq!(ends.len(), 4);
+        for (i, pushed) in ends.iter().enumerate() {
+            let more = pushed - 5 * (i + 1);
+            assert!(
+                more <= if i < 3 { 2 } else { 0 },
+                "{more} commands before the older frame's end"
+            );
+        }
+        bench.pushed.iter_mut().for_each(|p| p.tail = 0);
+        assert_eq!(bench.pushed, [&frame[..]; 4].concat(), "seed {seed}");
+    }
+    assert!(early > 20, "{early} fetches were early");
+}
+
+#[test]
 fn a_silent_bus_delays_idle_but_not_done() {
     let program = encode(&[command(Operation::End(End {}))]);
     let mut bench = Bench::new(&program, 0, &[], 1);
@@ -411,6 +458,7 @@ fn lock_step() {
             d.next = noise.into();
         });
         u.program_loaded.next = rng.below(30) == 0;
+        u.waiting.next = rng.below(2) == 0;
         u.read_error.next = rng.below(4_000) == 0;
         u.write_error.next = rng.below(4_000) == 0;
         u.watchdog.next = rng.below(4_000) == 0;

@@ -65,15 +65,16 @@ fn registers() {
     // CTRL, the interrupts, STATUS and TASK often, so that frames of all tasks start and errors are cleared.
     let address: fn(&mut Rng) -> u64 = |rng| match rng.below(3) {
         0 => {
-            let names = ["CTRL", "GIER", "IP_IER", "IP_ISR", "STATUS", "TASK"];
-            offset(names[rng.below(6) as usize]).unwrap().into()
+            let names = ["CTRL", "CTRL", "GIER", "IP_IER", "IP_ISR", "STATUS", "TASK"];
+            offset(names[rng.below(7) as usize]).unwrap().into()
         }
         _ => rng.bits(8),
     };
-    let rules: [Rule; 4] = [
+    let rules: [Rule; 5] = [
         ("awaddr", address),
         ("araddr", address),
-        ("done", |rng| u64::from(rng.chance(10))),
+        ("done", |rng| u64::from(rng.chance(4))),
+        ("taken", |rng| u64::from(rng.chance(2))),
         ("error_code", |rng| if rng.chance(90) { 0 } else { rng.below(5) }),
     ];
     // Every answer is OKAY.

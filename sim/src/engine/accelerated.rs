@@ -5,7 +5,7 @@ use moevit_hw::config::BEAT_BYTES;
 use moevit_hw::control::command::Unit;
 
 use super::device::Device;
-use super::session::{Frame, Session};
+use super::session::{Frame, FrameResult, Session};
 use super::{Cycles, Engine, EngineOutput, Progress};
 use crate::memory::MemoryConfig;
 use crate::program::Program;
@@ -37,6 +37,16 @@ impl<D: Device> Accelerated<D> {
         })
     }
 
+    fn frame<'a>(&self, image: &'a [u8], task: usize) -> Frame<'a> {
+        Frame {
+            command_count: self.command_count,
+            image,
+            task: task as u32,
+            result_bytes: self.result_bytes,
+            limit_cycles: FRAME_LIMIT_CYCLES,
+        }
+    }
+
     fn counters(&mut self) -> Result<Cycles> {
         let mut read = |name: &str| self.session.read(name).map(u64::from);
         let mut cycles = Cycles {
@@ -64,16 +74,18 @@ impl<D: Device> Accelerated<D> {
 
 impl<D: Device> Engine for Accelerated<D> {
     fn run(&mut self, image: &[u8], task: usize, progress: &mut Progress) -> Result<EngineOutput> {
-        let frame = Frame {
-            command_count: self.command_count,
-            image,
-            task: task as u32,
-            result_bytes: self.result_bytes,
-            limit_cycles: FRAME_LIMIT_CYCLES,
-        };
+        let frame = self.frame(image, task);
         let result = self.session.frame(&frame, progress)?.result;
         let cycles = Some(self.counters()?);
         Ok(EngineOutput { result, cycles })
+    }
+
+    fn stream(&mut self, frames: &[(Vec<u8>, usize)], progress: &mut Progress) -> Result<Vec<FrameResult>> {
+        let frames: Vec<Frame> = frames
+            .iter()
+            .map(|(image, task)| self.frame(image, *task))
+            .collect();
+        self.session.stream(&frames, progress)
     }
 
     fn finish(&mut self) -> Result<()> {

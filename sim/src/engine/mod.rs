@@ -30,6 +30,7 @@ use serde::Serialize;
 pub use accelerated::Accelerated;
 pub use compiled::Compiled;
 pub use runner::{Computer, Frame, Runner};
+pub use session::FrameResult;
 
 /// Hears now and then how many cycles a frame has taken.
 pub type Progress<'a> = dyn FnMut(u64) + 'a;
@@ -63,6 +64,9 @@ pub struct EngineOutput {
 pub trait Engine {
     /// Runs a frame of a packed image; see [`crate::program::ImageLayout::pack`].
     fn run(&mut self, image: &[u8], task: usize, progress: &mut Progress) -> Result<EngineOutput>;
+
+    /// Runs packed images, each with its task, back to back: the next one's loading overlaps the present one.
+    fn stream(&mut self, frames: &[(Vec<u8>, usize)], progress: &mut Progress) -> Result<Vec<FrameResult>>;
 
     /// Ends the engine; a waveform is complete afterwards.
     fn finish(&mut self) -> Result<()> {

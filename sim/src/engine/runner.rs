@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 
 use super::compiled::Compiled;
-use super::{Cycles, Engine, Progress};
+use super::{Cycles, Engine, FrameResult, Progress};
 use crate::golden::{BlockRoutes, Choice, Routes};
 use crate::model::{Image, Tensor};
 use crate::program::Tensor as Place;
@@ -75,6 +75,38 @@ impl Runner {
             cycles: found.cycles,
             ..read_frame(&self.compiled, &found.result, &output.routes, task)?
         })
+    }
+
+    /// Computes images, each for its task, back to back through the engine's frame queue.
+    pub fn stream(
+        &mut self,
+        images: &[(Image, usize)],
+        progress: &mut Progress,
+    ) -> Result<Vec<(Frame, FrameResult)>> {
+        let Computer::Engine(engine) = &mut self.computer else {
+            bail!("only the engines circuit and verilator have a frame queue");
+        };
+        let packed = images
+            .iter()
+            .map(|(image, task)| Ok((self.compiled.pack(image)?, *task)))
+            .collect::<Result<Vec<_>>>()?;
+        let found = engine.stream(&packed, progress)?;
+        let program = &self.compiled.program;
+        packed
+            .iter()
+            .zip(found)
+            .enumerate()
+            .map(|(number, ((packed, task), found))| {
+                let want = self.reference.run_program(program, packed, *task)?;
+                check_bits(&self.compiled, *task, &want.result, &found.result)
+                    .with_context(|| format!("frame {}", number + 1))?;
+                let frame = Frame {
+                    equals_reference: Some(true),
+                    ..read_frame(&self.compiled, &found.result, &want.routes, *task)?
+                };
+                Ok((frame, found))
+            })
+            .collect()
     }
 
     /// Ends the engine; a waveform is complete afterwards.

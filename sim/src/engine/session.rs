@@ -3,13 +3,22 @@
 use super::device::{Device, DeviceInputs, DeviceOutputs, LiteInputs};
 use super::Progress;
 use crate::memory::{Board, MemoryConfig};
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use moevit_hw::bus::register_table::{offset, status_sentence};
 
 /// Where the host puts things in the board's memory; 4 KB aligned.
 pub const PROGRAM_BASE: u64 = 0x1000_0000;
 pub const IMAGE_BASE: u64 = 0x3000_0000;
 pub const RESULT_BASE: u64 = 0x4000_0000;
+
+/// Distance of the images, and of the results, of frames that are in flight together; 4 KB aligned.
+const SLOT_BYTES: u64 = 0x0100_0000;
+/// One frame finishes, one runs, one waits.
+const SLOTS: usize = 3;
+
+/// Bits of IP_IER and IP_ISR.
+const DONE: u32 = 1;
+const READY: u32 = 2;
 
 /// Cycles that a register access may take.
 const REGISTER_LIMIT_CYCLES: u64 = 1_000;
@@ -33,9 +42,9 @@ pub struct Frame<'a> {
 #[derive(Clone, Debug)]
 pub struct FrameResult {
     pub result: Vec<u8>,
-    /// Host cycles from start to interrupt.
+    /// Host cycles from the start, or from the end of the frame before it in the queue, to its interrupt.
     pub cycles: u64,
-    /// Bytes delivered by each read port during the frame.
+    /// Bytes delivered by each read port in these cycles.
     pub bytes_read: Vec<u64>,
 }
 
@@ -145,60 +154,102 @@ impl<D: Device> Session<D> {
     /// Puts a program into the board's memory: once for all its frames and tasks.
     pub fn load(&mut self, payload: &[u8]) -> Result<()> {
         self.board.ddr.write(PROGRAM_BASE, payload);
-        for (register, base) in [
-            ("PROGRAM", PROGRAM_BASE),
-            ("IMAGE", IMAGE_BASE),
-            ("RESULT", RESULT_BASE),
+        self.write_pointer("PROGRAM", PROGRAM_BASE)?;
+        for (register, value) in [
+            ("WATCHDOG", WATCHDOG_CYCLES),
+            ("GIER", 1),
+            ("IP_IER", DONE | READY),
         ] {
-            self.write(&format!("{register}_LO"), base as u32)?;
-            self.write(&format!("{register}_HI"), (base >> 32) as u32)?;
-        }
-        for (register, value) in [("WATCHDOG", WATCHDOG_CYCLES), ("GIER", 1), ("IP_IER", 1)] {
             self.write(register, value)?;
         }
         Ok(())
     }
 
-    /// Runs a frame of the loaded program; `progress` hears the cycle count now and then.
-    pub fn frame(&mut self, frame: &Frame, progress: &mut Progress) -> Result<FrameResult> {
-        self.board.ddr.write(IMAGE_BASE, frame.image);
-        self.write("COMMANDS", frame.command_count)?;
-        self.write("TASK", frame.task)?;
-        let (started, before) = (self.cycles, self.board.bytes_read());
-        self.write("CTRL", 1)?;
-        self.wait_for_interrupt(frame.limit_cycles, progress)?;
-        let cycles = self.cycles - started;
-        self.finish_frame()?;
-        let after = self.board.bytes_read();
-        Ok(FrameResult {
-            result: self.board.ddr.read(RESULT_BASE, frame.result_bytes),
-            cycles,
-            bytes_read: after
-                .iter()
-                .zip(before)
-                .map(|(after, before)| after - before)
-                .collect(),
-        })
+    fn write_pointer(&mut self, name: &str, address: u64) -> Result<()> {
+        self.write(&format!("{name}_LO"), address as u32)?;
+        self.write(&format!("{name}_HI"), (address >> 32) as u32)
     }
 
+    /// Runs a frame of the loaded program; `progress` hears the cycle count now and then.
+    pub fn frame(&mut self, frame: &Frame, progress: &mut Progress) -> Result<FrameResult> {
+        let mut results = self.stream(std::slice::from_ref(frame), progress)?;
+        results.pop().context("the accelerator ran no frame")
+    }
+
+    /// Runs frames of the loaded program through the frame queue: while one runs, the next one waits in the registers.
+    pub fn stream(&mut self, frames: &[Frame], progress: &mut Progress) -> Result<Vec<FrameResult>> {
+        let Some(first) = frames.first() else {
+            return Ok(vec![]);
+        };
+        self.submit(first, 0)?;
+        let (started, mut submitted, mut results) = (self.cycles, 1, vec![]);
+        let (mut before, mut read_before) = (started, self.board.bytes_read());
+        while results.len() < frames.len() {
+            let frame = &frames[results.len()];
+            self.wait_for_interrupt(frame.limit_cycles, &mut |cycle| progress(cycle - started))?;
+            let now = self.cycles;
+            let events = self.read("IP_ISR")?;
+            self.write("IP_ISR", events)?;
+            if events & READY != 0 && submitted < frames.len() {
+                self.submit(&frames[submitted], submitted % SLOTS)?;
+                submitted += 1;
+            }
+            if events & DONE != 0 {
+                let number = results.len() + 1;
+                self.check_status().map_err(|error| match frames.len() {
+                    1 => error,
+                    all => error.context(format!("frame {number} of {all}")),
+                })?;
+                let read = self.board.bytes_read();
+                let slot = (results.len() % SLOTS) as u64 * SLOT_BYTES;
+                results.push(FrameResult {
+                    result: self.board.ddr.read(RESULT_BASE + slot, frame.result_bytes),
+                    cycles: now - before,
+                    bytes_read: read
+                        .iter()
+                        .zip(&read_before)
+                        .map(|(now, before)| now - before)
+                        .collect(),
+                });
+                (before, read_before) = (now, read);
+            }
+        }
+        Ok(results)
+    }
+
+    /// Puts a frame into the registers, where it waits for its turn.
+    fn submit(&mut self, frame: &Frame, slot: usize) -> Result<()> {
+        let bytes = frame.image.len().max(frame.result_bytes) as u64;
+        ensure!(
+            bytes <= SLOT_BYTES,
+            "an image or result of {bytes} bytes is more than the host's {SLOT_BYTES}"
+        );
+        let offset = slot as u64 * SLOT_BYTES;
+        self.board.ddr.write(IMAGE_BASE + offset, frame.image);
+        self.write_pointer("IMAGE", IMAGE_BASE + offset)?;
+        self.write_pointer("RESULT", RESULT_BASE + offset)?;
+        self.write("COMMANDS", frame.command_count)?;
+        self.write("TASK", frame.task)?;
+        self.write("CTRL", 1)
+    }
+
+    /// `progress` hears the session's cycles.
     fn wait_for_interrupt(&mut self, limit: u64, progress: &mut Progress) -> Result<()> {
         for cycle in 0..limit {
             if self.outputs.interrupt {
-                progress(cycle);
+                progress(self.cycles);
                 return Ok(());
             }
             if cycle % PROGRESS_CYCLES == 0 {
-                progress(cycle);
+                progress(self.cycles);
             }
             self.step()?;
         }
         bail!("the accelerator did not finish within {limit} cycles")
     }
 
-    /// Clears the interrupt and turns an error status into an error.
-    fn finish_frame(&mut self) -> Result<()> {
-        self.read("CTRL")?;
-        self.write("IP_ISR", 1)?;
+    /// Turns an error status into an error, and clears it.
+    fn check_status(&mut self) -> Result<()> {
         let status = self.read("STATUS")?;
         if let Some(sentence) = status_sentence(status) {
             let command = self.read("ERROR_COMMAND")?;
