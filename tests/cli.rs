@@ -248,6 +248,8 @@ fn the_circuit_counts_cycles_and_writes_a_waveform() {
     assert_eq!(report["equals_reference"], true);
     let cycles = report["cycles"].as_u64().unwrap();
     assert!((1_000..50_000).contains(&cycles), "{cycles}");
+    assert!(report["simulated_cycles_per_second"].as_f64().unwrap() > 1.0);
+    assert!(reference["simulated_cycles_per_second"].is_null());
     let utilisation = report["mac_utilisation"].as_f64().unwrap();
     assert!(utilisation > 0.0 && utilisation < 1.0);
     for unit in ["fetch", "array", "norm", "softmax", "router", "write"] {
@@ -258,6 +260,7 @@ fn the_circuit_counts_cycles_and_writes_a_waveform() {
         text.contains("frames/s at the target clock of 300 MHz (a target, not a measurement)"),
         "{text}"
     );
+    assert!(text.contains(" cycles/s, "), "{text}");
 
     let vcd = std::fs::read_to_string(&trace).unwrap();
     assert!(vcd.contains("$enddefinitions") && vcd.matches("$var ").count() > 1_000);

@@ -119,6 +119,10 @@ fn text(evaluation: &Evaluation, summary: &Summary) -> String {
         ],
         row!["share of equal routes", number(summary.equal_routes, 4)],
         row!["mean cycles", number(summary.mean_cycles, 0)],
+        row![
+            "simulated cycles a second",
+            number(summary.simulated_cycles_per_second, 0)
+        ],
     ];
     output::table(&rows)
 }

@@ -19,6 +19,8 @@ pub struct FrameReport {
     pub task_number: usize,
     /// Cycles of the frame; none for engines without a clock.
     pub cycles: Option<u64>,
+    /// Simulated cycles a second on this computer.
+    pub simulated_cycles_per_second: Option<f64>,
     pub clock_mhz_target: u32,
     /// What the cycles would be at the target clock: a target, not a measurement.
     pub frames_per_second_at_target: Option<f64>,
@@ -78,6 +80,7 @@ impl FrameReport {
             task: architecture.tasks[task].name.clone(),
             task_number: task,
             cycles: cycles.map(|c| c.total),
+            simulated_cycles_per_second: frame.simulation_speed(),
             clock_mhz_target: config.clock_mhz_target,
             frames_per_second_at_target: cycles.map(|c| frames_per_second(config, c)),
             macs,
@@ -107,6 +110,7 @@ impl FrameReport {
             lines.push("  bits          equal to the integer reference".into());
         }
         lines.extend(self.cycle_lines());
+        lines.extend(self.simulation_line());
         lines.push(format!(
             "  work          {} multiply-accumulates",
             thousands(self.macs)
@@ -130,6 +134,15 @@ impl FrameReport {
             self.engine,
             describe(ours),
             golden.unwrap_or_default()
+        ))
+    }
+
+    fn simulation_line(&self) -> Option<String> {
+        let (cycles, speed) = (self.cycles?, self.simulated_cycles_per_second?);
+        Some(format!(
+            "  simulation    {} cycles/s, {:.1} s",
+            thousands(speed as u64),
+            cycles as f64 / speed
         ))
     }
 

@@ -1,7 +1,8 @@
 //! Names: the hint by which a circuit names its module, and legal Verilog identifiers.
 
 use rust_hdl::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
 
 /// The prefix under which a [`ModuleName`] shows itself to a probe.
 pub(crate) const NAME_HINT: &str = "module:";
@@ -88,14 +89,15 @@ pub(crate) fn verilog_name(path: &str) -> String {
 }
 
 pub(crate) fn is_keyword(word: &str) -> bool {
-    VERILOG_KEYWORDS.split_whitespace().any(|keyword| keyword == word) || is_system_verilog(word)
+    static SET: LazyLock<HashSet<&str>> = LazyLock::new(|| VERILOG_KEYWORDS.split_whitespace().collect());
+    SET.contains(word) || is_system_verilog(word)
 }
 
 /// Whether only SystemVerilog takes this word for a keyword.
 pub(crate) fn is_system_verilog(word: &str) -> bool {
-    SYSTEM_VERILOG_KEYWORDS
-        .split_whitespace()
-        .any(|keyword| keyword == word)
+    static SET: LazyLock<HashSet<&str>> =
+        LazyLock::new(|| SYSTEM_VERILOG_KEYWORDS.split_whitespace().collect());
+    SET.contains(word)
 }
 
 /// The fallback module name of an instance: `score_fifo$3` becomes `ScoreFifo`.

@@ -18,6 +18,9 @@ pub struct Record {
     /// Number in the test set.
     pub image: usize,
     pub cycles: Option<u64>,
+    /// How long the engine simulated them.
+    #[serde(default)]
+    pub simulated_seconds: Option<f64>,
     /// Distance from the golden model, if the program holds it.
     pub golden: Option<Distances>,
 }
@@ -63,6 +66,8 @@ pub struct Summary {
     /// Share of tokens and blocks at which the same experts were chosen.
     pub equal_routes: Option<f64>,
     pub mean_cycles: Option<f64>,
+    /// Simulated cycles a second of one simulation.
+    pub simulated_cycles_per_second: Option<f64>,
 }
 
 /// Which images of a test set.
@@ -158,6 +163,7 @@ impl Setup<'_> {
             .transpose()?;
         Ok(Judged {
             index: 0,
+            simulated_seconds: frame.simulated_in.map(|duration| duration.as_secs_f64()),
             cycles: frame.cycles.map(|cycles| cycles.total),
             golden_tally: judgement.as_ref().map(|j| tally(&j.golden.logits)).transpose()?,
             distances: judgement.map(|j| Distances {
@@ -191,6 +197,7 @@ impl Setup<'_> {
 struct Judged {
     index: usize,
     cycles: Option<u64>,
+    simulated_seconds: Option<f64>,
     tally: Tally,
     golden_tally: Option<Tally>,
     distances: Option<Distances>,
@@ -201,6 +208,7 @@ impl Judged {
         Record {
             image: self.index,
             cycles: self.cycles,
+            simulated_seconds: self.simulated_seconds,
             golden: self.distances,
         }
     }
@@ -253,6 +261,7 @@ impl Evaluation {
         let mean_of = |value: fn(&Distances) -> f64| golden.map(|all| mean(all.iter().map(value)));
         let golden_metric = self.golden_tally.as_ref().map(Tally::value);
         let cycles: Option<Vec<u64>> = self.records.iter().map(|r| r.cycles).collect();
+        let seconds: Option<f64> = self.records.iter().map(|r| r.simulated_seconds).sum();
         Summary {
             images: self.records.len(),
             engine_metric: self.tally.value(),
@@ -266,6 +275,10 @@ impl Evaluation {
                     .fold(0.0, f64::max)
             }),
             equal_routes: golden.map(share_of_equal_routes),
+            simulated_cycles_per_second: cycles
+                .as_ref()
+                .zip(seconds)
+                .map(|(cycles, seconds)| cycles.iter().sum::<u64>() as f64 / seconds),
             mean_cycles: cycles.map(|all| mean(all.iter().map(|&c| c as f64))),
         }
     }
@@ -294,6 +307,7 @@ mod tests {
         let record = |&image: &usize| Record {
             image,
             cycles: Some(100 + image as u64),
+            simulated_seconds: Some(0.5),
             golden: Some(Distances {
                 same_routes_cosine: 1.0 - 0.01 * image as f64,
                 free_cosine: 0.9,
@@ -334,6 +348,7 @@ mod tests {
             (summary.mean_cycles, summary.equal_routes),
             (Some(102.5), Some(0.9))
         );
+        assert_eq!(summary.simulated_cycles_per_second, Some(205.0));
         assert!((summary.mean_cosine_same_routes.unwrap() - 0.975).abs() < 1e-12);
     }
 

@@ -1,6 +1,7 @@
 //! Runs frames of a program on any engine and reads what they gave.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
 
@@ -33,8 +34,18 @@ pub struct Frame {
     /// Which experts served which tokens.
     pub routes: Routes,
     pub cycles: Option<Cycles>,
+    /// How long the engine simulated them.
+    pub simulated_in: Option<Duration>,
     /// Whether the bits were compared with the reference's, and were equal.
     pub equals_reference: Option<bool>,
+}
+
+impl Frame {
+    /// Simulated cycles a second.
+    pub fn simulation_speed(&self) -> Option<f64> {
+        let (cycles, duration) = (self.cycles.as_ref()?.total, self.simulated_in?);
+        Some(cycles as f64 / duration.as_secs_f64())
+    }
 }
 
 /// Runs frames, one after the other.
@@ -68,11 +79,14 @@ impl Runner {
         let Computer::Engine(engine) = &mut self.computer else {
             return read_frame(&self.compiled, &output.result, &output.routes, task);
         };
+        let started = Instant::now();
         let found = engine.run(&packed, task, progress)?;
+        let simulated_in = found.cycles.as_ref().map(|_| started.elapsed());
         check_bits(&self.compiled, task, &output.result, &found.result)?;
         Ok(Frame {
             equals_reference: Some(true),
             cycles: found.cycles,
+            simulated_in,
             ..read_frame(&self.compiled, &found.result, &output.routes, task)?
         })
     }
@@ -126,6 +140,7 @@ fn golden_frame(compiled: &Compiled, image: &Image, task: usize) -> Result<Frame
         logits: Some(output.logits),
         routes: output.routes,
         cycles: None,
+        simulated_in: None,
         equals_reference: None,
     })
 }
@@ -145,6 +160,7 @@ fn read_frame(
         logits: head.map(|place| read_tensor(place, result)).transpose()?,
         routes: golden_routes(compiled, routes)?,
         cycles: None,
+        simulated_in: None,
         equals_reference: None,
     })
 }

@@ -13,13 +13,16 @@ pub struct Ddr {
 impl Ddr {
     /// Copies `bytes` to `address`.
     pub fn write(&mut self, address: u64, bytes: &[u8]) {
-        for (i, byte) in bytes.iter().enumerate() {
-            let at = address + i as u64;
+        let (mut at, mut rest) = (address, bytes);
+        while !rest.is_empty() {
+            let start = (at % PAGE_BYTES) as usize;
+            let count = rest.len().min(PAGE_BYTES as usize - start);
             let page = self
                 .pages
                 .entry(at / PAGE_BYTES)
                 .or_insert_with(|| Box::new([0; PAGE_BYTES as usize]));
-            page[(at % PAGE_BYTES) as usize] = *byte;
+            page[start..start + count].copy_from_slice(&rest[..count]);
+            (at, rest) = (at + count as u64, &rest[count..]);
         }
     }
 
@@ -43,5 +46,23 @@ impl Ddr {
         self.pages
             .get(&(address / PAGE_BYTES))
             .map_or(0, |page| page[(address % PAGE_BYTES) as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_cross_pages() {
+        let bytes: Vec<u8> = (0..9_000).map(|i| (i % 251) as u8 + 1).collect();
+        let mut memory = Ddr::default();
+        memory.write(4_090, &bytes);
+        assert_eq!(memory.read(4_090, bytes.len()), bytes);
+        assert_eq!(
+            (memory.read(4_080, 10), memory.read(13_090, 5)),
+            (vec![0; 10], vec![0; 5])
+        );
+        assert_eq!(memory.beat(4_096)[0].to_le_bytes(), bytes[6..10]);
     }
 }
