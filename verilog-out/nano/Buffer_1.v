@@ -12,13 +12,13 @@ module Buffer_1 (
     input  wire [15:0] read_data_7,
     output reg  arrival_valid, arrival_first, arrival_last,
     input  wire issue, hold,
-    output wire issue_last,
-    output reg  word_valid,
+    output reg  issue_last, word_valid,
     output wire [15:0] word_data_0, word_data_1, word_data_2, word_data_3, word_data_4, word_data_5, word_data_6,
     output wire [15:0] word_data_7
 );
     wire free, request, advance, close;
     reg  [10:0] rows_left;
+    reg  some_left, inside_row, asks_last;
     reg  [15:0] row_base, next_address;
     reg  [9:0] word;
     reg  pending_first, pending_last, flight_valid, flight_first, flight_last;
@@ -33,13 +33,18 @@ module Buffer_1 (
         if (free) read_valid <= request;
         if (request) begin
             read_address <= next_address;
-            pending_first <= !(|word);
-            pending_last <= (word + 10'd1) == words;
+            pending_first <= !inside_row;
+            pending_last <= asks_last;
             next_address <= next_address + 16'd1;
             word <= word + 10'd1;
-            if ((word + 10'd1) == words) begin
+            inside_row <= 1'b1;
+            asks_last <= (word + 10'd2) == words;
+            if (asks_last) begin
                 word <= 10'd0;
+                inside_row <= 1'b0;
+                asks_last <= words == 10'd1;
                 rows_left <= rows_left - 11'd1;
+                some_left <= rows_left != 11'd1;
                 row_base <= row_base + stride;
                 next_address <= row_base + stride;
             end
@@ -50,22 +55,32 @@ module Buffer_1 (
         if (advance) begin
             read_pointer <= read_pointer + 9'd1;
             issue_word <= issue_word + 10'd1;
+            issue_last <= (issue_word + 10'd2) == words;
         end
-        if (close) issue_word <= 10'd0;
+        if (close) begin
+            issue_word <= 10'd0;
+            issue_last <= words == 10'd1;
+        end
         issued_1 <= issue;
         word_valid <= issued_1;
         if (request & !advance) level <= level + 10'd1;
         if (advance & !request) level <= level - 10'd1;
-        if (request & !(|word) & !close) open_rows <= open_rows + 5'd1;
-        if (close & !(request & !(|word))) open_rows <= open_rows - 5'd1;
+        if (request & !inside_row & !close) open_rows <= open_rows + 5'd1;
+        if (close & !(request & !inside_row)) open_rows <= open_rows - 5'd1;
         if (start) begin
             rows_left <= rows;
             row_base <= src_base;
             next_address <= src_base;
             word <= 10'd0;
+            some_left <= |rows;
+            inside_row <= 1'b0;
+            asks_last <= words == 10'd1;
+            issue_last <= words == 10'd1;
         end
         if (reset) begin
             rows_left <= 11'd0;
+            some_left <= 1'b0;
+            inside_row <= 1'b0;
             word <= 10'd0;
             read_valid <= 1'b0;
             flight_valid <= 1'b0;
@@ -81,8 +96,7 @@ module Buffer_1 (
     end
 
     assign free = !read_valid | read_ready;
-    assign request = free & (|rows_left) & !level[9] & ((|word) | !open_rows[4]);
-    assign issue_last = (issue_word + 10'd1) == words;
+    assign request = free & some_left & !level[9] & (inside_row | !open_rows[4]);
     assign advance = issue & !hold;
     assign close = advance & issue_last;
     assign ring_write_address = {7'd0, write_pointer};
@@ -98,11 +112,11 @@ module Buffer_1 (
     );
 
     initial begin
-        rows_left = 11'd0; row_base = 16'd0; next_address = 16'd0; word = 10'd0; read_valid = 1'b0;
-        pending_first = 1'b0; pending_last = 1'b0; read_address = 16'd0; flight_valid = 1'b0; flight_first = 1'b0;
-        flight_last = 1'b0; arrival_valid = 1'b0; arrival_first = 1'b0; arrival_last = 1'b0; level = 10'd0;
-        open_rows = 5'd0; write_pointer = 9'd0; read_pointer = 9'd0; issue_word = 10'd0; issued_1 = 1'b0;
-        word_valid = 1'b0;
+        rows_left = 11'd0; some_left = 1'b0; inside_row = 1'b0; asks_last = 1'b0; issue_last = 1'b0; row_base = 16'd0;
+        next_address = 16'd0; word = 10'd0; read_valid = 1'b0; pending_first = 1'b0; pending_last = 1'b0;
+        read_address = 16'd0; flight_valid = 1'b0; flight_first = 1'b0; flight_last = 1'b0; arrival_valid = 1'b0;
+        arrival_first = 1'b0; arrival_last = 1'b0; level = 10'd0; open_rows = 5'd0; write_pointer = 9'd0;
+        read_pointer = 9'd0; issue_word = 10'd0; issued_1 = 1'b0; word_valid = 1'b0;
     end
 
     always @(posedge clock) begin

@@ -5,19 +5,45 @@ module CommandCheck (
     input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
     output reg  legal
 );
-    initial legal = 1'b0;
-    always @(posedge clock)
-      case (command_0[3:0])
-        4'd1: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffc0fc) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0; // Fetch
-        4'd2: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'h0000fffe) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0; // Copy
-        4'd3: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'he0000000) == 32'd0 && (command_6 & 32'hf0000000) == 32'd0 && (command_7 & 32'hfffff000) == 32'd0; // MatMul
-        4'd4: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hf0000000) == 32'd0 && (command_4 & 32'hfffc0000) == 32'd0 && (command_7 & 32'hffff0000) == 32'd0; // Norm
-        4'd5: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hffc00000) == 32'd0 && (command_4 & 32'hfff80000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0; // Softmax
-        4'd6: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffc00000) == 32'd0 && (command_3 & 32'hfffff800) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0; // Route
-        4'd7: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_3 != 32'd0 && command_4[3:0] == 4'd0; // Write
-        4'd8: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hfffff8c0) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4 && command_3 != 32'd0; // ExpertLoop
-        4'd9: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2 != 32'd0; // Discard
-        4'd15: legal <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffffff) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0; // End
+    reg [3:0] opcode;
+    reg fits_1; // Fetch
+    reg fits_2; // Copy
+    reg fits_3; // MatMul
+    reg fits_4; // Norm
+    reg fits_5; // Softmax
+    reg fits_6; // Route
+    reg fits_7; // Write
+    reg fits_8; // ExpertLoop
+    reg fits_9; // Discard
+    reg fits_15; // End
+    initial begin
+      legal = 1'b0; opcode = 4'd0; fits_1 = 1'b0; fits_2 = 1'b0; fits_3 = 1'b0; fits_4 = 1'b0; fits_5 = 1'b0; fits_6 = 1'b0;
+      fits_7 = 1'b0; fits_8 = 1'b0; fits_9 = 1'b0; fits_15 = 1'b0;
+    end
+    always @(posedge clock) begin
+      opcode <= command_0[3:0];
+      fits_1 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffc0fc) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0;
+      fits_2 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'h0000fffe) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
+      fits_3 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'he0000000) == 32'd0 && (command_6 & 32'hf0000000) == 32'd0 && (command_7 & 32'hfffff000) == 32'd0;
+      fits_4 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hf0000000) == 32'd0 && (command_4 & 32'hfffc0000) == 32'd0 && (command_7 & 32'hffff0000) == 32'd0;
+      fits_5 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hffc00000) == 32'd0 && (command_4 & 32'hfff80000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
+      fits_6 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffc00000) == 32'd0 && (command_3 & 32'hfffff800) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
+      fits_7 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_3 != 32'd0 && command_4[3:0] == 4'd0;
+      fits_8 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hfffff8c0) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4 && command_3 != 32'd0;
+      fits_9 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2 != 32'd0;
+      fits_15 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffffff) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
+      case (opcode)
+        4'd1: legal <= fits_1;
+        4'd2: legal <= fits_2;
+        4'd3: legal <= fits_3;
+        4'd4: legal <= fits_4;
+        4'd5: legal <= fits_5;
+        4'd6: legal <= fits_6;
+        4'd7: legal <= fits_7;
+        4'd8: legal <= fits_8;
+        4'd9: legal <= fits_9;
+        4'd15: legal <= fits_15;
         default: legal <= 1'b0;
       endcase
+    end
 endmodule

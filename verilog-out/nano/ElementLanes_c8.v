@@ -10,18 +10,18 @@ module ElementLanes_c8 (
     output wire done,
     output wire [7:0] bytes_0, bytes_1, bytes_2, bytes_3, bytes_4, bytes_5, bytes_6, bytes_7
 );
-    reg [6:0] in_flight;
-    initial in_flight = 7'd0;
-    wire loads = in_flight[5];
-    assign done = in_flight[6];
+    reg [7:0] in_flight;
+    initial in_flight = 8'd0;
+    wire loads = in_flight[6];
+    assign done = in_flight[7];
     always @(posedge clock)
-      if (reset) in_flight <= 7'd0;
-      else in_flight <= {in_flight[5:0], valid};
+      if (reset) in_flight <= 8'd0;
+      else in_flight <= {in_flight[6:0], valid};
     reg [16:0] factor_1;
     reg [5:0] shift_1, shift_2, shift_3;
     reg [5:0] shift_4;
     reg [2:0] shift_5;
-    reg [5:0] wide_flags, low_flags;
+    reg [6:0] wide_flags, low_flags;
     reg [47:0] half;
     always @(posedge clock) begin
       factor_1 <= factor;
@@ -31,8 +31,8 @@ module ElementLanes_c8 (
       half <= (48'd1 << shift_2) >> 1;
       shift_4 <= shift_3;
       shift_5 <= shift_4[2:0];
-      wide_flags <= {wide_flags[4:0], wide};
-      low_flags <= {low_flags[4:0], low};
+      wide_flags <= {wide_flags[5:0], wide};
+      low_flags <= {low_flags[5:0], low};
     end
     reg [7:0] byte_0;
     initial byte_0 = 8'd0;
@@ -45,10 +45,10 @@ module ElementLanes_c8 (
     wire too_low_0 = fine_0[47] & (wide_flags[5] ? fine_0 < -48'sd16319 : fine_0 < -48'sd128);
     wire [14:0] limit_0 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_0 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_0 = too_high_0 ? limit_0 : too_low_0 ? floor_0 : fine_0[14:0];
+    reg [14:0] y_0;
     wire [14:0] shifted_0 = y_0 + 15'd64;
     wire [7:0] low_byte_0 = {~shifted_0[6], ~shifted_0[6], shifted_0[5:0]};
-    wire [7:0] wide_byte_0 = low_flags[5] ? low_byte_0 : shifted_0[14:7];
+    wire [7:0] wide_byte_0 = low_flags[6] ? low_byte_0 : shifted_0[14:7];
     always @(posedge clock) begin
       centred_0 <= {lanes_0[15], lanes_0, 10'd0} - mean;
       product_0 <= centred_wide_0 * factor_wide_0;
@@ -56,7 +56,8 @@ module ElementLanes_c8 (
       rounded_0 <= {{3{product_held_0[44]}}, product_held_0} + half;
       coarse_0 <= rounded_0 >>> {shift_4[5:3], 3'd0};
       fine_0 <= coarse_0 >>> shift_5;
-      if (loads) byte_0 <= wide_flags[5] ? wide_byte_0 : y_0[7:0];
+      y_0 <= too_high_0 ? limit_0 : too_low_0 ? floor_0 : fine_0[14:0];
+      if (loads) byte_0 <= wide_flags[6] ? wide_byte_0 : y_0[7:0];
     end
     assign bytes_0 = byte_0;
     reg [7:0] byte_1;
@@ -70,10 +71,10 @@ module ElementLanes_c8 (
     wire too_low_1 = fine_1[47] & (wide_flags[5] ? fine_1 < -48'sd16319 : fine_1 < -48'sd128);
     wire [14:0] limit_1 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_1 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_1 = too_high_1 ? limit_1 : too_low_1 ? floor_1 : fine_1[14:0];
+    reg [14:0] y_1;
     wire [14:0] shifted_1 = y_1 + 15'd64;
     wire [7:0] low_byte_1 = {~shifted_1[6], ~shifted_1[6], shifted_1[5:0]};
-    wire [7:0] wide_byte_1 = low_flags[5] ? low_byte_1 : shifted_1[14:7];
+    wire [7:0] wide_byte_1 = low_flags[6] ? low_byte_1 : shifted_1[14:7];
     always @(posedge clock) begin
       centred_1 <= {lanes_1[15], lanes_1, 10'd0} - mean;
       product_1 <= centred_wide_1 * factor_wide_1;
@@ -81,7 +82,8 @@ module ElementLanes_c8 (
       rounded_1 <= {{3{product_held_1[44]}}, product_held_1} + half;
       coarse_1 <= rounded_1 >>> {shift_4[5:3], 3'd0};
       fine_1 <= coarse_1 >>> shift_5;
-      if (loads) byte_1 <= wide_flags[5] ? wide_byte_1 : y_1[7:0];
+      y_1 <= too_high_1 ? limit_1 : too_low_1 ? floor_1 : fine_1[14:0];
+      if (loads) byte_1 <= wide_flags[6] ? wide_byte_1 : y_1[7:0];
     end
     assign bytes_1 = byte_1;
     reg [7:0] byte_2;
@@ -95,10 +97,10 @@ module ElementLanes_c8 (
     wire too_low_2 = fine_2[47] & (wide_flags[5] ? fine_2 < -48'sd16319 : fine_2 < -48'sd128);
     wire [14:0] limit_2 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_2 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_2 = too_high_2 ? limit_2 : too_low_2 ? floor_2 : fine_2[14:0];
+    reg [14:0] y_2;
     wire [14:0] shifted_2 = y_2 + 15'd64;
     wire [7:0] low_byte_2 = {~shifted_2[6], ~shifted_2[6], shifted_2[5:0]};
-    wire [7:0] wide_byte_2 = low_flags[5] ? low_byte_2 : shifted_2[14:7];
+    wire [7:0] wide_byte_2 = low_flags[6] ? low_byte_2 : shifted_2[14:7];
     always @(posedge clock) begin
       centred_2 <= {lanes_2[15], lanes_2, 10'd0} - mean;
       product_2 <= centred_wide_2 * factor_wide_2;
@@ -106,7 +108,8 @@ module ElementLanes_c8 (
       rounded_2 <= {{3{product_held_2[44]}}, product_held_2} + half;
       coarse_2 <= rounded_2 >>> {shift_4[5:3], 3'd0};
       fine_2 <= coarse_2 >>> shift_5;
-      if (loads) byte_2 <= wide_flags[5] ? wide_byte_2 : y_2[7:0];
+      y_2 <= too_high_2 ? limit_2 : too_low_2 ? floor_2 : fine_2[14:0];
+      if (loads) byte_2 <= wide_flags[6] ? wide_byte_2 : y_2[7:0];
     end
     assign bytes_2 = byte_2;
     reg [7:0] byte_3;
@@ -120,10 +123,10 @@ module ElementLanes_c8 (
     wire too_low_3 = fine_3[47] & (wide_flags[5] ? fine_3 < -48'sd16319 : fine_3 < -48'sd128);
     wire [14:0] limit_3 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_3 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_3 = too_high_3 ? limit_3 : too_low_3 ? floor_3 : fine_3[14:0];
+    reg [14:0] y_3;
     wire [14:0] shifted_3 = y_3 + 15'd64;
     wire [7:0] low_byte_3 = {~shifted_3[6], ~shifted_3[6], shifted_3[5:0]};
-    wire [7:0] wide_byte_3 = low_flags[5] ? low_byte_3 : shifted_3[14:7];
+    wire [7:0] wide_byte_3 = low_flags[6] ? low_byte_3 : shifted_3[14:7];
     always @(posedge clock) begin
       centred_3 <= {lanes_3[15], lanes_3, 10'd0} - mean;
       product_3 <= centred_wide_3 * factor_wide_3;
@@ -131,7 +134,8 @@ module ElementLanes_c8 (
       rounded_3 <= {{3{product_held_3[44]}}, product_held_3} + half;
       coarse_3 <= rounded_3 >>> {shift_4[5:3], 3'd0};
       fine_3 <= coarse_3 >>> shift_5;
-      if (loads) byte_3 <= wide_flags[5] ? wide_byte_3 : y_3[7:0];
+      y_3 <= too_high_3 ? limit_3 : too_low_3 ? floor_3 : fine_3[14:0];
+      if (loads) byte_3 <= wide_flags[6] ? wide_byte_3 : y_3[7:0];
     end
     assign bytes_3 = byte_3;
     reg [7:0] byte_4;
@@ -145,10 +149,10 @@ module ElementLanes_c8 (
     wire too_low_4 = fine_4[47] & (wide_flags[5] ? fine_4 < -48'sd16319 : fine_4 < -48'sd128);
     wire [14:0] limit_4 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_4 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_4 = too_high_4 ? limit_4 : too_low_4 ? floor_4 : fine_4[14:0];
+    reg [14:0] y_4;
     wire [14:0] shifted_4 = y_4 + 15'd64;
     wire [7:0] low_byte_4 = {~shifted_4[6], ~shifted_4[6], shifted_4[5:0]};
-    wire [7:0] wide_byte_4 = low_flags[5] ? low_byte_4 : shifted_4[14:7];
+    wire [7:0] wide_byte_4 = low_flags[6] ? low_byte_4 : shifted_4[14:7];
     always @(posedge clock) begin
       centred_4 <= {lanes_4[15], lanes_4, 10'd0} - mean;
       product_4 <= centred_wide_4 * factor_wide_4;
@@ -156,7 +160,8 @@ module ElementLanes_c8 (
       rounded_4 <= {{3{product_held_4[44]}}, product_held_4} + half;
       coarse_4 <= rounded_4 >>> {shift_4[5:3], 3'd0};
       fine_4 <= coarse_4 >>> shift_5;
-      if (loads) byte_4 <= wide_flags[5] ? wide_byte_4 : y_4[7:0];
+      y_4 <= too_high_4 ? limit_4 : too_low_4 ? floor_4 : fine_4[14:0];
+      if (loads) byte_4 <= wide_flags[6] ? wide_byte_4 : y_4[7:0];
     end
     assign bytes_4 = byte_4;
     reg [7:0] byte_5;
@@ -170,10 +175,10 @@ module ElementLanes_c8 (
     wire too_low_5 = fine_5[47] & (wide_flags[5] ? fine_5 < -48'sd16319 : fine_5 < -48'sd128);
     wire [14:0] limit_5 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_5 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_5 = too_high_5 ? limit_5 : too_low_5 ? floor_5 : fine_5[14:0];
+    reg [14:0] y_5;
     wire [14:0] shifted_5 = y_5 + 15'd64;
     wire [7:0] low_byte_5 = {~shifted_5[6], ~shifted_5[6], shifted_5[5:0]};
-    wire [7:0] wide_byte_5 = low_flags[5] ? low_byte_5 : shifted_5[14:7];
+    wire [7:0] wide_byte_5 = low_flags[6] ? low_byte_5 : shifted_5[14:7];
     always @(posedge clock) begin
       centred_5 <= {lanes_5[15], lanes_5, 10'd0} - mean;
       product_5 <= centred_wide_5 * factor_wide_5;
@@ -181,7 +186,8 @@ module ElementLanes_c8 (
       rounded_5 <= {{3{product_held_5[44]}}, product_held_5} + half;
       coarse_5 <= rounded_5 >>> {shift_4[5:3], 3'd0};
       fine_5 <= coarse_5 >>> shift_5;
-      if (loads) byte_5 <= wide_flags[5] ? wide_byte_5 : y_5[7:0];
+      y_5 <= too_high_5 ? limit_5 : too_low_5 ? floor_5 : fine_5[14:0];
+      if (loads) byte_5 <= wide_flags[6] ? wide_byte_5 : y_5[7:0];
     end
     assign bytes_5 = byte_5;
     reg [7:0] byte_6;
@@ -195,10 +201,10 @@ module ElementLanes_c8 (
     wire too_low_6 = fine_6[47] & (wide_flags[5] ? fine_6 < -48'sd16319 : fine_6 < -48'sd128);
     wire [14:0] limit_6 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_6 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_6 = too_high_6 ? limit_6 : too_low_6 ? floor_6 : fine_6[14:0];
+    reg [14:0] y_6;
     wire [14:0] shifted_6 = y_6 + 15'd64;
     wire [7:0] low_byte_6 = {~shifted_6[6], ~shifted_6[6], shifted_6[5:0]};
-    wire [7:0] wide_byte_6 = low_flags[5] ? low_byte_6 : shifted_6[14:7];
+    wire [7:0] wide_byte_6 = low_flags[6] ? low_byte_6 : shifted_6[14:7];
     always @(posedge clock) begin
       centred_6 <= {lanes_6[15], lanes_6, 10'd0} - mean;
       product_6 <= centred_wide_6 * factor_wide_6;
@@ -206,7 +212,8 @@ module ElementLanes_c8 (
       rounded_6 <= {{3{product_held_6[44]}}, product_held_6} + half;
       coarse_6 <= rounded_6 >>> {shift_4[5:3], 3'd0};
       fine_6 <= coarse_6 >>> shift_5;
-      if (loads) byte_6 <= wide_flags[5] ? wide_byte_6 : y_6[7:0];
+      y_6 <= too_high_6 ? limit_6 : too_low_6 ? floor_6 : fine_6[14:0];
+      if (loads) byte_6 <= wide_flags[6] ? wide_byte_6 : y_6[7:0];
     end
     assign bytes_6 = byte_6;
     reg [7:0] byte_7;
@@ -220,10 +227,10 @@ module ElementLanes_c8 (
     wire too_low_7 = fine_7[47] & (wide_flags[5] ? fine_7 < -48'sd16319 : fine_7 < -48'sd128);
     wire [14:0] limit_7 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_7 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    wire [14:0] y_7 = too_high_7 ? limit_7 : too_low_7 ? floor_7 : fine_7[14:0];
+    reg [14:0] y_7;
     wire [14:0] shifted_7 = y_7 + 15'd64;
     wire [7:0] low_byte_7 = {~shifted_7[6], ~shifted_7[6], shifted_7[5:0]};
-    wire [7:0] wide_byte_7 = low_flags[5] ? low_byte_7 : shifted_7[14:7];
+    wire [7:0] wide_byte_7 = low_flags[6] ? low_byte_7 : shifted_7[14:7];
     always @(posedge clock) begin
       centred_7 <= {lanes_7[15], lanes_7, 10'd0} - mean;
       product_7 <= centred_wide_7 * factor_wide_7;
@@ -231,7 +238,8 @@ module ElementLanes_c8 (
       rounded_7 <= {{3{product_held_7[44]}}, product_held_7} + half;
       coarse_7 <= rounded_7 >>> {shift_4[5:3], 3'd0};
       fine_7 <= coarse_7 >>> shift_5;
-      if (loads) byte_7 <= wide_flags[5] ? wide_byte_7 : y_7[7:0];
+      y_7 <= too_high_7 ? limit_7 : too_low_7 ? floor_7 : fine_7[14:0];
+      if (loads) byte_7 <= wide_flags[6] ? wide_byte_7 : y_7[7:0];
     end
     assign bytes_7 = byte_7;
 endmodule

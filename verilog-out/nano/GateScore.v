@@ -7,18 +7,16 @@ module GateScore (
     output wire done,
     output wire [15:0] score
 );
-    reg [3:0] in_flight;
-    initial in_flight = 4'd0;
-    wire loads = in_flight[2];
-    assign done = in_flight[3];
+    reg [4:0] in_flight;
+    initial in_flight = 5'd0;
+    wire loads = in_flight[3];
+    assign done = in_flight[4];
     always @(posedge clock)
-      if (reset) in_flight <= 4'd0;
-      else in_flight <= {in_flight[2:0], valid};
+      if (reset) in_flight <= 5'd0;
+      else in_flight <= {in_flight[3:0], valid};
     reg [31:0] product, product_held;
-    reg [32:0] rounded;
+    reg [32:0] half, rounded, shifted;
     reg [4:0] shift_1, shift_2, shift_3;
-    wire [32:0] half = (shift_2 == 5'd0) ? 33'd0 : 33'd1 << (shift_2 - 5'd1);
-    wire [32:0] shifted = rounded >> shift_3;
     reg [15:0] score_out;
     assign score = score_out;
     initial score_out = 16'd0;
@@ -26,9 +24,11 @@ module GateScore (
       product <= {16'd0, weight} * {16'd0, mantissa};
       shift_1 <= (exponent == 5'd0) ? 5'd0 : exponent - 5'd1;
       product_held <= product;
+      half <= (33'd1 << shift_1) >> 1;
       shift_2 <= shift_1;
       rounded <= {1'b0, product_held} + half;
       shift_3 <= shift_2;
+      shifted <= rounded >> shift_3;
       if (loads) score_out <= (shifted[32:16] != 17'd0) ? 16'hffff : shifted[15:0];
     end
 endmodule

@@ -6,13 +6,13 @@ module GateWeight (
     output wire done,
     output wire [15:0] weight
 );
-    reg [4:0] in_flight;
-    initial in_flight = 5'd0;
-    wire loads = in_flight[3];
-    assign done = in_flight[4];
+    reg [5:0] in_flight;
+    initial in_flight = 6'd0;
+    wire loads = in_flight[4];
+    assign done = in_flight[5];
     always @(posedge clock)
-      if (reset) in_flight <= 5'd0;
-      else in_flight <= {in_flight[3:0], valid};
+      if (reset) in_flight <= 6'd0;
+      else in_flight <= {in_flight[4:0], valid};
     (* rom_style = "distributed" *) reg [23:0] exponential [0:255];
     initial begin
       exponential[0] = 24'd16777137; exponential[1] = 24'd16731825; exponential[2] = 24'd16686512;
@@ -105,10 +105,14 @@ module GateWeight (
     reg [23:0] distance;
     reg [23:0] entry;
     reg [7:0] fraction;
-    reg [7:0] places_1, places_2, places_3;
-    (* use_dsp = "no" *) wire [15:0] step_product;
-    assign step_product = {8'd0, entry[7:0]} * {8'd0, fraction};
-    reg [15:0] here, product, mantissa;
+    reg [7:0] places_1, places_2, places_3, places_4;
+    // entry * fraction in two halves: too small for a DSP, too deep for one step.
+    (* use_dsp = "no" *) wire [11:0] low_product;
+    assign low_product = {4'd0, entry[7:0]} * {8'd0, fraction[3:0]};
+    (* use_dsp = "no" *) wire [11:0] high_product;
+    assign high_product = {4'd0, entry[7:0]} * {8'd0, fraction[7:4]};
+    reg [11:0] product_low, product_high;
+    reg [15:0] here, here_1, product, mantissa;
     wire _unused_bits = &{1'b0, product[7:0]};
     reg [15:0] weight_out;
     assign weight = weight_out;
@@ -119,10 +123,14 @@ module GateWeight (
       fraction <= distance[7:0];
       places_1 <= distance[23:16];
       here <= entry[23:8];
-      product <= step_product;
+      product_low <= low_product;
+      product_high <= high_product;
       places_2 <= places_1;
-      mantissa <= here - {8'd0, product[15:8]};
+      here_1 <= here;
+      product <= {4'd0, product_low} + {product_high, 4'd0};
       places_3 <= places_2;
-      if (loads) weight_out <= (places_3 > 8'd15) ? 16'd0 : mantissa >> places_3[3:0];
+      mantissa <= here_1 - {8'd0, product[15:8]};
+      places_4 <= places_3;
+      if (loads) weight_out <= (places_4 > 8'd15) ? 16'd0 : mantissa >> places_4[3:0];
     end
 endmodule

@@ -2,19 +2,32 @@
 
 module Groups (
     input  wire clock, reset, add, take,
-    output wire any
+    output reg  any
 );
+    reg  only_one, up, down;
     reg  [6:0] count;
 
     always @(posedge clock) begin
-        if (add & !take) count <= count + 7'd1;
-        else if (!add & take) count <= count - 7'd1;
-        if (reset) count <= 7'd0;
+        up <= add & !take;
+        down <= take & !add;
+        if (up) count <= count + 7'd1;
+        else if (down) count <= count - 7'd1;
+        any <= add | (any & !(take & only_one));
+        if (reset) begin
+            any <= 1'b0;
+            up <= 1'b0;
+            down <= 1'b0;
+            count <= 7'd0;
+        end
     end
 
-    assign any = count != 7'd0;
+    always @* begin
+        only_one = count == 7'd1;
+        if (up) only_one = count == 7'd0;
+        else if (down) only_one = count == 7'd2;
+    end
 
     initial begin
-        count = 7'd0;
+        any = 1'b0; up = 1'b0; down = 1'b0; count = 7'd0;
     end
 endmodule

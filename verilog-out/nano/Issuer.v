@@ -42,7 +42,7 @@ module Issuer (
     reg  port_free;
     wire has_room, issue;
     reg  null_done;
-    reg  [16:0] freed;
+    reg  [16:0] lost;
     wire [32:0] low_sum;
     wire routing_known, wanted;
     reg  decide, decided_layer, last_turn;
@@ -55,7 +55,11 @@ module Issuer (
     reg  [7:0] ahead_next, ahead;
     reg  [31:0] expert_base_next, expert_base, position, left;
     reg  carry, turn_0_next, turn_0, fetched_last;
-    reg  [16:0] burst_words, space;
+    reg  [16:0] burst_words;
+    reg  is_short, room;
+    reg  [16:0] burst_less_one;
+    reg  port_open;
+    reg  [16:0] space;
     reg  [7:0] pending;
     reg  finished_next;
 
@@ -87,6 +91,7 @@ module Issuer (
             IssueState_Walk: begin
                 position <= expert_base;
                 left <= beats;
+                is_short <= beats <= 32'd16;
                 if (!(|experts_left)) begin
                     state <= IssueState_Empty;
                     if (fetched_last) state <= IssueState_Idle;
@@ -114,6 +119,7 @@ module Issuer (
                 if (issue) begin
                     position <= position + 32'd16;
                     left <= left - 32'd16;
+                    is_short <= left <= 32'd32;
                     state <= IssueState_Low;
                     if (short) state <= IssueState_Walk;
                 end
@@ -123,8 +129,7 @@ module Issuer (
             end
             default: state <= IssueState_Idle;
         endcase
-        space <= space + freed;
-        if (issue) space <= space + freed - burst_words;
+        space <= space - lost;
         if (issue & !collected) pending <= pending + 8'd1;
         else if (collected & !issue) pending <= pending - 8'd1;
         if (reset) begin
@@ -197,21 +202,21 @@ module Issuer (
         end
     end
 
-    assign short = left <= 32'd16;
+    assign short = is_short;
 
     always @* begin
         burst_beats = 5'd16;
         if (short) burst_beats = left[4:0];
     end
 
-    assign has_room = space >= burst_words;
+    assign has_room = room;
 
     always @* begin
         port_free = 1'b0;
         port_free = port_free | (turn_0 & port_ready_0);
     end
 
-    assign issue = (state == IssueState_Issue) & port_free & has_room & !hold;
+    assign issue = (state == IssueState_Issue) & port_open & has_room & !hold;
     assign stall_full = (state == IssueState_Issue) & !has_room;
     assign last_expert = experts_left == 6'd1;
     assign final_burst = short & last_expert;
@@ -223,8 +228,10 @@ module Issuer (
     assign command_ready = (state == IssueState_Idle) & !hold;
 
     always @* begin
-        freed = 17'd0;
-        if (consumed) freed = 17'd1;
+        lost = 17'd0;
+        if (issue & consumed) lost = burst_less_one;
+        else if (issue) lost = burst_words;
+        else if (consumed) lost = 17'h1ffff;
     end
 
     assign ticket_valid = decide;
@@ -234,7 +241,8 @@ module Issuer (
         state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; task_stride = 32'd0; expert_stride = 32'd0;
         task_left = 3'd0; experts_left = 6'd0; per_expert = 1'b0; expert = 5'd0; ahead = 8'd0; expert_base = 32'd0;
         position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; carry = 1'b0; turn_0 = 1'b0;
-        fetched_last = 1'b0; burst_words = 17'd0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
+        fetched_last = 1'b0; burst_words = 17'd0; is_short = 1'b0; room = 1'b0; burst_less_one = 17'd0;
+        port_open = 1'b0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -243,6 +251,9 @@ module Issuer (
         ahead <= ahead_next;
         expert_base <= expert_base_next;
         turn_0 <= turn_0_next;
+        room <= space >= burst_words;
+        burst_less_one <= burst_words - 17'd1;
+        port_open <= port_free;
         done <= finished_next;
     end
 

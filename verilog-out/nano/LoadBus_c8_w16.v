@@ -12,13 +12,13 @@ module LoadBus_c8_w16 (
     output wire [7:0] data_1_1, data_1_2, data_1_3, data_1_4, data_1_5, data_1_6, data_1_7,
     output wire enable_0, enable_1, enable_2, enable_3
 );
-    reg [6:0] rows;
-    initial rows = 7'd0;
-    reg [34:0] info;
-    initial info = 35'd0;
-    wire row_there = rows[6];
-    wire [3:0] segment_there = info[34:31];
-    wire zero_there = info[30];
+    reg [7:0] rows;
+    initial rows = 8'd0;
+    reg [39:0] info;
+    initial info = 40'd0;
+    wire row_there = rows[7];
+    wire [3:0] segment_there = info[39:36];
+    wire zero_there = info[35];
     reg [127:0] stage, bytes;
     initial begin stage = 128'd0; bytes = 128'd0; end
     reg stage_tile, stage_half;
@@ -29,8 +29,8 @@ module LoadBus_c8_w16 (
     assign {enable_3, enable_2, enable_1, enable_0} = enables;
     wire [63:0] row_data = zero_there ? 64'd0 : {kv_data_7, kv_data_6, kv_data_5, kv_data_4, kv_data_3, kv_data_2, kv_data_1, kv_data_0};
     always @(posedge clock) begin
-      rows <= reset ? 7'd0 : {rows[5:0], row};
-      info <= {info[29:0], segment, zero};
+      rows <= reset ? 8'd0 : {rows[6:0], row};
+      info <= {info[34:0], segment, zero};
       bytes <= row_there ? {2{row_data}} : stage;
       stage <= {word_15, word_14, word_13, word_12, word_11, word_10, word_9, word_8, word_7, word_6, word_5, word_4, word_3, word_2, word_1, word_0};
       stage_tile <= tile && !reset;

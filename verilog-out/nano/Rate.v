@@ -79,9 +79,9 @@ module Rate (
         .exponent(reciprocal_exponent), .done(append), .score(append_score)
     );
 
-    Delay #(.WIDTH(1), .CYCLES(4)) u_final_line (.clock(clock), .reset(reset), .d(ending), .q(final_line_q));
-    Delay #(.WIDTH(5), .CYCLES(4)) u_expert_line (.clock(clock), .reset(reset), .d(indices_0), .q(append_expert));
-    Delay #(.WIDTH(11), .CYCLES(4)) u_token_line (.clock(clock), .reset(reset), .d(token), .q(append_token));
+    Delay #(.WIDTH(1), .CYCLES(5)) u_final_line (.clock(clock), .reset(reset), .d(ending), .q(final_line_q));
+    Delay #(.WIDTH(5), .CYCLES(5)) u_expert_line (.clock(clock), .reset(reset), .d(indices_0), .q(append_expert));
+    Delay #(.WIDTH(11), .CYCLES(5)) u_token_line (.clock(clock), .reset(reset), .d(token), .q(append_token));
 
     initial begin
         weights_0 = 16'd0; weights_1 = 16'd0; weights_2 = 16'd0; weights_3 = 16'd0; indices_0 = 5'd0; indices_1 = 5'd0;

@@ -7,13 +7,13 @@ module Reciprocal (
     output wire [15:0] mantissa,
     output wire [4:0] exponent
 );
-    reg [5:0] in_flight;
-    initial in_flight = 6'd0;
-    wire loads = in_flight[4];
-    assign done = in_flight[5];
+    reg [6:0] in_flight;
+    initial in_flight = 7'd0;
+    wire loads = in_flight[5];
+    assign done = in_flight[6];
     always @(posedge clock)
-      if (reset) in_flight <= 6'd0;
-      else in_flight <= {in_flight[4:0], valid};
+      if (reset) in_flight <= 7'd0;
+      else in_flight <= {in_flight[5:0], valid};
     (* rom_style = "distributed" *) reg [24:0] inverse [0:255];
     initial begin
       inverse[0] = 25'd16777471; inverse[1] = 25'd16712189; inverse[2] = 25'd16647419; inverse[3] = 25'd16583161;
@@ -82,16 +82,21 @@ module Reciprocal (
       inverse[252] = 25'd8454721; inverse[253] = 25'd8438080; inverse[254] = 25'd8421697; inverse[255] = 25'd8405056;
     end
     reg [23:0] x_in, x_1;
-    reg [4:0] length, length_found, exponent_1, exponent_2, exponent_3;
+    reg [4:0] length, length_found, exponent_1, exponent_2, exponent_3, exponent_4;
     reg [15:0] normal;
     reg [24:0] entry;
     reg [6:0] fraction;
-    reg [16:0] here;
-    (* use_dsp = "no" *) wire [14:0] step_product;
-    assign step_product = {7'd0, entry[7:0]} * {8'd0, fraction};
+    reg [16:0] here, here_1;
+    // entry * fraction in two halves: too small for a DSP, too deep for one step.
+    (* use_dsp = "no" *) wire [11:0] low_product;
+    assign low_product = {4'd0, entry[7:0]} * {8'd0, fraction[3:0]};
+    (* use_dsp = "no" *) wire [10:0] high_product;
+    assign high_product = {3'd0, entry[7:0]} * {8'd0, fraction[6:4]};
+    reg [11:0] step_low;
+    reg [10:0] step_high;
     reg [14:0] step;
     wire [38:0] aligned = {x_1, 15'd0} >> (length - 5'd1);
-    wire [16:0] interpolated = here - {9'd0, step[14:7]};
+    wire [16:0] interpolated = here_1 - {9'd0, step[14:7]};
     wire _unused_bits = &{1'b0, aligned[38:16], normal[15], step[6:0]};
     reg [15:0] mantissa_out;
     reg [4:0] exponent_out;
@@ -116,11 +121,15 @@ module Reciprocal (
       fraction <= normal[6:0];
       exponent_2 <= exponent_1;
       here <= entry[24:8];
-      step <= step_product;
+      step_low <= low_product;
+      step_high <= high_product;
       exponent_3 <= exponent_2;
+      here_1 <= here;
+      step <= {3'd0, step_low} + {step_high, 4'd0};
+      exponent_4 <= exponent_3;
       if (loads) begin
         mantissa_out <= interpolated[16] ? 16'hffff : interpolated[15:0];
-        exponent_out <= exponent_3;
+        exponent_out <= exponent_4;
       end
     end
 endmodule

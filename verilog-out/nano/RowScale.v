@@ -13,13 +13,13 @@ module RowScale (
     output wire [16:0] factor,
     output wire [5:0] shift
 );
-    reg [14:0] in_flight;
-    initial in_flight = 15'd0;
-    wire loads = in_flight[13];
-    assign done = in_flight[14];
+    reg [16:0] in_flight;
+    initial in_flight = 17'd0;
+    wire loads = in_flight[15];
+    assign done = in_flight[16];
     always @(posedge clock)
-      if (reset) in_flight <= 15'd0;
-      else in_flight <= {in_flight[13:0], valid};
+      if (reset) in_flight <= 17'd0;
+      else in_flight <= {in_flight[15:0], valid};
     (* rom_style = "distributed" *) reg [25:0] inverse_root [0:383];
     initial begin
       inverse_root[0] = 26'd33554687; inverse_root[1] = 26'd33424123; inverse_root[2] = 26'd33295609;
@@ -160,7 +160,10 @@ module RowScale (
     reg [63:0] sum_square_1, sum_square_2, sum_square_3, sum_square_4;
     reg [63:0] scaled_1, scaled_2, scaled_3, scaled_4;
     reg signed [63:0] mean_1, mean_2, mean_3, mean_4;
-    reg [63:0] spread, variance;
+    // 64 bits in two steps each: the low words first.
+    reg [32:0] spread_low, variance_low;
+    reg [31:0] scaled_high, square_high, spread_high;
+    reg [63:0] variance;
     always @(posedge clock) begin
       sum_in <= sum;
       squares_in <= {squares_high, squares_low};
@@ -176,13 +179,17 @@ module RowScale (
       mean_2 <= mean_1;
       mean_3 <= mean_2;
       mean_4 <= mean_3;
-      spread <= scaled_4 - sum_square_4;
-      variance <= spread + {32'd0, epsilon};
+      spread_low <= {1'b0, scaled_4[31:0]} - {1'b0, sum_square_4[31:0]};
+      scaled_high <= scaled_4[63:32];
+      square_high <= sum_square_4[63:32];
+      spread_high <= scaled_high - square_high - {31'd0, spread_low[32]};
+      variance_low <= {1'b0, spread_low[31:0]} + {1'b0, epsilon};
+      variance <= {spread_high + {31'd0, variance_low[32]}, variance_low[31:0]};
     end
     wire signed [63:0] mean_rounded = (mean_4 + 64'sd2097152) >>> 22;
     wire _unused_mean = &{1'b0, mean_rounded[63:27]};
-    reg [242:0] mean_line;
-    always @(posedge clock) mean_line <= {mean_line[215:0], mean_rounded[26:0]};
+    reg [296:0] mean_line;
+    always @(posedge clock) mean_line <= {mean_line[269:0], mean_rounded[26:0]};
     // Half of the variance's bit length, rounded up; 0 counts as 1.
     reg [5:0] half;
     reg [63:0] variance_1;
@@ -195,18 +202,23 @@ module RowScale (
     end
     wire [77:0] aligned = {variance_1, 14'd0} >> {half - 6'd1, 1'b0};
     reg [15:0] normal;
-    reg [5:0] half_1, half_2, half_3, half_4, half_5, half_6;
+    reg [5:0] half_1, half_2, half_3, half_4, half_5, half_6, half_7;
     reg [25:0] entry;
     wire [8:0] entry_index = normal[15:7] - 9'd128;
     reg [6:0] fraction;
-    reg [16:0] here;
-    (* use_dsp = "no" *) wire [15:0] step_product;
-    assign step_product = {7'd0, entry[8:0]} * {9'd0, fraction};
+    reg [16:0] here, here_1;
+    // entry * fraction in two halves: too small for a DSP, too deep for one step.
+    (* use_dsp = "no" *) wire [12:0] low_product;
+    assign low_product = {4'd0, entry[8:0]} * {9'd0, fraction[3:0]};
+    (* use_dsp = "no" *) wire [11:0] high_product;
+    assign high_product = {3'd0, entry[8:0]} * {9'd0, fraction[6:4]};
+    reg [12:0] step_low;
+    reg [11:0] step_high;
     reg [15:0] step;
     reg [16:0] root;
     reg [33:0] product_1, product_2;
     wire [33:0] rounded = product_2 + 34'd16384;
-    wire [6:0] shift_sum = {1'b0, half_6} + {1'b0, norm_shift};
+    wire [6:0] shift_sum = {1'b0, half_7} + {1'b0, norm_shift};
     wire _unused_bits = &{1'b0, aligned[77:16], step[6:0], rounded[33:32], rounded[14:0]};
     reg [26:0] mean_out;
     reg [16:0] factor_out;
@@ -226,16 +238,20 @@ module RowScale (
       fraction <= normal[6:0];
       half_2 <= half_1;
       here <= entry[25:9];
-      step <= step_product;
+      step_low <= low_product;
+      step_high <= high_product;
       half_3 <= half_2;
-      root <= here - {8'd0, step[15:7]};
+      here_1 <= here;
+      step <= {3'd0, step_low} + {step_high, 4'd0};
       half_4 <= half_3;
-      product_1 <= {17'd0, root} * {18'd0, mantissa};
+      root <= here_1 - {8'd0, step[15:7]};
       half_5 <= half_4;
-      product_2 <= product_1;
+      product_1 <= {17'd0, root} * {18'd0, mantissa};
       half_6 <= half_5;
+      product_2 <= product_1;
+      half_7 <= half_6;
       if (loads) begin
-        mean_out <= mean_line[242:216];
+        mean_out <= mean_line[296:270];
         factor_out <= rounded[31:15];
         shift_out <= shift_sum[6] ? 6'd63 : shift_sum[5:0];
       end

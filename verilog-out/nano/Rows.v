@@ -18,7 +18,7 @@ module Rows (
     localparam [2:0] column_bits = 3'd3;
     localparam [10:0] column_mask = 11'd7;
     localparam [5:0] last_row = 6'd15;
-    localparam [5:0] loaded_row = 6'd13;
+    localparam [5:0] loaded_row = 6'd14;
 
     function [5:0] bits_5_0_of_11(input [10:0] value);
         reg [4:0] unused_high;

@@ -430,7 +430,7 @@ module Sequencer (
     assign push_6 = go & target[6];
     assign running = (state != State_Idle) & (state != State_Abort) & (state != State_Clear);
 
-    Delay #(.WIDTH(1), .CYCLES(3)) u_scan_valid (.clock(clock), .reset(reset), .d(scan_valid_d), .q(scan_valid_q));
+    Delay #(.WIDTH(1), .CYCLES(4)) u_scan_valid (.clock(clock), .reset(reset), .d(scan_valid_d), .q(scan_valid_q));
 
     ProgramMemory_w16 u_memory (
         .clock(clock), .restart(start), .write(program_write), .write_data_0(program_data_0),

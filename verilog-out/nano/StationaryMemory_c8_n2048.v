@@ -13,6 +13,20 @@ module StationaryMemory_c8_n2048 (
     output wire [7:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
     output wire [7:0] read_data_7
 );
+    // An address is not worth a DSP.
+    wire [7:0] stride = read_stride & {8{read_by_keys}};
+    (* use_dsp = "no" *) wire [10:0] back_product;
+    assign back_product = {8'd0, read_rotate[2:0]} * {3'd0, stride};
+    reg [15:0] base, base_wrapped;
+    reg [10:0] back;
+    always @(posedge clock) begin
+      base <= read_base;
+      base_wrapped <= read_base + {5'd0, stride, 3'd0};
+      back <= back_product;
+    end
+    initial begin
+      base = 16'd0; base_wrapped = 16'd0; back = 0;
+    end
     reg write_go, write_inside;
     reg [15:0] write_at;
     reg [63:0] write_word;
@@ -25,10 +39,10 @@ module StationaryMemory_c8_n2048 (
       write_inside <= {1'b0, write_address} < 17'd2048;
       write_word <= write_turned[127:64];
     end
-    reg [2:0] rotate_1, rotate_2, rotate_3;
+    reg [2:0] rotate_1, rotate_2, rotate_3, rotate_4;
     reg [63:0] read_word;
     wire [63:0] read_banks = {taken_7, taken_6, taken_5, taken_4, taken_3, taken_2, taken_1, taken_0};
-    wire [127:0] read_turned = {read_banks, read_banks} >> {rotate_3, 3'd0};
+    wire [127:0] read_turned = {read_banks, read_banks} >> {rotate_4, 3'd0};
     assign read_data_0 = read_word[7:0];
     assign read_data_1 = read_word[15:8];
     assign read_data_2 = read_word[23:16];
@@ -38,12 +52,13 @@ module StationaryMemory_c8_n2048 (
     assign read_data_6 = read_word[55:48];
     assign read_data_7 = read_word[63:56];
     initial begin
-      rotate_1 = 3'd0; rotate_2 = 3'd0; rotate_3 = 3'd0; read_word = 64'd0;
+      rotate_1 = 3'd0; rotate_2 = 3'd0; rotate_3 = 3'd0; rotate_4 = 3'd0; read_word = 64'd0;
     end
     always @(posedge clock) begin
       rotate_1 <= read_rotate[2:0];
       rotate_2 <= rotate_1;
       rotate_3 <= rotate_2;
+      rotate_4 <= rotate_3;
       read_word <= read_turned[63:0];
     end
     wire _unused_turned = &{1'b0, write_turned[63:0], read_turned[127:64]};
@@ -54,17 +69,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_0, taken_0;
     reg [15:0] address_0;
     reg inside_0;
-    wire [2:0] token_0 = 3'd0 - read_rotate[2:0];
-    wire [15:0] skip_0 = ({16{token_0[0]}} & {8'd0, read_stride}) + ({16{token_0[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_0[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_0;
+    reg wraps_0;
     always @(posedge clock) begin
-      address_0 <= read_base + (read_by_keys ? skip_0 : 16'd0);
+      step_0 <= 11'd0;
+      wraps_0 <= 3'd0 < read_rotate[2:0];
+      address_0 <= (wraps_0 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_0};
       inside_0 <= {1'b0, address_0} < 17'd2048;
       stage_0 <= bank_0[address_0[10:0]];
       taken_0 <= inside_0 ? stage_0 : 8'd0;
       if (write_go && write_inside) bank_0[write_at[10:0]] <= write_word[7:0];
     end
     initial begin
-      stage_0 = 8'd0; taken_0 = 8'd0; address_0 = 16'd0; inside_0 = 1'b0;
+      stage_0 = 8'd0; taken_0 = 8'd0; address_0 = 16'd0; step_0 = 0; wraps_0 = 1'b0; inside_0 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_0;
@@ -74,17 +91,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_1, taken_1;
     reg [15:0] address_1;
     reg inside_1;
-    wire [2:0] token_1 = 3'd1 - read_rotate[2:0];
-    wire [15:0] skip_1 = ({16{token_1[0]}} & {8'd0, read_stride}) + ({16{token_1[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_1[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_1;
+    reg wraps_1;
     always @(posedge clock) begin
-      address_1 <= read_base + (read_by_keys ? skip_1 : 16'd0);
+      step_1 <= {3'd0, stride};
+      wraps_1 <= 3'd1 < read_rotate[2:0];
+      address_1 <= (wraps_1 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_1};
       inside_1 <= {1'b0, address_1} < 17'd2048;
       stage_1 <= bank_1[address_1[10:0]];
       taken_1 <= inside_1 ? stage_1 : 8'd0;
       if (write_go && write_inside) bank_1[write_at[10:0]] <= write_word[15:8];
     end
     initial begin
-      stage_1 = 8'd0; taken_1 = 8'd0; address_1 = 16'd0; inside_1 = 1'b0;
+      stage_1 = 8'd0; taken_1 = 8'd0; address_1 = 16'd0; step_1 = 0; wraps_1 = 1'b0; inside_1 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_1;
@@ -94,17 +113,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_2, taken_2;
     reg [15:0] address_2;
     reg inside_2;
-    wire [2:0] token_2 = 3'd2 - read_rotate[2:0];
-    wire [15:0] skip_2 = ({16{token_2[0]}} & {8'd0, read_stride}) + ({16{token_2[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_2[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_2;
+    reg wraps_2;
     always @(posedge clock) begin
-      address_2 <= read_base + (read_by_keys ? skip_2 : 16'd0);
+      step_2 <= {2'd0, stride, 1'd0};
+      wraps_2 <= 3'd2 < read_rotate[2:0];
+      address_2 <= (wraps_2 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_2};
       inside_2 <= {1'b0, address_2} < 17'd2048;
       stage_2 <= bank_2[address_2[10:0]];
       taken_2 <= inside_2 ? stage_2 : 8'd0;
       if (write_go && write_inside) bank_2[write_at[10:0]] <= write_word[23:16];
     end
     initial begin
-      stage_2 = 8'd0; taken_2 = 8'd0; address_2 = 16'd0; inside_2 = 1'b0;
+      stage_2 = 8'd0; taken_2 = 8'd0; address_2 = 16'd0; step_2 = 0; wraps_2 = 1'b0; inside_2 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_2;
@@ -114,17 +135,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_3, taken_3;
     reg [15:0] address_3;
     reg inside_3;
-    wire [2:0] token_3 = 3'd3 - read_rotate[2:0];
-    wire [15:0] skip_3 = ({16{token_3[0]}} & {8'd0, read_stride}) + ({16{token_3[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_3[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_3;
+    reg wraps_3;
     always @(posedge clock) begin
-      address_3 <= read_base + (read_by_keys ? skip_3 : 16'd0);
+      step_3 <= {1'd0, stride, 2'd0} - {3'd0, stride};
+      wraps_3 <= 3'd3 < read_rotate[2:0];
+      address_3 <= (wraps_3 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_3};
       inside_3 <= {1'b0, address_3} < 17'd2048;
       stage_3 <= bank_3[address_3[10:0]];
       taken_3 <= inside_3 ? stage_3 : 8'd0;
       if (write_go && write_inside) bank_3[write_at[10:0]] <= write_word[31:24];
     end
     initial begin
-      stage_3 = 8'd0; taken_3 = 8'd0; address_3 = 16'd0; inside_3 = 1'b0;
+      stage_3 = 8'd0; taken_3 = 8'd0; address_3 = 16'd0; step_3 = 0; wraps_3 = 1'b0; inside_3 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_3;
@@ -134,17 +157,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_4, taken_4;
     reg [15:0] address_4;
     reg inside_4;
-    wire [2:0] token_4 = 3'd4 - read_rotate[2:0];
-    wire [15:0] skip_4 = ({16{token_4[0]}} & {8'd0, read_stride}) + ({16{token_4[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_4[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_4;
+    reg wraps_4;
     always @(posedge clock) begin
-      address_4 <= read_base + (read_by_keys ? skip_4 : 16'd0);
+      step_4 <= {1'd0, stride, 2'd0};
+      wraps_4 <= 3'd4 < read_rotate[2:0];
+      address_4 <= (wraps_4 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_4};
       inside_4 <= {1'b0, address_4} < 17'd2048;
       stage_4 <= bank_4[address_4[10:0]];
       taken_4 <= inside_4 ? stage_4 : 8'd0;
       if (write_go && write_inside) bank_4[write_at[10:0]] <= write_word[39:32];
     end
     initial begin
-      stage_4 = 8'd0; taken_4 = 8'd0; address_4 = 16'd0; inside_4 = 1'b0;
+      stage_4 = 8'd0; taken_4 = 8'd0; address_4 = 16'd0; step_4 = 0; wraps_4 = 1'b0; inside_4 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_4;
@@ -154,17 +179,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_5, taken_5;
     reg [15:0] address_5;
     reg inside_5;
-    wire [2:0] token_5 = 3'd5 - read_rotate[2:0];
-    wire [15:0] skip_5 = ({16{token_5[0]}} & {8'd0, read_stride}) + ({16{token_5[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_5[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_5;
+    reg wraps_5;
     always @(posedge clock) begin
-      address_5 <= read_base + (read_by_keys ? skip_5 : 16'd0);
+      step_5 <= {1'd0, stride, 2'd0} + {3'd0, stride};
+      wraps_5 <= 3'd5 < read_rotate[2:0];
+      address_5 <= (wraps_5 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_5};
       inside_5 <= {1'b0, address_5} < 17'd2048;
       stage_5 <= bank_5[address_5[10:0]];
       taken_5 <= inside_5 ? stage_5 : 8'd0;
       if (write_go && write_inside) bank_5[write_at[10:0]] <= write_word[47:40];
     end
     initial begin
-      stage_5 = 8'd0; taken_5 = 8'd0; address_5 = 16'd0; inside_5 = 1'b0;
+      stage_5 = 8'd0; taken_5 = 8'd0; address_5 = 16'd0; step_5 = 0; wraps_5 = 1'b0; inside_5 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_5;
@@ -174,17 +201,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_6, taken_6;
     reg [15:0] address_6;
     reg inside_6;
-    wire [2:0] token_6 = 3'd6 - read_rotate[2:0];
-    wire [15:0] skip_6 = ({16{token_6[0]}} & {8'd0, read_stride}) + ({16{token_6[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_6[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_6;
+    reg wraps_6;
     always @(posedge clock) begin
-      address_6 <= read_base + (read_by_keys ? skip_6 : 16'd0);
+      step_6 <= {stride, 3'd0} - {2'd0, stride, 1'd0};
+      wraps_6 <= 3'd6 < read_rotate[2:0];
+      address_6 <= (wraps_6 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_6};
       inside_6 <= {1'b0, address_6} < 17'd2048;
       stage_6 <= bank_6[address_6[10:0]];
       taken_6 <= inside_6 ? stage_6 : 8'd0;
       if (write_go && write_inside) bank_6[write_at[10:0]] <= write_word[55:48];
     end
     initial begin
-      stage_6 = 8'd0; taken_6 = 8'd0; address_6 = 16'd0; inside_6 = 1'b0;
+      stage_6 = 8'd0; taken_6 = 8'd0; address_6 = 16'd0; step_6 = 0; wraps_6 = 1'b0; inside_6 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_6;
@@ -194,17 +223,19 @@ module StationaryMemory_c8_n2048 (
     reg [7:0] stage_7, taken_7;
     reg [15:0] address_7;
     reg inside_7;
-    wire [2:0] token_7 = 3'd7 - read_rotate[2:0];
-    wire [15:0] skip_7 = ({16{token_7[0]}} & {8'd0, read_stride}) + ({16{token_7[1]}} & {7'd0, read_stride, 1'd0}) + ({16{token_7[2]}} & {6'd0, read_stride, 2'd0});
+    reg [10:0] step_7;
+    reg wraps_7;
     always @(posedge clock) begin
-      address_7 <= read_base + (read_by_keys ? skip_7 : 16'd0);
+      step_7 <= {stride, 3'd0} - {3'd0, stride};
+      wraps_7 <= 1'b0;
+      address_7 <= (wraps_7 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_7};
       inside_7 <= {1'b0, address_7} < 17'd2048;
       stage_7 <= bank_7[address_7[10:0]];
       taken_7 <= inside_7 ? stage_7 : 8'd0;
       if (write_go && write_inside) bank_7[write_at[10:0]] <= write_word[63:56];
     end
     initial begin
-      stage_7 = 8'd0; taken_7 = 8'd0; address_7 = 16'd0; inside_7 = 1'b0;
+      stage_7 = 8'd0; taken_7 = 8'd0; address_7 = 16'd0; step_7 = 0; wraps_7 = 1'b0; inside_7 = 1'b0;
     end
     `ifndef SYNTHESIS
     integer i_7;

@@ -48,7 +48,7 @@ module Streamer (
     reg  bank;
     reg  [1:0] filling;
     reg  [3:0] on_their_way;
-    reg  by_tile_next, by_tile;
+    reg  by_tile_next, by_tile, inside_;
     reg  [11:0] allowance_next, allowance;
 
     always @(posedge clock) begin
@@ -61,9 +61,13 @@ module Streamer (
         step_swap <= go & waits;
         step_valid <= go & (lookup_pair < pairs);
         step_last <= pass_ends & last_pass;
-        if (go) lookup_pair <= lookup_pair + 10'd1;
+        if (go) begin
+            lookup_pair <= lookup_pair + 10'd1;
+            inside_ <= 1'b1;
+        end
         if (pass_ends) begin
             lookup_pair <= 10'd0;
+            inside_ <= 1'b0;
             k <= k + 8'd1;
             if (k == k_last) begin
                 k <= 8'd0;
@@ -76,6 +80,7 @@ module Streamer (
         end
         if (reset) begin
             lookup_pair <= 10'd0;
+            inside_ <= 1'b0;
             k <= 8'd0;
             plane <= 2'd0;
             bank <= 1'b0;
@@ -152,9 +157,9 @@ module Streamer (
     assign ready = !queued_full;
     assign first_pass = (k == 8'd0) & (plane == 2'd0);
     assign last_pass = (k == k_last) & (plane == plane_last);
-    assign waits = active & (lookup_pair == 10'd0);
+    assign waits = active & !inside_;
     assign bank_free = !first_pass | !filling[1];
-    assign synced = !sync | (!by_tile & (drained == command_tag)) | (by_tile & ({8'd0, on_their_way} <= allowance));
+    assign synced = !sync | (!by_tile & (drained == command_tag)) | (by_tile & ((|(allowance >> 3'd4)) | (on_their_way <= allowance[3:0])));
     assign go = active & (!waits | (tile_ready & bank_free & synced));
     assign pass_ends = go & (lookup_pair == last_step);
     assign group_starts = go & waits & first_pass;
@@ -193,9 +198,9 @@ module Streamer (
         active = 1'b0; source = 16'd0; low_source = 16'd0; stride = 8'd0; k_last = 8'd0; n_last = 10'd0;
         plane_last = 2'd0; pairs = 10'd0; last_step = 10'd0; gather = 1'b0; sync = 1'b0; command_tag = 8'd0;
         lookup_expert = 5'd0; lookup_pair = 10'd0; k = 8'd0; plane = 2'd0; n = 10'd0; word = 16'd0; bank = 1'b0;
-        filling = 2'd0; on_their_way = 4'd0; by_tile = 1'b0; allowance = 12'd0; step_swap = 1'b0; step_valid = 1'b0;
-        step_pair = 10'd0; step_bank = 1'b0; step_first = 1'b0; step_shift = 2'd0; step_last = 1'b0; stall_bank = 1'b0;
-        stall_sync = 1'b0;
+        filling = 2'd0; on_their_way = 4'd0; by_tile = 1'b0; inside_ = 1'b0; allowance = 12'd0; step_swap = 1'b0;
+        step_valid = 1'b0; step_pair = 10'd0; step_bank = 1'b0; step_first = 1'b0; step_shift = 2'd0; step_last = 1'b0;
+        stall_bank = 1'b0; stall_sync = 1'b0;
     end
 
     always @(posedge clock) begin

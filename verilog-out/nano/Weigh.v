@@ -128,13 +128,13 @@ module Weigh (
     end
 
     Delay #(.WIDTH(1), .CYCLES(2)) u_valid_line (.clock(clock), .reset(reset), .d(valid_line_d), .q(valid_line_q));
-    Delay #(.WIDTH(3), .CYCLES(7)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
-    Delay #(.WIDTH(5), .CYCLES(7)) u_expert_line (.clock(clock), .reset(reset), .d(expert_line_d), .q(expert_line_q));
+    Delay #(.WIDTH(3), .CYCLES(8)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_expert_line (.clock(clock), .reset(reset), .d(expert_line_d), .q(expert_line_q));
     Delay #(.WIDTH(24), .CYCLES(3)) u_maximum_line (.clock(clock), .reset(reset), .d(maximum), .q(maximum_line_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_0 (.clock(clock), .reset(reset), .d(chosen_0), .q(chosen_line_0_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_1 (.clock(clock), .reset(reset), .d(chosen_1), .q(chosen_line_1_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_2 (.clock(clock), .reset(reset), .d(chosen_2), .q(chosen_line_2_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_3 (.clock(clock), .reset(reset), .d(chosen_3), .q(chosen_line_3_q));
+    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_0 (.clock(clock), .reset(reset), .d(chosen_0), .q(chosen_line_0_q));
+    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_1 (.clock(clock), .reset(reset), .d(chosen_1), .q(chosen_line_1_q));
+    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_2 (.clock(clock), .reset(reset), .d(chosen_2), .q(chosen_line_2_q));
+    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_3 (.clock(clock), .reset(reset), .d(chosen_3), .q(chosen_line_3_q));
 
     GateWeight u_weight (
         .clock(clock), .reset(reset), .valid(weight_valid), .maximum(maximum_line_q), .logit(buffer_logit),

@@ -2,7 +2,8 @@
 
 use super::bench::{settle, Random};
 use super::feed::FeedUnit;
-use super::{from_bits, timing, to_bits};
+use super::{from_bits, to_bits};
+use crate::attention::stationary_memory::KV_READ_CYCLES;
 use crate::config::AccelConfig;
 use crate::primitives::ram;
 use std::collections::VecDeque;
@@ -153,7 +154,7 @@ impl Bench {
             expected: VecDeque::new(),
             reads: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
             lookups: vec![[0; 2]; ram::LATENCY_CYCLES].into(),
-            kv_reads: vec![(0, 0, 0, false); timing::KV_READ_CYCLES].into(),
+            kv_reads: vec![(0, 0, 0, false); KV_READ_CYCLES].into(),
             drain: Drain {
                 asked: vec![None; ram::LATENCY_CYCLES].into(),
                 ..Drain::default()

@@ -93,6 +93,8 @@ pub struct Streamer {
     /// Groups started and not stored: two in the accumulators, the others in the drain unit.
     on_their_way: DFF<Bits<4>>,
     by_tile: DFF<Bit>,
+    /// `step` is not 0.
+    inside: DFF<Bit>,
     /// Groups that may be on their way when the pass starts, its own one included.
     allowance: DFF<Bits<12>>,
     word_groups: Signal<Local, Bits<12>>,
@@ -188,7 +190,8 @@ impl Logic for Streamer {
             sync_stalled,
             on_their_way,
             by_tile,
-            allowance
+            allowance,
+            inside
         );
         clock!(self, clock, queued, rows);
         self.queued.reset.next = self.reset.val();
@@ -206,12 +209,13 @@ impl Logic for Streamer {
         self.first_pass.next = (self.k.q.val() == 0) & (self.plane.q.val() == 0);
         self.last_pass.next =
             (self.k.q.val() == self.k_last.q.val()) & (self.plane.q.val() == self.plane_last.q.val());
-        self.waits.next = self.active.q.val() & (self.step.q.val() == 0);
+        self.waits.next = self.active.q.val() & !self.inside.q.val();
         self.bank_free.next = !self.first_pass.val() | !self.filling.q.val().get_bit(1);
         self.synced.next = !self.sync.q.val()
             | (!self.by_tile.q.val() & (self.drained.val() == self.command_tag.q.val()))
             | (self.by_tile.q.val()
-                & (bit_cast::<12, 4>(self.on_their_way.q.val()) <= self.allowance.q.val()));
+                & ((self.allowance.q.val() >> 4).any()
+                    | (self.on_their_way.q.val() <= self.allowance.q.val().get_bits::<4>(0))));
         self.go.next = self.active.q.val()
             & (!self.waits.val() | (self.tile_ready.val() & self.bank_free.val() & self.synced.val()));
         self.pass_ends.next = self.go.val() & (self.step.q.val() == self.last_step.q.val());
@@ -258,9 +262,11 @@ impl Logic for Streamer {
                 self.sync.d.next = false;
             }
             self.step.d.next = self.step.q.val() + 1;
+            self.inside.d.next = true;
         }
         if self.pass_ends.val() {
             self.step.d.next = 0.into();
+            self.inside.d.next = false;
             self.k.d.next = self.k.q.val() + 1;
             self.allowance.d.next = self.allowance.q.val() - self.word_groups.val();
             if self.first_pass.val() {
@@ -330,6 +336,7 @@ impl Logic for Streamer {
         if self.reset.val() {
             self.active.d.next = false;
             self.step.d.next = 0.into();
+            self.inside.d.next = false;
             self.k.d.next = 0.into();
             self.plane.d.next = 0.into();
             self.bank.d.next = false;

@@ -25,11 +25,10 @@
 //! ```
 
 use super::{column_sum, mac_pair, row_address, systolic_array};
+use crate::attention::stationary_memory::KV_READ_CYCLES;
 use crate::config::{AccelConfig, CASCADE_LANES, LOAD_LANES};
 use crate::primitives::ram;
 
-/// Cycles from a request to the key/value memory to its row of data.
-pub const KV_READ_CYCLES: usize = 4;
 /// Fewest cycles of a pass: a tile loads in as many.
 pub const PASS_CYCLES_MIN: usize = LOAD_LANES;
 

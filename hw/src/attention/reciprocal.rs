@@ -1,7 +1,7 @@
 //! Reciprocal of a 24-bit sum: `numerics::reciprocal::reciprocal`, one a cycle.
 //!
 //! ```text
-//! x --> [x or 1] --> [bit length] --> [normalise to 16 bits] --> [table of 256] --> [step * fraction] --> [subtract] --> done
+//! x --> [x or 1] --> [bit length] --> [normalise to 16 bits] --> [table of 256] --> [step * fraction: 2] --> [subtract] --> done
 //! ```
 //!
 //! `1 / x ~= mantissa / 2^(15 + exponent)`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`; the result stays until the next.
@@ -11,7 +11,7 @@ use crate::prelude::*;
 use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
-pub const LATENCY_CYCLES: usize = 6;
+pub const LATENCY_CYCLES: usize = 7;
 
 /// The cell; see the module.
 #[derive(LogicBlock)]
@@ -43,16 +43,21 @@ impl Default for Reciprocal {
 
 const TEXT: &str = "\
 reg [23:0] x_in, x_1;
-reg [4:0] length, length_found, exponent_1, exponent_2, exponent_3;
+reg [4:0] length, length_found, exponent_1, exponent_2, exponent_3, exponent_4;
 reg [15:0] normal;
 reg [24:0] entry;
 reg [6:0] fraction;
-reg [16:0] here;
-(* use_dsp = \"no\" *) wire [14:0] step_product;
-assign step_product = {7'd0, entry[7:0]} * {8'd0, fraction};
+reg [16:0] here, here_1;
+// entry * fraction in two halves: too small for a DSP, too deep for one step.
+(* use_dsp = \"no\" *) wire [11:0] low_product;
+assign low_product = {4'd0, entry[7:0]} * {8'd0, fraction[3:0]};
+(* use_dsp = \"no\" *) wire [10:0] high_product;
+assign high_product = {3'd0, entry[7:0]} * {8'd0, fraction[6:4]};
+reg [11:0] step_low;
+reg [10:0] step_high;
 reg [14:0] step;
 wire [38:0] aligned = {x_1, 15'd0} >> (length - 5'd1);
-wire [16:0] interpolated = here - {9'd0, step[14:7]};
+wire [16:0] interpolated = here_1 - {9'd0, step[14:7]};
 wire _unused_bits = &{1'b0, aligned[38:16], normal[15], step[6:0]};
 reg [15:0] mantissa_out;
 reg [4:0] exponent_out;
@@ -78,11 +83,15 @@ always @(posedge clock) begin
   fraction <= normal[6:0];
   exponent_2 <= exponent_1;
   here <= entry[24:8];
-  step <= step_product;
+  step_low <= low_product;
+  step_high <= high_product;
   exponent_3 <= exponent_2;
+  here_1 <= here;
+  step <= {3'd0, step_low} + {step_high, 4'd0};
+  exponent_4 <= exponent_3;
   if (loads) begin
     mantissa_out <= interpolated[16] ? 16'hffff : interpolated[15:0];
-    exponent_out <= exponent_3;
+    exponent_out <= exponent_4;
   end
 end
 ";

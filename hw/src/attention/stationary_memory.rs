@@ -10,8 +10,11 @@
 //!          lane l (token n * C + l) = bank (l + rotate)
 //!
 //! write_* --> [rotate] --> banks
-//! read_*  --> [C addresses] --> [banks: 2] --> [rotate] --> read_data
+//! read_*  --> [products] --> [C addresses] --> [banks: 2] --> [rotate] --> read_data
 //! ```
+//!
+//! A key's address is computed as `base - rotate * stride + b * stride + (b < rotate ? C * stride : 0)`: one product, and multiples by
+//! constants.
 //!
 //! * Read latency [`KV_READ_CYCLES`], one word a cycle; writes one word a cycle. A read sees the writes of earlier cycles.
 //! * Reads beyond the depth give zero, writes there do nothing. Addresses wrap at 16 bits.
@@ -20,8 +23,8 @@ use crate::config::AccelConfig;
 use crate::prelude::*;
 use crate::primitives::leaf::{joined, ports, split_text, unused_text};
 
-/// Cycles from a read to its data: address, memory, output register, rotation.
-pub const KV_READ_CYCLES: usize = 4;
+/// Cycles from a read to its data: products, address, memory, output register, rotation.
+pub const KV_READ_CYCLES: usize = 5;
 
 /// The memory; see the module.
 #[derive(LogicBlock)]
@@ -40,11 +43,13 @@ pub struct StationaryMemory {
     /// Word `a` of bank `b` at `a * C + b`.
     _bytes: Vec<u8>,
     _write: Option<(usize, Vec<u8>)>,
+    /// Addresses of the next read and of the one before it.
+    _asked: Vec<usize>,
     _addresses: Vec<usize>,
     _stage: Vec<u8>,
     _output: Vec<u8>,
-    /// Rotations of the words in the three stages before `read_data`.
-    _rotations: [usize; 3],
+    /// Rotations of the words in the four stages before `read_data`.
+    _rotations: [usize; 4],
 }
 
 impl StationaryMemory {
@@ -65,17 +70,18 @@ impl StationaryMemory {
             _depth: depth,
             _bytes: vec![0; depth * columns],
             _write: None,
+            _asked: vec![0; columns],
             _addresses: vec![0; columns],
             _stage: vec![0; columns],
             _output: vec![0; columns],
-            _rotations: [0; 3],
+            _rotations: [0; 4],
         }
     }
 
     fn show_output(&mut self) {
         let columns = self.read_data.len();
         for (lane, out) in self.read_data.iter_mut().enumerate() {
-            out.next = u64::from(self._output[(lane + self._rotations[2]) % columns]).into();
+            out.next = u64::from(self._output[(lane + self._rotations[3]) % columns]).into();
         }
     }
 
@@ -113,30 +119,31 @@ impl StationaryMemory {
         let (columns, rotate) = (self.read_data.len(), self.read_rotate.val().index());
         let (base, stride) = (self.read_base.val().index(), self.read_stride.val().index());
         let by_keys = usize::from(self.read_by_keys.val());
-        for (bank, address) in self._addresses.iter_mut().enumerate() {
+        self._addresses.copy_from_slice(&self._asked);
+        for (bank, address) in self._asked.iter_mut().enumerate() {
             let token = (bank + columns - rotate % columns) % columns;
             *address = (base + by_keys * token * stride) & 0xffff;
         }
-        self._rotations = [rotate, self._rotations[0], self._rotations[1]];
+        self._rotations.rotate_right(1);
+        self._rotations[0] = rotate;
     }
 
     fn bank_text(&self, bank: usize) -> String {
         let bits = self.read_data.len().ilog2();
         let top = self._depth.next_power_of_two().ilog2() - 1;
-        let partial = |bit: u32| match bit {
-            0 => format!("({{16{{token_{bank}[0]}}}} & {{8'd0, read_stride}})"),
-            _ => format!(
-                "({{16{{token_{bank}[{bit}]}}}} & {{{}'d0, read_stride, {bit}'d0}})",
-                8 - bit
-            ),
-        };
         let settings = [
             ("_n", format!("_{bank}")),
-            ("BANK", format!("{bits}'d{bank}")),
-            ("ROTATE", format!("read_rotate[{}:0]", bits - 1)),
-            ("BITS", (bits - 1).to_string()),
-            // Partial products instead of `*`: an address is not worth a DSP.
-            ("PRODUCT", (0..bits).map(partial).collect::<Vec<_>>().join(" + ")),
+            // The last bank is never before the rotation.
+            (
+                "WRAPS",
+                match bank + 1 == self.read_data.len() {
+                    true => "1'b0".into(),
+                    false => format!("{bits}'d{bank} < read_rotate[{}:0]", bits - 1),
+                },
+            ),
+            ("PRODUCTTOP", (bits + 7).to_string()),
+            ("PAD", (8 - bits).to_string()),
+            ("MULTIPLE", multiple_text(bank, bits)),
             ("DEPTH", self._depth.to_string()),
             ("LAST", (self._depth - 1).to_string()),
             ("TOP", top.to_string()),
@@ -147,6 +154,16 @@ impl StationaryMemory {
             .fold(BANK_TEXT.into(), |text: String, (name, value)| {
                 text.replace(name, value)
             })
+    }
+
+    /// What the addresses of all banks share: base, stride and the way back to the row of lane 0.
+    fn origin_text(&self) -> String {
+        let bits = self.read_data.len().ilog2();
+        ORIGIN_TEXT
+            .replace("TOP", &(bits + 7).to_string())
+            .replace("ROTATE", &format!("read_rotate[{}:0]", bits - 1))
+            .replace("PAD", &(8 - bits).to_string())
+            .replace("BITS", &bits.to_string())
     }
 
     fn unused_ports_text(&self) -> String {
@@ -170,11 +187,11 @@ impl StationaryMemory {
              initial write_go = 1'b0;\n\
              always @(posedge clock) begin\n  write_go <= write_enable;\n  write_at <= write_address;\n  \
              write_inside <= {{1'b0, write_address}} < 17'd{depth};\n  write_word <= write_turned[{double}:{width}];\nend\n\
-             reg [{sel}:0] rotate_1, rotate_2, rotate_3;\nreg [{top}:0] read_word;\n\
+             reg [{sel}:0] rotate_1, rotate_2, rotate_3, rotate_4;\nreg [{top}:0] read_word;\n\
              wire [{top}:0] read_banks = {banks};\n\
-             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_3, 3'd0}};\n{outputs}\
-             initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
-             always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  \
+             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_4, 3'd0}};\n{outputs}\
+             initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  rotate_4 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
+             always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  rotate_4 <= rotate_3;\n  \
              read_word <= read_turned[{top}:0];\nend\n\
              wire _unused_turned = &{{1'b0, write_turned[{top}:0], read_turned[{double}:{width}]}};\n{unused}",
             top = width - 1,
@@ -189,15 +206,65 @@ impl StationaryMemory {
     }
 }
 
+/// `stride * factor` in as few terms as possible (signed digits, at most every second bit), `8 + bits` wide.
+fn multiple_text(factor: usize, bits: u32) -> String {
+    let (mut rest, mut bit, mut terms) = (factor as i64, 0, vec![]);
+    while rest != 0 {
+        if rest & 1 == 1 {
+            let digit = 2 - (rest & 3);
+            rest -= digit;
+            let zeros = |count: u32| (count > 0).then(|| format!("{count}'d0"));
+            let parts = [zeros(bits - bit), Some("stride".into()), zeros(bit)];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            terms.push((digit, format!("{{{}}}", parts.join(", "))));
+        }
+        (rest, bit) = (rest >> 1, bit + 1);
+    }
+    let mut text = String::new();
+    for (place, (digit, term)) in terms.iter().rev().enumerate() {
+        text += match (place, digit) {
+            (0, _) => "",
+            (_, 1) => " + ",
+            _ => " - ",
+        };
+        text += term;
+    }
+    match text.is_empty() {
+        true => format!("{}'d0", 8 + bits),
+        false => text,
+    }
+}
+
+const ORIGIN_TEXT: &str = "\
+// An address is not worth a DSP.
+wire [7:0] stride = read_stride & {8{read_by_keys}};
+(* use_dsp = \"no\" *) wire [TOP:0] back_product;
+assign back_product = {8'd0, ROTATE} * {BITS'd0, stride};
+reg [15:0] base, base_wrapped;
+reg [TOP:0] back;
+always @(posedge clock) begin
+  base <= read_base;
+  base_wrapped <= read_base + {PAD'd0, stride, BITS'd0};
+  back <= back_product;
+end
+initial begin
+  base = 16'd0;
+  base_wrapped = 16'd0;
+  back = 0;
+end
+";
+
 const BANK_TEXT: &str = "\
 (* ram_style = \"block\" *) reg [7:0] bank_n [0:LAST];
 reg [7:0] stage_n, taken_n;
 reg [15:0] address_n;
 reg inside_n;
-wire [BITS:0] token_n = BANK - ROTATE;
-wire [15:0] skip_n = PRODUCT;
+reg [PRODUCTTOP:0] step_n;
+reg wraps_n;
 always @(posedge clock) begin
-  address_n <= read_base + (read_by_keys ? skip_n : 16'd0);
+  step_n <= MULTIPLE;
+  wraps_n <= WRAPS;
+  address_n <= (wraps_n ? base_wrapped : base) - {PAD'd0, back} + {PAD'd0, step_n};
   inside_n <= {1'b0, address_n} < 17'dDEPTH;
   stage_n <= bank_n[address_n[TOP:0]];
   taken_n <= inside_n ? stage_n : 8'd0;
@@ -207,6 +274,8 @@ initial begin
   stage_n = 8'd0;
   taken_n = 8'd0;
   address_n = 16'd0;
+  step_n = 0;
+  wraps_n = 1'b0;
   inside_n = 1'b0;
 end
 `ifndef SYNTHESIS
@@ -235,8 +304,9 @@ impl Logic for StationaryMemory {
         let columns = self.read_data.len();
         let banks: String = (0..columns).map(|bank| self.bank_text(bank)).collect();
         Verilog::Custom(format!(
-            "// module: StationaryMemory_c{columns}_n{}\n{}{banks}",
+            "// module: StationaryMemory_c{columns}_n{}\n{}{}{banks}",
             self._depth,
+            self.origin_text(),
             self.rotation_text()
         ))
     }

@@ -98,6 +98,11 @@ pub struct BurstIssuer {
     /// The expert before was fetched.
     fetched_last: DFF<Bit>,
     burst_words: DFF<Bits<17>>,
+    /// At most one burst is left.
+    is_short: DFF<Bit>,
+    room: DFF<Bit>,
+    burst_less_one: DFF<Bits<17>>,
+    port_open: DFF<Bit>,
     space: DFF<Bits<17>>,
     pending: DFF<Bits<8>>,
     finished: DFF<Bit>,
@@ -110,7 +115,7 @@ pub struct BurstIssuer {
     has_room: Signal<Local, Bit>,
     issue: Signal<Local, Bit>,
     null_done: Signal<Local, Bit>,
-    freed: Signal<Local, Bits<17>>,
+    lost: Signal<Local, Bits<17>>,
     low_sum: Signal<Local, Bits<33>>,
     routing_known: Signal<Local, Bit>,
     wanted: Signal<Local, Bit>,
@@ -176,6 +181,10 @@ impl BurstIssuer {
             turn: (0..ports).map(|_| DFF::default()).collect(),
             fetched_last: DFF::default(),
             burst_words: DFF::default(),
+            is_short: DFF::default(),
+            room: DFF::default(),
+            burst_less_one: DFF::default(),
+            port_open: DFF::default(),
             space: DFF::default(),
             pending: DFF::default(),
             finished: DFF::default(),
@@ -188,7 +197,7 @@ impl BurstIssuer {
             has_room: Signal::default(),
             issue: Signal::default(),
             null_done: Signal::default(),
-            freed: Signal::default(),
+            lost: Signal::default(),
             low_sum: Signal::default(),
             routing_known: Signal::default(),
             wanted: Signal::default(),
@@ -229,20 +238,24 @@ impl Logic for BurstIssuer {
             fetched_last
         );
         dff_setup!(self, clock, burst_words, space, pending, finished, passed_over);
+        dff_setup!(self, clock, is_short, room, port_open, burst_less_one);
 
         // The burst at hand: its beats, its words, whether it may go.
-        self.short.next = self.left.q.val() <= 16;
+        self.short.next = self.is_short.q.val();
         self.burst_beats.next = 16.into();
         if self.short.val() {
             self.burst_beats.next = bit_cast::<5, 32>(self.left.q.val());
         }
-        self.has_room.next = self.space.q.val() >= self.burst_words.q.val();
+        // Room and a free port, a cycle late: between bursts both can only come, not go.
+        self.room.d.next = self.space.q.val() >= self.burst_words.q.val();
+        self.has_room.next = self.room.q.val();
         self.port_free.next = false;
         for p in 0..self._ports {
             self.port_free.next = self.port_free.val() | (self.turn[p].q.val() & self.port_ready[p].val());
         }
+        self.port_open.d.next = self.port_free.val();
         self.issue.next = (self.state.q.val() == IssueState::Issue)
-            & self.port_free.val()
+            & self.port_open.q.val()
             & self.has_room.val()
             & !self.hold.val();
         self.stall_full.next = (self.state.q.val() == IssueState::Issue) & !self.has_room.val();
@@ -307,6 +320,7 @@ impl Logic for BurstIssuer {
             IssueState::Walk => {
                 self.position.d.next = self.expert_base.q.val();
                 self.left.d.next = self.beats.q.val();
+                self.is_short.d.next = self.beats.q.val() <= 16;
                 if !self.experts_left.q.val().any() {
                     self.decided_layer.next = self.per_expert.q.val();
                     self.state.d.next = IssueState::Empty;
@@ -341,6 +355,7 @@ impl Logic for BurstIssuer {
                 if self.issue.val() {
                     self.position.d.next = self.position.q.val() + 16;
                     self.left.d.next = self.left.q.val() - 16;
+                    self.is_short.d.next = self.left.q.val() <= 32;
                     self.state.d.next = IssueState::Low;
                     if self.short.val() {
                         self.next_expert.next = true;
@@ -371,14 +386,17 @@ impl Logic for BurstIssuer {
         }
 
         // Credits and ends of commands.
-        self.freed.next = 0.into();
-        if self.consumed.val() {
-            self.freed.next = 1.into();
+        // What the space loses, in one subtraction: a burst's words, less the word that was consumed.
+        self.burst_less_one.d.next = self.burst_words.q.val() - 1;
+        self.lost.next = 0.into();
+        if self.issue.val() & self.consumed.val() {
+            self.lost.next = self.burst_less_one.q.val();
+        } else if self.issue.val() {
+            self.lost.next = self.burst_words.q.val();
+        } else if self.consumed.val() {
+            self.lost.next = 0x1_ffff.into();
         }
-        self.space.d.next = self.space.q.val() + self.freed.val();
-        if self.issue.val() {
-            self.space.d.next = (self.space.q.val() + self.freed.val()) - self.burst_words.q.val();
-        }
+        self.space.d.next = self.space.q.val() - self.lost.val();
         if self.issue.val() & !self.collected.val() {
             self.pending.d.next = self.pending.q.val() + 1;
         } else if self.collected.val() & !self.issue.val() {

@@ -5,14 +5,14 @@
 //! cannot drift apart. Latency [`LATENCY_CYCLES`]; one command a cycle.
 //!
 //! ```text
-//! command[8] --> masks of its opcode, rules --> [legal]
+//! command[8] --> [masks and rules of every opcode] --> [legal]
 //! ```
 
 use super::command::{masks, Command, Operation, COMMAND_WORDS, LOOP_COMMANDS};
 use crate::prelude::*;
 
 /// Cycles from a command to its verdict.
-pub const LATENCY_CYCLES: usize = 1;
+pub const LATENCY_CYCLES: usize = 2;
 
 /// Beats of 16 bytes to which everything in memory is aligned (256 bytes).
 const ALIGNMENT_BEATS: u32 = 16;
@@ -44,6 +44,7 @@ pub struct CommandCheck {
     pub clock: Signal<In, Clock>,
     pub command: Vec<Signal<In, Bits<32>>>,
     pub legal: Signal<Out, Bit>,
+    _verdict: bool,
 }
 
 impl Default for CommandCheck {
@@ -52,6 +53,7 @@ impl Default for CommandCheck {
             clock: Signal::default(),
             command: (0..COMMAND_WORDS).map(|_| Signal::default()).collect(),
             legal: Signal::default(),
+            _verdict: false,
         }
     }
 }
@@ -82,7 +84,8 @@ impl Logic for CommandCheck {
     fn update(&mut self) {
         if self.clock.pos_edge() {
             let words: [u32; COMMAND_WORDS] = std::array::from_fn(|i| self.command[i].val().index() as u32);
-            self.legal.next = verdict(&words).is_ok();
+            self.legal.next = self._verdict;
+            self._verdict = verdict(&words).is_ok();
         }
     }
 
@@ -91,18 +94,22 @@ impl Logic for CommandCheck {
     }
 
     fn hdl(&self) -> Verilog {
-        let cases: String = Operation::TABLE
-            .iter()
-            .map(|(opcode, name, fields)| {
-                format!(
-                    "    4'd{opcode}: legal <= {}{}; // {name}\n",
-                    mask_text(fields),
-                    rule_text(name)
-                )
-            })
-            .collect();
+        let each = |line: &dyn Fn(u32, &str, &[super::command::Field]) -> String| -> String {
+            Operation::TABLE
+                .iter()
+                .map(|(opcode, name, fields)| line(*opcode, name, fields))
+                .collect()
+        };
+        let registers = each(&|opcode, name, _| format!("reg fits_{opcode}; // {name}\n"));
+        let verdicts = each(&|opcode, name, fields| {
+            format!("  fits_{opcode} <= {}{};\n", mask_text(fields), rule_text(name))
+        });
+        let initials = each(&|opcode, _, _| format!("  fits_{opcode} = 1'b0;\n"));
+        let cases = each(&|opcode, _, _| format!("    4'd{opcode}: legal <= fits_{opcode};\n"));
         Verilog::Custom(format!(
-            "// module: CommandCheck\ninitial legal = 1'b0;\nalways @(posedge clock)\n  case (command_0[3:0])\n{cases}    default: legal <= 1'b0;\n  endcase\n"
+            "// module: CommandCheck\nreg [3:0] opcode;\n{registers}initial begin\n  legal = 1'b0;\n  opcode = 4'd0;\n{initials}end\n\
+             always @(posedge clock) begin\n  opcode <= command_0[3:0];\n{verdicts}  case (opcode)\n{cases}    \
+             default: legal <= 1'b0;\n  endcase\nend\n"
         ))
     }
 }

@@ -5,7 +5,7 @@
 //! behind may stall at any time; a row of up to [`BUFFER_WORDS`] words always fits.
 //!
 //! `issue` asks for the next word, which appears [`ISSUE_CYCLES`] cycles later with `word_valid`; `hold` asks for the same word
-//! again next time; the earliest `issue` of a word is the cycle after its arrival. `issue_last` says that the next word is the last of its row. A word a cycle on both sides.
+//! again next time. `start` comes when everything before it has been issued, with `rows` and `words`, which stay. The earliest `issue` of a word is the cycle after its arrival. `issue_last` says that the next word is the last of its row. A word a cycle on both sides.
 //!
 //! ```text
 //! read_* <-- [address, row, word]        issue --> [read pointer]
@@ -53,6 +53,12 @@ pub struct RowBuffer {
     advance: Signal<Local, Bit>,
     close: Signal<Local, Bit>,
     rows_left: DFF<Bits<11>>,
+    // What comparisons would say, kept up to date: rows are left; the word to ask for is not the first, is the last of its row; the word
+    // to issue is the last of its row.
+    some_left: DFF<Bit>,
+    inside_row: DFF<Bit>,
+    asks_last: DFF<Bit>,
+    issues_last: DFF<Bit>,
     row_base: DFF<Bits<16>>,
     next_address: DFF<Bits<16>>,
     word: DFF<Bits<10>>,
@@ -105,6 +111,10 @@ impl RowBuffer {
             advance: Signal::default(),
             close: Signal::default(),
             rows_left: DFF::default(),
+            some_left: DFF::default(),
+            inside_row: DFF::default(),
+            asks_last: DFF::default(),
+            issues_last: DFF::default(),
             row_base: DFF::default(),
             next_address: DFF::default(),
             word: DFF::default(),
@@ -166,25 +176,31 @@ impl Logic for RowBuffer {
             issue_word
         );
         dff_setup!(self, clock, issued_1, issued_2);
+        dff_setup!(self, clock, some_left, inside_row, asks_last, issues_last);
         self.ring.clock.next = self.clock.val();
         // Requests: a row opens only while fewer than 16 are open, a word is asked for only while the ring has a place.
         self.free.next = !self.pending.q.val() | self.read_ready.val();
         self.request.next = self.free.val()
-            & self.rows_left.q.val().any()
+            & self.some_left.q.val()
             & !self.level.q.val().get_bit(9)
-            & (self.word.q.val().any() | !self.open_rows.q.val().get_bit(4));
+            & (self.inside_row.q.val() | !self.open_rows.q.val().get_bit(4));
         if self.free.val() {
             self.pending.d.next = self.request.val();
         }
         if self.request.val() {
             self.address.d.next = self.next_address.q.val();
-            self.pending_first.d.next = !self.word.q.val().any();
-            self.pending_last.d.next = self.word.q.val() + 1 == self.words.val();
+            self.pending_first.d.next = !self.inside_row.q.val();
+            self.pending_last.d.next = self.asks_last.q.val();
             self.next_address.d.next = self.next_address.q.val() + 1;
             self.word.d.next = self.word.q.val() + 1;
-            if self.word.q.val() + 1 == self.words.val() {
+            self.inside_row.d.next = true;
+            self.asks_last.d.next = self.word.q.val() + 2 == self.words.val();
+            if self.asks_last.q.val() {
                 self.word.d.next = 0.into();
+                self.inside_row.d.next = false;
+                self.asks_last.d.next = self.words.val() == 1;
                 self.rows_left.d.next = self.rows_left.q.val() - 1;
+                self.some_left.d.next = self.rows_left.q.val() != 1;
                 self.row_base.d.next = self.row_base.q.val() + self.stride.val();
                 self.next_address.d.next = self.row_base.q.val() + self.stride.val();
             }
@@ -205,15 +221,17 @@ impl Logic for RowBuffer {
             self.write_pointer.d.next = self.write_pointer.q.val() + 1;
         }
         // Second reading.
-        self.issue_last.next = self.issue_word.q.val() + 1 == self.words.val();
+        self.issue_last.next = self.issues_last.q.val();
         self.advance.next = self.issue.val() & !self.hold.val();
         self.close.next = self.advance.val() & self.issue_last.val();
         if self.advance.val() {
             self.read_pointer.d.next = self.read_pointer.q.val() + 1;
             self.issue_word.d.next = self.issue_word.q.val() + 1;
+            self.issues_last.d.next = self.issue_word.q.val() + 2 == self.words.val();
         }
         if self.close.val() {
             self.issue_word.d.next = 0.into();
+            self.issues_last.d.next = self.words.val() == 1;
         }
         self.issued_1.d.next = self.issue.val();
         self.issued_2.d.next = self.issued_1.q.val();
@@ -225,10 +243,10 @@ impl Logic for RowBuffer {
         if self.advance.val() & !self.request.val() {
             self.level.d.next = self.level.q.val() - 1;
         }
-        if self.request.val() & !self.word.q.val().any() & !self.close.val() {
+        if self.request.val() & !self.inside_row.q.val() & !self.close.val() {
             self.open_rows.d.next = self.open_rows.q.val() + 1;
         }
-        if self.close.val() & !(self.request.val() & !self.word.q.val().any()) {
+        if self.close.val() & !(self.request.val() & !self.inside_row.q.val()) {
             self.open_rows.d.next = self.open_rows.q.val() - 1;
         }
         self.ring.write_enable[0].next = self.here_valid.q.val();
@@ -243,9 +261,15 @@ impl Logic for RowBuffer {
             self.row_base.d.next = self.src_base.val();
             self.next_address.d.next = self.src_base.val();
             self.word.d.next = 0.into();
+            self.some_left.d.next = self.rows.val().any();
+            self.inside_row.d.next = false;
+            self.asks_last.d.next = self.words.val() == 1;
+            self.issues_last.d.next = self.words.val() == 1;
         }
         if self.reset.val() {
             self.rows_left.d.next = 0.into();
+            self.some_left.d.next = false;
+            self.inside_row.d.next = false;
             self.word.d.next = 0.into();
             self.pending.d.next = false;
             self.flight_valid.d.next = false;

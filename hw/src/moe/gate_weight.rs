@@ -1,7 +1,7 @@
 //! Gate weight of an expert before normalisation: `numerics::exp2::weight(maximum - logit)`, one a cycle.
 //!
 //! ```text
-//! maximum - logit --> [distance] --> [table of 256] --> [step * fraction] --> [subtract] --> [shift] --> done, weight
+//! maximum - logit --> [distance] --> [table of 256] --> [step * fraction: 2] --> [subtract] --> [shift] --> done, weight
 //! ```
 //!
 //! Logits are Q7.16, the weight is Q0.16 (65,535 = 1). `done` comes [`LATENCY_CYCLES`] cycles after `valid`.
@@ -11,7 +11,7 @@ use crate::prelude::*;
 use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
-pub const LATENCY_CYCLES: usize = 5;
+pub const LATENCY_CYCLES: usize = 6;
 
 /// The cell; see the module.
 #[derive(LogicBlock)]
@@ -45,10 +45,14 @@ const TEXT: &str = "\
 reg [23:0] distance;
 reg [23:0] entry;
 reg [7:0] fraction;
-reg [7:0] places_1, places_2, places_3;
-(* use_dsp = \"no\" *) wire [15:0] step_product;
-assign step_product = {8'd0, entry[7:0]} * {8'd0, fraction};
-reg [15:0] here, product, mantissa;
+reg [7:0] places_1, places_2, places_3, places_4;
+// entry * fraction in two halves: too small for a DSP, too deep for one step.
+(* use_dsp = \"no\" *) wire [11:0] low_product;
+assign low_product = {4'd0, entry[7:0]} * {8'd0, fraction[3:0]};
+(* use_dsp = \"no\" *) wire [11:0] high_product;
+assign high_product = {4'd0, entry[7:0]} * {8'd0, fraction[7:4]};
+reg [11:0] product_low, product_high;
+reg [15:0] here, here_1, product, mantissa;
 wire _unused_bits = &{1'b0, product[7:0]};
 reg [15:0] weight_out;
 assign weight = weight_out;
@@ -59,11 +63,15 @@ always @(posedge clock) begin
   fraction <= distance[7:0];
   places_1 <= distance[23:16];
   here <= entry[23:8];
-  product <= step_product;
+  product_low <= low_product;
+  product_high <= high_product;
   places_2 <= places_1;
-  mantissa <= here - {8'd0, product[15:8]};
+  here_1 <= here;
+  product <= {4'd0, product_low} + {product_high, 4'd0};
   places_3 <= places_2;
-  if (loads) weight_out <= (places_3 > 8'd15) ? 16'd0 : mantissa >> places_3[3:0];
+  mantissa <= here_1 - {8'd0, product[15:8]};
+  places_4 <= places_3;
+  if (loads) weight_out <= (places_4 > 8'd15) ? 16'd0 : mantissa >> places_4[3:0];
 end
 ";
 

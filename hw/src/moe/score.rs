@@ -3,7 +3,7 @@
 //! ```text
 //! score = min(65535, round(weight * mantissa / 2^(exponent - 1)))
 //!
-//! weight, mantissa --> [product: 2] --> [+ half] --> [shift, saturate] --> done, score
+//! weight, mantissa --> [product: 2] --> [+ half] --> [shift] --> [saturate] --> done, score
 //! ```
 //!
 //! Mantissa and exponent are those of `numerics::reciprocal`. `done` comes [`LATENCY_CYCLES`] cycles after `valid`.
@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::primitives::leaf::{valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
-pub const LATENCY_CYCLES: usize = 4;
+pub const LATENCY_CYCLES: usize = 5;
 
 /// The score of a weight and a reciprocal.
 pub fn gate_score(weight: u16, mantissa: u16, exponent: u32) -> u16 {
@@ -53,10 +53,8 @@ impl Default for GateScore {
 
 const TEXT: &str = "\
 reg [31:0] product, product_held;
-reg [32:0] rounded;
+reg [32:0] half, rounded, shifted;
 reg [4:0] shift_1, shift_2, shift_3;
-wire [32:0] half = (shift_2 == 5'd0) ? 33'd0 : 33'd1 << (shift_2 - 5'd1);
-wire [32:0] shifted = rounded >> shift_3;
 reg [15:0] score_out;
 assign score = score_out;
 initial score_out = 16'd0;
@@ -64,9 +62,11 @@ always @(posedge clock) begin
   product <= {16'd0, weight} * {16'd0, mantissa};
   shift_1 <= (exponent == 5'd0) ? 5'd0 : exponent - 5'd1;
   product_held <= product;
+  half <= (33'd1 << shift_1) >> 1;
   shift_2 <= shift_1;
   rounded <= {1'b0, product_held} + half;
   shift_3 <= shift_2;
+  shifted <= rounded >> shift_3;
   if (loads) score_out <= (shifted[32:16] != 17'd0) ? 16'hffff : shifted[15:0];
 end
 ";

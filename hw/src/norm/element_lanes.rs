@@ -1,7 +1,7 @@
 //! Normalised elements of a word: `numerics::layer_norm::element` in C lanes, one word a cycle.
 //!
 //! ```text
-//! lanes, scale --> [(x << 10) - mean] --> [* factor: 2] --> [+ half] --> [>> 8s] --> [>> 1s] --> [saturate] --> done, bytes
+//! lanes, scale --> [(x << 10) - mean] --> [* factor: 2] --> [+ half] --> [>> 8s] --> [>> 1s] --> [saturate] --> [byte] --> done, bytes
 //! ```
 //!
 //! Narrow: a byte in `-128..=127`. Wide: 15 bits, of which `low` chooses the plane (`x = 128 * high + low`). `done` comes
@@ -13,7 +13,7 @@ use crate::prelude::*;
 use crate::primitives::leaf::{ports, signed, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
-pub const LATENCY_CYCLES: usize = 7;
+pub const LATENCY_CYCLES: usize = 8;
 
 /// The cell; see the module.
 #[derive(LogicBlock)]
@@ -85,7 +85,7 @@ reg [16:0] factor_1;
 reg [5:0] shift_1, shift_2, shift_3;
 reg [5:0] shift_4;
 reg [2:0] shift_5;
-reg [5:0] wide_flags, low_flags;
+reg [6:0] wide_flags, low_flags;
 reg [47:0] half;
 always @(posedge clock) begin
   factor_1 <= factor;
@@ -95,8 +95,8 @@ always @(posedge clock) begin
   half <= (48'd1 << shift_2) >> 1;
   shift_4 <= shift_3;
   shift_5 <= shift_4[2:0];
-  wide_flags <= {wide_flags[4:0], wide};
-  low_flags <= {low_flags[4:0], low};
+  wide_flags <= {wide_flags[5:0], wide};
+  low_flags <= {low_flags[5:0], low};
 end
 ";
 
@@ -112,10 +112,10 @@ wire too_high_n = ~fine_n[47] & (wide_flags[5] ? fine_n > 48'sd16319 : fine_n > 
 wire too_low_n = fine_n[47] & (wide_flags[5] ? fine_n < -48'sd16319 : fine_n < -48'sd128);
 wire [14:0] limit_n = wide_flags[5] ? 15'd16319 : 15'd127;
 wire [14:0] floor_n = wide_flags[5] ? 15'd16449 : 15'd32640;
-wire [14:0] y_n = too_high_n ? limit_n : too_low_n ? floor_n : fine_n[14:0];
+reg [14:0] y_n;
 wire [14:0] shifted_n = y_n + 15'd64;
 wire [7:0] low_byte_n = {~shifted_n[6], ~shifted_n[6], shifted_n[5:0]};
-wire [7:0] wide_byte_n = low_flags[5] ? low_byte_n : shifted_n[14:7];
+wire [7:0] wide_byte_n = low_flags[6] ? low_byte_n : shifted_n[14:7];
 always @(posedge clock) begin
   centred_n <= {lanes_n[15], lanes_n, 10'd0} - mean;
   product_n <= centred_wide_n * factor_wide_n;
@@ -123,7 +123,8 @@ always @(posedge clock) begin
   rounded_n <= {{3{product_held_n[44]}}, product_held_n} + half;
   coarse_n <= rounded_n >>> {shift_4[5:3], 3'd0};
   fine_n <= coarse_n >>> shift_5;
-  if (loads) byte_n <= wide_flags[5] ? wide_byte_n : y_n[7:0];
+  y_n <= too_high_n ? limit_n : too_low_n ? floor_n : fine_n[14:0];
+  if (loads) byte_n <= wide_flags[6] ? wide_byte_n : y_n[7:0];
 end
 assign bytes_n = byte_n;
 ";

@@ -1,6 +1,7 @@
 //! Counter of events that wait: `add` counts up, `take` down, `any` says that there is one. At most 127 may wait.
 //!
-//! An event is seen in the cycle after its `add`. `take` without a waiting event is not allowed.
+//! An event is seen in the cycle after its `add`. `take` without a waiting event is not allowed. `any` is a register, and the count
+//! follows a cycle later, so that nothing behind `take` adds.
 
 use crate::prelude::*;
 
@@ -12,20 +13,37 @@ pub struct Pending {
     pub add: Signal<In, Bit>,
     pub take: Signal<In, Bit>,
     pub any: Signal<Out, Bit>,
+    some: DFF<Bit>,
+    /// The count is to go up, down.
+    up: DFF<Bit>,
+    down: DFF<Bit>,
     count: DFF<Bits<7>>,
+    only_one: Signal<Local, Bit>,
 }
 
 impl Logic for Pending {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, count);
-        if self.add.val() & !self.take.val() {
+        dff_setup!(self, clock, some, up, down, count);
+        self.up.d.next = self.add.val() & !self.take.val();
+        self.down.d.next = self.take.val() & !self.add.val();
+        if self.up.q.val() {
             self.count.d.next = self.count.q.val() + 1;
-        } else if !self.add.val() & self.take.val() {
+        } else if self.down.q.val() {
             self.count.d.next = self.count.q.val() - 1;
         }
-        self.any.next = self.count.q.val() != 0;
+        self.only_one.next = self.count.q.val() == 1;
+        if self.up.q.val() {
+            self.only_one.next = self.count.q.val() == 0;
+        } else if self.down.q.val() {
+            self.only_one.next = self.count.q.val() == 2;
+        }
+        self.some.d.next = self.add.val() | (self.some.q.val() & !(self.take.val() & self.only_one.val()));
+        self.any.next = self.some.q.val();
         if self.reset.val() {
+            self.some.d.next = false;
+            self.up.d.next = false;
+            self.down.d.next = false;
             self.count.d.next = 0.into();
         }
     }

@@ -22,7 +22,7 @@ use rust_hdl::prelude::Block;
 /// Cycles of a run, in two seeds together.
 const CYCLES: u64 = 100_000;
 /// An output that changes less often has not been compared.
-const LEAST_CHANGES: u64 = 50;
+const LEAST_CHANGES: u64 = 40;
 
 fn nano() -> AccelConfig {
     AccelConfig::named("nano").unwrap()
