@@ -1,6 +1,7 @@
 //! Arguments of the command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Accelerator for Mixture-of-Experts Vision Transformers: compile a trained model, see its accuracy and cycles, export Verilog.
@@ -192,6 +193,9 @@ pub struct EvaluateArguments {
     /// At most this many images
     #[arg(long)]
     pub limit: Option<usize>,
+    /// Images at once, each on an engine of its own [default: the number of processors]
+    #[arg(long, value_name = "N", conflicts_with = "merge")]
+    pub jobs: Option<NonZeroUsize>,
     /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,

@@ -447,6 +447,7 @@ fn shards_merge_to_the_whole() {
         (&whole["images"], &whole["engine"]),
         (&14.into(), &"reference".into())
     );
+    assert_eq!(evaluate(&["--jobs", "1"]), whole);
     let mut files = vec![];
     for part in 0..3 {
         let shard = evaluate(&["--shard", &format!("{part}/3")]);

@@ -25,6 +25,7 @@ fn demo() -> Golden {
 
 fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
+    assert!(found.iter().all(|value| value.is_finite()));
     found
         .iter()
         .zip(expected)

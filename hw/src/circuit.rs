@@ -172,3 +172,52 @@ impl Passes {
         self.left > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cosim::{settle, CosimError};
+    use crate::prelude::*;
+
+    #[derive(LogicBlock, Default)]
+    struct Wire {
+        a: Signal<In, Bit>,
+        q: Signal<Out, Bit>,
+    }
+
+    impl Logic for Wire {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.q.next = self.a.val();
+        }
+    }
+
+    /// An inverter whose output is its input.
+    #[derive(LogicBlock, Default)]
+    struct Ring {
+        start: Signal<In, Bit>,
+        q: Signal<Out, Bit>,
+        wire: Wire,
+    }
+
+    impl Logic for Ring {
+        #[hdl_gen]
+        fn update(&mut self) {
+            self.wire.a.next = self.start.val() & !self.wire.q.val();
+            self.q.next = self.wire.q.val();
+        }
+    }
+
+    #[test]
+    fn a_loop_without_a_register_ends_in_an_error_that_names_the_block() {
+        let mut ring = Ring::default();
+        ring.start.connect();
+        ring.connect_all();
+        assert!(settle(&mut ring).is_ok());
+        ring.start.next = true;
+        let error = settle(&mut ring).unwrap_err();
+        assert!(
+            matches!(error, CosimError::Loop { block } if block.ends_with("Ring")),
+            "{error}"
+        );
+    }
+}

@@ -6,7 +6,6 @@ use crate::arguments::EvaluateArguments;
 use crate::{output, progress, row};
 use anyhow::{ensure, Context, Result};
 use moevit_sim::engine::evaluate::{Evaluation, Selection, Setup, Summary};
-use moevit_sim::engine::Computer;
 use moevit_sim::model::Dataset;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -47,7 +46,8 @@ fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<E
     let bar = progress::images(selection.images(set.images.len()).len(), arguments.json);
     let watch = |_| bar.inc(1);
     let new = || computer(arguments.engine, &compiled, arguments.memory.config(), None);
-    let first = new()?;
+    // Alone, so that Verilog is built once and a wrong argument is refused before any thread starts.
+    new()?;
     let setup = Setup {
         compiled: compiled.clone(),
         engine: arguments.engine.name(),
@@ -55,11 +55,8 @@ fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<E
         set: &set,
         selection,
     };
-    let evaluation = match first {
-        Computer::Golden => setup.run_parallel(|| Computer::Golden, &watch),
-        Computer::Reference => setup.run_parallel(|| Computer::Reference, &watch),
-        engine => setup.run_serial(engine, &watch),
-    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let evaluation = setup.run(arguments.jobs.map_or(processors, usize::from), new, &watch);
     bar.finish_and_clear();
     evaluation
 }

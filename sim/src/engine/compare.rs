@@ -16,11 +16,12 @@ pub fn distance(ours: &[f32], golden: &[f32], width: usize) -> Distance {
     let rows = ours.chunks_exact(width).zip(golden.chunks_exact(width));
     let count = (ours.len() / width) as f64;
     let cosine = rows.map(|(a, b)| row_cosine(a, b)).sum::<f64>() / count;
+    // Not `f64::max`, which passes over NaN.
     let largest = ours
         .iter()
         .zip(golden)
         .map(|(a, b)| f64::from((a - b).abs()))
-        .fold(0.0, f64::max);
+        .fold(0.0, |most, error| if error > most || error.is_nan() { error } else { most });
     Distance {
         cosine,
         max_abs_error: largest,
@@ -62,6 +63,12 @@ mod tests {
         );
         assert!((d.cosine - 1.0 / 3.0).abs() < 1e-9, "{d:?}");
         assert_eq!(d.max_abs_error, 6.0);
+    }
+
+    #[test]
+    fn a_nan_is_not_passed_over() {
+        let d = distance(&[f32::NAN, 1.0], &[0.0, 1.0], 1);
+        assert!(d.cosine.is_nan() && d.max_abs_error.is_nan(), "{d:?}");
     }
 
     #[test]

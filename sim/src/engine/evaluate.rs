@@ -1,9 +1,9 @@
 //! Quality over a test set, engine and golden model side by side; shards of a test set merge exactly.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{bail, ensure, Context, Error, Result};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::judge::judge;
@@ -100,30 +100,40 @@ pub struct Setup<'a> {
 pub type Watch<'w> = dyn Fn(usize) + Sync + 'w;
 
 impl Setup<'_> {
-    /// Judges images in parallel, each thread with a computer of its own.
-    pub fn run_parallel(
+    /// Judges images on `jobs` computers at once, each in a thread of its own.
+    pub fn run(
         &self,
-        computer: impl Fn() -> Computer + Sync,
+        jobs: usize,
+        computer: impl Fn() -> Result<Computer> + Sync,
         watch: &Watch<'_>,
     ) -> Result<Evaluation> {
         let (targets, images) = self.prepare()?;
-        let new = || Runner::new(self.compiled.clone(), computer());
-        let judged = images.into_par_iter().map_init(new, |runner, image| {
-            self.image(runner, image, &targets[image], watch)
+        let jobs = jobs.clamp(1, images.len());
+        let queue = Mutex::new(images.into_iter());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut runner = Runner::new(self.compiled.clone(), computer()?);
+            let judged = std::iter::from_fn(next)
+                .map(|image| self.image(&mut runner, image, &targets[image], watch))
+                .collect::<Result<Vec<_>>>();
+            if judged.is_err() {
+                // The result is lost already: the others need not finish.
+                std::iter::from_fn(next).for_each(drop);
+            }
+            runner.finish()?;
+            judged
+        };
+        let parts: Vec<Result<Vec<Judged>>> = thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+            let joined = workers.into_iter().map(|worker| worker.join());
+            joined
+                .map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         });
-        self.collect(judged.collect::<Result<_>>()?)
-    }
-
-    /// Judges one image after the other on one computer.
-    pub fn run_serial(&self, computer: Computer, watch: &Watch<'_>) -> Result<Evaluation> {
-        let (targets, images) = self.prepare()?;
-        let mut runner = Runner::new(self.compiled.clone(), computer);
-        let judged = images
-            .into_iter()
-            .map(|image| self.image(&mut runner, image, &targets[image], watch));
-        let evaluation = self.collect(judged.collect::<Result<_>>()?)?;
-        runner.finish()?;
-        Ok(evaluation)
+        let parts: Vec<Vec<Judged>> = parts.into_iter().collect::<Result<_>>()?;
+        let mut judged: Vec<Judged> = parts.into_iter().flatten().collect();
+        judged.sort_by_key(|judged| judged.index);
+        self.collect(judged)
     }
 
     fn prepare(&self) -> Result<(Vec<Target>, Vec<usize>)> {
