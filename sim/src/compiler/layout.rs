@@ -1,7 +1,7 @@
 //! Sizes of a network on a configuration, and where its tensors lie in the on-chip memories.
 //!
-//! Every block uses the same places. Within a block the memories are shared by lifetime: the hidden layer lies over the gate's
-//! operand, and the context over the normalised tokens if there is no room beside them. What is too large is cut:
+//! Every block uses the same places. Within a block the memories are shared by lifetime: the context lies over the normalised tokens
+//! if there is no room beside them. What is too large is cut:
 //!
 //! * queries into chunks, so that two score buffers (one that softmax reads, one that the array fills) fit;
 //! * heads into groups, so that keys and values fit;
@@ -84,9 +84,8 @@ pub struct AttentionLayout {
 /// Places of a dense or expert MLP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MlpLayout {
+    /// With experts two planes of every token, the gate's operand of 15 bits.
     pub normalised: usize,
-    /// The gate's operand of 15 bits; experts only.
-    pub gate: usize,
     pub hidden: usize,
     /// Hidden channels of each chunk.
     pub chunks: Vec<Range<usize>>,
@@ -318,9 +317,8 @@ impl Planner<'_> {
             BlockKind::Moe { .. } => None,
         });
         let whole = self.sizes.tokens * self.sizes.activation_row();
-        let tenants = |words| vec![Tenant::new(whole, 0..2), Tenant::new(words, 1..3)];
         hidden
-            .map(|hidden| self.mlp("the dense MLP", hidden, MAX_CHUNKS, &[&tenants]))
+            .map(|hidden| self.mlp("the dense MLP", hidden, MAX_CHUNKS, whole))
             .transpose()
     }
 
@@ -329,25 +327,10 @@ impl Planner<'_> {
             BlockKind::Moe { hidden, .. } => Some(hidden),
             BlockKind::Dense { .. } => None,
         });
-        let whole = self.sizes.tokens * self.sizes.activation_row();
-        let with = |words, norm| {
-            vec![
-                Tenant::new(whole, norm..4),
-                Tenant::new(words, 3..4),
-                Tenant::new(2 * whole, 0..2),
-            ]
-        };
-        // The byte operand beside the gate's; if that is too much, over it once the gate is done.
-        let (beside, over) = (|words| with(words, 1), |words| with(words, 2));
+        // Two planes of normalised tokens, for the gate; the experts read the high one.
+        let whole = 2 * self.sizes.tokens * self.sizes.activation_row();
         hidden
-            .map(|hidden| {
-                self.mlp(
-                    "the experts",
-                    hidden,
-                    LOOP_COMMANDS as usize / 2,
-                    &[&beside, &over],
-                )
-            })
+            .map(|hidden| self.mlp("the experts", hidden, LOOP_COMMANDS as usize / 2, whole))
             .transpose()
     }
 
@@ -355,30 +338,26 @@ impl Planner<'_> {
         (0..self.architecture.encoder.depth).find_map(|block| select(self.architecture.block_kind(block)))
     }
 
-    /// Fewest chunks of hidden channels with which one of the arrangements fits.
+    /// Fewest chunks of hidden channels with which the hidden layer fits behind `normalised` words.
     fn mlp(
         &self,
         what: &str,
         hidden: usize,
         most_chunks: usize,
-        arrangements: &[&dyn Fn(usize) -> Vec<Tenant>],
+        normalised: usize,
     ) -> Result<MlpLayout, CompileError> {
         let s = &self.sizes;
         let mut needed = usize::MAX;
         for count in 1..=most_chunks.min(hidden.div_ceil(s.rows)) {
             let chunks = cut(hidden, count, s.rows);
             let row = chunks[0].len().div_ceil(s.rows);
-            for tenants in arrangements {
-                let placed = place(&tenants(s.tokens * row));
-                needed = needed.min(placed.words);
-                if placed.words <= self.config.activation_words && row < 256 {
-                    return Ok(MlpLayout {
-                        normalised: placed.bases[0],
-                        hidden: placed.bases[1],
-                        gate: placed.bases.get(2).copied().unwrap_or(0),
-                        chunks,
-                    });
-                }
+            needed = needed.min(normalised + s.tokens * row);
+            if needed <= self.config.activation_words && row < 256 {
+                return Ok(MlpLayout {
+                    normalised: 0,
+                    hidden: normalised,
+                    chunks,
+                });
             }
         }
         self.capacity(what, "activation_words", needed, self.config.activation_words)?;
@@ -483,21 +462,6 @@ mod tests {
             (0, 1_536)
         );
         assert_eq!(small.heads[0].base, 0, "the features replace the stream");
-    }
-
-    #[test]
-    fn the_gate_and_the_bytes_may_share_words() {
-        let mut wide = architecture("m3vit_t");
-        wide.encoder.dim = 384;
-        wide.encoder.heads = 6;
-        wide.image.width = 512;
-        let moe = Layout::new(&zcu104(), &wide).unwrap().moe.unwrap();
-        assert_eq!((moe.normalised, moe.gate), (0, 0));
-        let narrow = Layout::new(&zcu104(), &architecture("m3vit_t"))
-            .unwrap()
-            .moe
-            .unwrap();
-        assert!(narrow.gate >= 129 * 6);
     }
 
     #[test]

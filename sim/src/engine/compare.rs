@@ -21,7 +21,13 @@ pub fn distance(ours: &[f32], golden: &[f32], width: usize) -> Distance {
         .iter()
         .zip(golden)
         .map(|(a, b)| f64::from((a - b).abs()))
-        .fold(0.0, |most, error| if error > most || error.is_nan() { error } else { most });
+        .fold(0.0, |most, error| {
+            if error > most || error.is_nan() {
+                error
+            } else {
+                most
+            }
+        });
     Distance {
         cosine,
         max_abs_error: largest,

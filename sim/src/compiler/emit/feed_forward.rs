@@ -1,8 +1,7 @@
 //! The second half of a block.
 //!
-//! With experts, the 15-bit operand of the gate comes first, in parts: while the router chooses for one, the array multiplies the
-//! next, and LayerNorm does the one after it and then once more all tokens for the experts' bytes. Route fills the queues, and the
-//! loop runs the chosen experts, whose weights are on the chip by then:
+//! With experts, LayerNorm gives the gate's operand of 15 bits, whose high plane the experts read. It comes in parts: while the router
+//! chooses for one, the array multiplies the next, and LayerNorm does the one after it. Route fills the queues, and the loop runs the chosen experts, whose weights are on the chip by then:
 //! tokens are gathered by the queue, the hidden layer is compact, results are scattered, multiplied by their scores and added
 //! to the residual stream.
 
@@ -104,6 +103,7 @@ impl Emitter<'_> {
     fn expert_body(&self, block: usize, layout: &MlpLayout, chunk: &Chunk) -> [Step; 2] {
         let up = MatMul {
             routing: 1,
+            src_stride: 2 * self.sizes().activation_row() as u32,
             ..self.up(&chunk.up, layout, chunk.row, 0)
         };
         let down = MatMul {
@@ -126,40 +126,31 @@ impl Emitter<'_> {
         cut(tokens, (tokens / GATE_TOKENS).max(1), 2)
     }
 
-    /// Both norms, the gate's logits and the choice of experts.
+    /// LayerNorm, the gate's logits and the choice of experts.
     fn gate(&mut self, block: usize, layout: &MlpLayout, route: Route) {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
         let Some(gate) = &numbers.gate else {
             return;
         };
-        let bytes = self.norm(&numbers.norm, 0, s.tokens, layout.normalised);
         let logits = MatMul {
             dst: dst::ROUTER,
             dst_stride: 1,
-            ..self.product(&gate.logits, layout.gate, 2 * s.activation_row(), s.tokens)
+            ..self.product(gate, layout.normalised, 2 * s.activation_row(), s.tokens)
         };
-        let mut streams: Vec<Vec<u8>> = gate
-            .logits
-            .matrices
-            .iter()
-            .map(|m| self.stream_of(&gate.logits, m))
-            .collect();
+        let matrices = gate.matrices.iter();
+        let mut streams: Vec<Vec<u8>> = matrices.map(|m| self.stream_of(gate, m)).collect();
         let stream = if streams.iter().all(|part| *part == streams[0]) {
             Stream::Common(streams.swap_remove(0))
         } else {
             Stream::PerTask(streams)
         };
         let step = Step::new(format!("block {block} gate"), Operation::MatMul(logits))
-            .macs(s.tokens * macs(&gate.logits))
+            .macs(s.tokens * macs(gate))
             .stream(stream);
         let parts = self.gate_parts();
-        self.norms(
-            &format!("block {block} gate norm2"),
-            &gate.norm,
-            layout.gate,
-            &parts,
-        );
+        let name = format!("block {block} norm2");
+        self.norms(&name, &numbers.norm, layout.normalised, &parts);
         // A Route waits for its logits in the sequencer, so the next part of the gate stands before it.
         let mut routes = parts.iter().map(|part| {
             let route = Route {
@@ -176,7 +167,6 @@ impl Emitter<'_> {
                 self.steps.extend(routes.next());
             }
         }
-        self.push(Step::new(format!("block {block} norm2"), bytes));
         self.steps.extend(routes);
     }
 

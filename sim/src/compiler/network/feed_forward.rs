@@ -35,19 +35,14 @@ const SUBSTITUTES: usize = 512;
 /// Numbers of the second half of a block.
 #[derive(Clone, Debug)]
 pub struct FeedForward {
+    /// With experts wide: they read its high plane, the gate all of it.
     pub norm: NormNumbers,
-    pub gate: Option<GateNumbers>,
+    /// Logits; one matrix a task.
+    pub gate: Option<Quantised>,
     /// First product; one matrix an expert.
     pub up: Quantised,
     /// Second product of each chunk of hidden channels.
     pub down: Vec<Quantised>,
-}
-
-/// Numbers of a gate; one matrix a task.
-#[derive(Clone, Debug)]
-pub struct GateNumbers {
-    pub norm: NormNumbers,
-    pub logits: Quantised,
 }
 
 impl FeedForward {
@@ -69,7 +64,7 @@ impl FeedForward {
         };
         let gate = match gates {
             [] => None,
-            gates => Some(gate_numbers(source, gates, &block.norm2, &seen).map_err(fault("gate"))?),
+            gates => Some(logits(gates, &block.norm2, &norm, &seen).map_err(fault("gate"))?),
         };
         Ok(Self {
             norm,
@@ -169,11 +164,15 @@ fn first(
             .zip(layer.importance())
             .for_each(|(sum, i)| *sum += i);
     }
-    let norm = source.norm.narrow(seen, &importance);
-    let inputs = norm.statistics(seen);
+    let norm = if block.feed_forward.is_moe() {
+        source.norm.wide(seen)
+    } else {
+        source.norm.narrow(seen, &importance)
+    };
+    let inputs = norm.byte_statistics(seen);
     let part = |(layer, factors): (Affine, &Vec<u16>)| Part {
         units: vec![2f64.powi(-GELU_INPUT_BITS); layer.outputs()],
-        layer: layer.scale_inputs(&vec![norm.step; source.width()]),
+        layer: layer.scale_inputs(&vec![norm.byte_step(); source.width()]),
         statistics: inputs.clone(),
         factors: factors.clone(),
     };
@@ -225,19 +224,13 @@ fn hidden_statistics(seen: &Columns, steps: &[f64], zero_point: i32) -> InputSta
     statistics(seen, steps, Range::shifted(zero_point))
 }
 
-fn gate_numbers(
-    source: &Source,
-    gates: &[Gate],
-    norm2: &Norm,
-    seen: &Columns,
-) -> Result<GateNumbers, String> {
-    let norm = source.norm.wide(seen);
+fn logits(gates: &[Gate], norm2: &Norm, norm: &NormNumbers, seen: &Columns) -> Result<Quantised, String> {
     let inputs = norm.statistics(seen);
     let unit = 2f64.powi(-(LOGIT_FRACTION_BITS as i32)) / std::f64::consts::LOG2_E;
     let part = |gate: &Gate| {
         let mut layer = Affine::transposed(gate.bias.len(), &gate.weight.data);
         layer.bias = reals(&gate.bias);
-        let layer = absorb_norm(&layer, norm2).scale_inputs(&vec![norm.step; source.width()]);
+        let layer = absorb_norm(&layer, norm2).scale_inputs(&vec![norm.step; norm.width]);
         let units = vec![unit; layer.outputs()];
         Part::plain(layer, inputs.clone(), units)
     };
@@ -247,8 +240,7 @@ fn gate_numbers(
         bound: norm.bound(),
         ..Pass::plain()
     };
-    let logits = quantise(&parts, &pass)?;
-    Ok(GateNumbers { norm, logits })
+    quantise(&parts, &pass)
 }
 
 impl Weights {

@@ -120,7 +120,6 @@ impl Network {
             serde_json::json!({
                 "norm1_step": attention.norm.step,
                 "norm2_step": mlp.norm.step,
-                "gate_step": mlp.gate.as_ref().map(|gate| gate.norm.step),
                 "hidden_zero_point": mlp.up.settings.offset,
             })
         };

@@ -9,6 +9,8 @@ use crate::compiler::scale::{statistics, tensor_step, Range};
 
 /// Margin of the wide output over the largest normalised value of calibration.
 const WIDE_HEADROOM: f64 = 1.1;
+/// 15-bit units of a unit of the high plane.
+const BYTE_UNITS: f64 = 128.0;
 /// Fraction bits that the mean adds to the centred value.
 const CENTRED_BITS: i32 = 10;
 
@@ -93,12 +95,31 @@ impl NormNumbers {
         }
     }
 
+    /// Normalised value of a unit of the byte output.
+    pub fn byte_step(&self) -> f64 {
+        if self.wide {
+            BYTE_UNITS * self.step
+        } else {
+            self.step
+        }
+    }
+
+    /// What the next layer knows about its inputs if it reads the byte output.
+    pub fn byte_statistics(&self, columns: &Columns) -> InputStatistics {
+        let range = if self.wide { Range::STATIONARY } else { Range::BYTE };
+        self.statistics_of(columns, self.byte_step(), range)
+    }
+
     /// What the next layer knows about its inputs.
     pub fn statistics(&self, columns: &Columns) -> InputStatistics {
+        self.statistics_of(columns, self.step, self.range())
+    }
+
+    fn statistics_of(&self, columns: &Columns, step: f64, range: Range) -> InputStatistics {
         if columns.channels() == 0 {
             return InputStatistics::unknown(self.width);
         }
-        statistics(columns, &vec![self.step; self.width], self.range())
+        statistics(columns, &vec![step; self.width], range)
     }
 
     /// A normalised row has the Euclidean norm `sqrt(width)`; rounding adds at most half a unit an element.
