@@ -21,6 +21,7 @@ module Buffer (
     wire [31:0] ready_words_read_data_0, ready_words_read_data_1, ready_words_read_data_2, ready_words_read_data_3;
     reg  [15:0] tail, head;
     reg  [16:0] stored;
+    reg  some;
     reg  [3:0] places;
     reg  requested, arriving, fresh_0_next, fresh_0, fresh_1_next, fresh_1, fresh_2_next, fresh_2, fresh_3_next;
     reg  fresh_3;
@@ -35,8 +36,13 @@ module Buffer (
             head <= head + 16'd1;
             if (head == last_word) head <= 16'd0;
         end
-        if (write_valid & !request) stored <= stored + 17'd1;
-        else if (request & !write_valid) stored <= stored - 17'd1;
+        if (write_valid & !request) begin
+            stored <= stored + 17'd1;
+            some <= 1'b1;
+        end else if (request & !write_valid) begin
+            stored <= stored - 17'd1;
+            some <= stored > 17'd1;
+        end
         requested <= request;
         arriving <= requested;
         consumed <= take;
@@ -46,6 +52,7 @@ module Buffer (
             tail <= 16'd0;
             head <= 16'd0;
             stored <= 17'd0;
+            some <= 1'b0;
             places <= all_places;
             requested <= 1'b0;
             arriving <= 1'b0;
@@ -75,7 +82,7 @@ module Buffer (
         end
     end
 
-    assign request = (|stored) & (|places);
+    assign request = some & (|places);
     assign take = stream_valid & stream_ready;
 
     WeightRam u_ram (
@@ -102,8 +109,8 @@ module Buffer (
     );
 
     initial begin
-        tail = 16'd0; head = 16'd0; stored = 17'd0; places = 4'd0; requested = 1'b0; arriving = 1'b0; fresh_0 = 1'b0;
-        fresh_1 = 1'b0; fresh_2 = 1'b0; fresh_3 = 1'b0; stream_level = 16'd0; consumed = 1'b0;
+        tail = 16'd0; head = 16'd0; stored = 17'd0; some = 1'b0; places = 4'd0; requested = 1'b0; arriving = 1'b0;
+        fresh_0 = 1'b0; fresh_1 = 1'b0; fresh_2 = 1'b0; fresh_3 = 1'b0; stream_level = 16'd0; consumed = 1'b0;
     end
 
     always @(posedge clock) begin

@@ -3,7 +3,7 @@
 module Choose (
     input  wire clock, reset, start,
     input  wire [10:0] first, tokens,
-    input  wire [5:0] experts, slot_last,
+    input  wire [5:0] pairs, full_pairs, slot_last,
     input  wire logit_write,
     input  wire [10:0] logit_token,
     input  wire [3:0] logit_tile,
@@ -13,18 +13,18 @@ module Choose (
     output wire [23:0] maximum,
     output wire [4:0] chosen_0, chosen_1, chosen_2, chosen_3,
     input  wire buffer_half,
-    input  wire [4:0] buffer_expert,
-    output wire [23:0] buffer_logit
+    input  wire [3:0] buffer_pair,
+    output wire [23:0] buffer_logits_0, buffer_logits_1
 );
-    wire [4:0] expert;
-    reg  [3:0] flags;
+    wire [3:0] pair;
+    reg  [4:0] flags;
     reg  scanning;
     reg  [10:0] token;
     reg  [5:0] step;
-    wire [3:0] flags_line_q;
-    wire [4:0] expert_line_q;
-    wire [23:0] store_logit;
-    wire top_k_valid, top_k_first, top_k_last, buffer_write_enable_0;
+    wire [4:0] flags_line_q;
+    wire [3:0] pair_line_q;
+    wire [23:0] store_logits_0, store_logits_1;
+    wire top_k_valid, top_k_first, top_k_last, top_k_second, buffer_write_enable_0;
     reg  [15:0] buffer_write_address, buffer_read_address;
 
     always @(posedge clock) begin
@@ -44,51 +44,54 @@ module Choose (
         if (reset) scanning <= 1'b0;
     end
 
-    assign expert = step[4:0];
+    assign pair = step[3:0];
 
     always @* begin
-        flags = 4'd0;
-        if (scanning & (step < experts)) flags = flags | 4'd1;
-        if (!(|step)) flags = flags | 4'd2;
-        if ((step + 6'd1) == experts) flags = flags | 4'd4;
-        if (token[0]) flags = flags | 4'd8;
+        flags = 5'd0;
+        if (scanning & (step < pairs)) flags = flags | 5'd1;
+        if (!(|step)) flags = flags | 5'd2;
+        if ((step + 6'd1) == pairs) flags = flags | 5'd4;
+        if (token[0]) flags = flags | 5'd8;
+        if (step < full_pairs) flags = flags | 5'd16;
     end
 
     assign top_k_valid = flags_line_q[0];
     assign top_k_first = flags_line_q[1];
     assign top_k_last = flags_line_q[2];
+    assign top_k_second = flags_line_q[4];
     assign buffer_write_enable_0 = flags_line_q[0];
 
     always @* begin
-        buffer_write_address = {11'd0, expert_line_q};
-        if (flags_line_q[3]) buffer_write_address = {11'd0, expert_line_q} | 16'd32;
+        buffer_write_address = {12'd0, pair_line_q};
+        if (flags_line_q[3]) buffer_write_address = {12'd0, pair_line_q} | 16'd16;
     end
 
     always @* begin
-        buffer_read_address = {11'd0, buffer_expert};
-        if (buffer_half) buffer_read_address = {11'd0, buffer_expert} | 16'd32;
+        buffer_read_address = {12'd0, buffer_pair};
+        if (buffer_half) buffer_read_address = {12'd0, buffer_pair} | 16'd16;
     end
 
-    Delay #(.WIDTH(4), .CYCLES(3)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
-    Delay #(.WIDTH(5), .CYCLES(3)) u_expert_line (.clock(clock), .reset(reset), .d(expert), .q(expert_line_q));
+    Delay #(.WIDTH(5), .CYCLES(3)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
+    Delay #(.WIDTH(4), .CYCLES(3)) u_pair_line (.clock(clock), .reset(reset), .d(pair), .q(pair_line_q));
 
     LogitStore_c8_e16_t64 u_store (
         .clock(clock), .write_enable(logit_write), .write_token(logit_token), .write_tile(logit_tile),
         .write_data_0(logit_data_0), .write_data_1(logit_data_1), .write_data_2(logit_data_2),
         .write_data_3(logit_data_3), .write_data_4(logit_data_4), .write_data_5(logit_data_5),
-        .write_data_6(logit_data_6), .write_data_7(logit_data_7), .read_token(token), .read_expert(expert),
-        .logit(store_logit)
+        .write_data_6(logit_data_6), .write_data_7(logit_data_7), .read_token(token), .read_pair(pair),
+        .logits_0(store_logits_0), .logits_1(store_logits_1)
     );
 
     TopK u_top_k (
         .clock(clock), .reset(reset), .valid(top_k_valid), .first(top_k_first), .last(top_k_last),
-        .expert(expert_line_q), .logit(store_logit), .done(ranked), .maximum(maximum), .chosen_0(chosen_0),
-        .chosen_1(chosen_1), .chosen_2(chosen_2), .chosen_3(chosen_3)
+        .second(top_k_second), .pair(pair_line_q), .logits_0(store_logits_0), .logits_1(store_logits_1), .done(ranked),
+        .maximum(maximum), .chosen_0(chosen_0), .chosen_1(chosen_1), .chosen_2(chosen_2), .chosen_3(chosen_3)
     );
 
     LogitBuffer u_buffer (
         .clock(clock), .write_enable_0(buffer_write_enable_0), .write_address(buffer_write_address),
-        .write_data_0(store_logit), .read_address(buffer_read_address), .read_data_0(buffer_logit)
+        .write_data_0(store_logits_0), .write_data_1(store_logits_1), .read_address(buffer_read_address),
+        .read_data_0(buffer_logits_0), .read_data_1(buffer_logits_1)
     );
 
     initial begin

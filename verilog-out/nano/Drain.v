@@ -61,6 +61,7 @@ module Drain (
     wire [7:0] register_first_sums;
     wire register_busy, register_copy, register_empty;
     wire [10:0] register_last_row;
+    wire register_one_row;
     wire [9:0] register_last_tile;
     wire register_hold_parameters, register_scatter;
     wire [9:0] register_stride;
@@ -151,9 +152,9 @@ module Drain (
         .command_0(queue_read_data_0), .command_1(queue_read_data_1), .command_2(queue_read_data_2),
         .command_3(queue_read_data_3), .command_4(queue_read_data_4), .finish(drainer_finish), .load(register_load),
         .first_word(register_first_word), .first_sums(register_first_sums), .busy(register_busy), .copy(register_copy),
-        .empty(register_empty), .last_row(register_last_row), .last_tile(register_last_tile),
-        .hold_parameters(register_hold_parameters), .scatter(register_scatter), .expert(lookup_expert),
-        .stride(register_stride), .dst(register_dst), .add(register_add), .gelu(register_gelu),
+        .empty(register_empty), .last_row(register_last_row), .one_row(register_one_row),
+        .last_tile(register_last_tile), .hold_parameters(register_hold_parameters), .scatter(register_scatter),
+        .expert(lookup_expert), .stride(register_stride), .dst(register_dst), .add(register_add), .gelu(register_gelu),
         .bias_from_sums(register_bias_from_sums), .shift(register_shift), .factor_shift(register_factor_shift),
         .pre_shift(register_pre_shift), .offset(register_offset), .factor(register_factor),
         .write_sums(register_write_sums), .sum_bank(factor_bank)
@@ -163,11 +164,11 @@ module Drain (
         .clock(clock), .reset(reset), .group_filled(group_filled), .block_loaded(parameters_block_loaded),
         .copy_done(copy_done), .group_drained(group_drained), .load(register_load), .first_word(register_first_word),
         .first_sums(register_first_sums), .busy(register_busy), .copy(register_copy), .empty(register_empty),
-        .last_row(register_last_row), .last_tile(register_last_tile), .hold_parameters(register_hold_parameters),
-        .grouped(drainer_grouped), .fixed_word(drainer_fixed_word), .finish(drainer_finish), .valid(drainer_valid),
-        .first(drainer_first), .last(drainer_last), .block_last(drainer_block_last), .row(lookup_position),
-        .bank(drain_bank), .block(drainer_block), .word(drainer_word), .group(drainer_group), .tile(drainer_tile),
-        .sums_address(drainer_sums_address)
+        .last_row(register_last_row), .one_row(register_one_row), .last_tile(register_last_tile),
+        .hold_parameters(register_hold_parameters), .grouped(drainer_grouped), .fixed_word(drainer_fixed_word),
+        .finish(drainer_finish), .valid(drainer_valid), .first(drainer_first), .last(drainer_last),
+        .block_last(drainer_block_last), .row(lookup_position), .bank(drain_bank), .block(drainer_block),
+        .word(drainer_word), .group(drainer_group), .tile(drainer_tile), .sums_address(drainer_sums_address)
     );
 
     Parameters u_parameters (

@@ -8,6 +8,7 @@ module Drainer (
     input  wire [7:0] first_sums,
     input  wire busy, copy, empty,
     input  wire [10:0] last_row,
+    input  wire one_row,
     input  wire [9:0] last_tile,
     input  wire hold_parameters, grouped, fixed_word,
     output wire finish, valid, first, last, block_last,
@@ -20,14 +21,17 @@ module Drainer (
 );
     localparam [15:0] last_group = 16'd2;
 
-    wire issue, group_end, block_end, copy_end, command_end, groups_any, blocks_any, copies_any;
-    reg  inside_;
+    wire issue, group_end, block_end, copy_end, command_end;
+    reg  last_here;
+    wire groups_any, blocks_any, copies_any;
+    reg  inside_, at_last;
 
     always @(posedge clock) begin
         group_drained <= group_end;
         if (issue) begin
             inside_ <= 1'b1;
             row <= row + 11'd1;
+            at_last <= (row + 11'd1) == last_row;
         end
         if (group_end) begin
             inside_ <= 1'b0;
@@ -58,13 +62,19 @@ module Drainer (
     end
 
     assign issue = busy & !copy & (inside_ | (groups_any & blocks_any));
-    assign group_end = issue & (row == last_row);
+
+    always @* begin
+        last_here = one_row;
+        if (inside_) last_here = at_last;
+    end
+
+    assign group_end = issue & last_here;
     assign command_end = group_end & (tile == last_tile);
     assign block_end = command_end | (group_end & !hold_parameters);
     assign copy_end = busy & copy & copies_any;
     assign finish = command_end | copy_end;
     assign valid = issue & !empty;
-    assign first = row == 11'd0;
+    assign first = !inside_;
     assign last = group_end;
     assign block_last = block_end;
 
@@ -73,7 +83,7 @@ module Drainer (
     Groups u_copies (.clock(clock), .reset(reset), .add(copy_done), .take(copy_end), .any(copies_any));
 
     initial begin
-        group_drained = 1'b0; inside_ = 1'b0; row = 11'd0; tile = 10'd0; word = 16'd0; group = 16'd0;
+        group_drained = 1'b0; inside_ = 1'b0; row = 11'd0; at_last = 1'b0; tile = 10'd0; word = 16'd0; group = 16'd0;
         sums_address = 8'd0; bank = 1'b0; block = 2'd0;
     end
 endmodule

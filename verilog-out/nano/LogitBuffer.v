@@ -3,27 +3,27 @@
 module LogitBuffer (
     input  wire clock, write_enable_0,
     input  wire [15:0] write_address,
-    input  wire [23:0] write_data_0,
+    input  wire [23:0] write_data_0, write_data_1,
     input  wire [15:0] read_address,
-    output wire [23:0] read_data_0
+    output wire [23:0] read_data_0, read_data_1
 );
-    wire write_inside = write_address < 16'd64;
+    wire write_inside = write_address < 16'd32;
     reg read_inside;
-    always @(posedge clock) read_inside <= read_address < 16'd64;
-    (* ram_style = "distributed" *) reg [23:0] memory_0 [0:63];
-    reg [23:0] stage_0;
-    reg [23:0] data_0;
-    assign {read_data_0} = data_0;
+    always @(posedge clock) read_inside <= read_address < 16'd32;
+    (* ram_style = "distributed" *) reg [47:0] memory_0 [0:31];
+    reg [47:0] stage_0;
+    reg [47:0] data_0;
+    assign {read_data_1, read_data_0} = data_0;
     always @(posedge clock) begin
-      if (write_enable_0 && write_inside) memory_0[write_address[5:0]] <= {write_data_0};
-      stage_0 <= memory_0[read_address[5:0]];
-      data_0 <= read_inside ? stage_0 : 24'd0;
+      if (write_enable_0 && write_inside) memory_0[write_address[4:0]] <= {write_data_1, write_data_0};
+      stage_0 <= memory_0[read_address[4:0]];
+      data_0 <= read_inside ? stage_0 : 48'd0;
     end
     `ifndef SYNTHESIS
     integer i;
     initial begin
       read_inside = 1'b0; stage_0 = 0; data_0 = 0;
-      for (i = 0; i < 64; i = i + 1) begin
+      for (i = 0; i < 32; i = i + 1) begin
         memory_0[i] = 0;
       end
     end

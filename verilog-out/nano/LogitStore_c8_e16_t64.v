@@ -7,34 +7,35 @@ module LogitStore_c8_e16_t64 (
     input  wire [23:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
     input  wire [23:0] write_data_7,
     input  wire [10:0] read_token,
-    input  wire [4:0] read_expert,
-    output wire [23:0] logit
+    input  wire [3:0] read_pair,
+    output wire [23:0] logits_0, logits_1
 );
     (* ram_style = "block" *) reg [191:0] words [0:127];
     wire [16:0] write_at = ({6'd0, write_token} * 17'd2) + {13'd0, write_tile};
-    wire [16:0] read_at = ({6'd0, read_token} * 17'd2) + {16'd0, read_expert[3:3]};
+    wire [16:0] read_at = ({6'd0, read_token} * 17'd2) + {16'd0, read_pair[2:2]};
     wire write_inside = {1'b0, write_token} < 12'd64 && {1'b0, write_tile} < 5'd2;
     reg [191:0] word_1, word_2;
-    reg [2:0] lane_1, lane_2;
+    reg [1:0] lane_1, lane_2;
     reg inside_1, inside_2;
-    reg [23:0] chosen;
-    assign logit = chosen;
-    wire _unused_read_expert = &{1'b0, read_expert[4:4]};
+    reg [47:0] chosen;
+    assign logits_0 = chosen[23:0];
+    assign logits_1 = chosen[47:24];
+    wire _unused_read_pair = &{1'b0, read_pair[3:3]};
     wire _unused_write_at = &{1'b0, write_at[16:7]};
     wire _unused_read_at = &{1'b0, read_at[16:7]};
     always @(posedge clock) begin
       if (write_enable && write_inside) words[write_at[6:0]] <= {write_data_7, write_data_6, write_data_5, write_data_4, write_data_3, write_data_2, write_data_1, write_data_0};
       word_1 <= words[read_at[6:0]];
       word_2 <= word_1;
-      lane_1 <= read_expert[2:0];
+      lane_1 <= read_pair[1:0];
       lane_2 <= lane_1;
       inside_1 <= {1'b0, read_token} < 12'd64;
       inside_2 <= inside_1;
-      chosen <= inside_2 ? word_2[24 * lane_2 +: 24] : 24'd0;
+      chosen <= inside_2 ? word_2[48 * lane_2 +: 48] : 48'd0;
     end
     integer i;
     initial begin
-      word_1 = 192'd0; word_2 = 192'd0; lane_1 = 0; lane_2 = 0; inside_1 = 1'b0; inside_2 = 1'b0; chosen = 24'd0;
+      word_1 = 192'd0; word_2 = 192'd0; lane_1 = 0; lane_2 = 0; inside_1 = 1'b0; inside_2 = 1'b0; chosen = 48'd0;
       for (i = 0; i < 128; i = i + 1) words[i] = 192'd0;
     end
 endmodule

@@ -10,6 +10,7 @@ module Register (
     output wire [7:0] first_sums,
     output reg  busy, copy, empty,
     output reg  [10:0] last_row,
+    output reg  one_row,
     output reg  [9:0] last_tile,
     output reg  hold_parameters,
     output wire scatter,
@@ -28,7 +29,7 @@ module Register (
 
     wire free;
     reg  [10:0] tokens;
-    reg  no_tokens;
+    reg  no_tokens, few_tokens;
     reg  [1:0] routing;
     reg  [31:0] word_5, word_6;
 
@@ -37,6 +38,7 @@ module Register (
             busy <= command_valid;
             copy <= (command_4[3:0] == copy_opcode) | (command_4[3:0] == discard_opcode);
             empty <= no_tokens;
+            one_row <= few_tokens;
             last_row <= tokens - 11'd1;
             if (no_tokens) last_row <= 11'd0;
             last_tile <= command_0[9:0] - 10'd1;
@@ -58,9 +60,11 @@ module Register (
     always @* begin
         tokens = command_0[20:10];
         no_tokens = command_0[20:10] == 11'd0;
+        few_tokens = command_0[20:11] == 10'd0;
         if (command_4[4]) begin
             tokens = command_4[20:10];
             no_tokens = command_4[20:10] == 11'd0;
+            few_tokens = command_4[20:11] == 10'd0;
         end
     end
 
@@ -79,8 +83,8 @@ module Register (
     assign sum_bank = word_6[27];
 
     initial begin
-        busy = 1'b0; copy = 1'b0; empty = 1'b0; last_row = 11'd0; last_tile = 10'd0; hold_parameters = 1'b0;
-        routing = 2'd0; expert = 5'd0; word_5 = 32'd0; word_6 = 32'd0;
+        busy = 1'b0; copy = 1'b0; empty = 1'b0; one_row = 1'b0; last_row = 11'd0; last_tile = 10'd0;
+        hold_parameters = 1'b0; routing = 2'd0; expert = 5'd0; word_5 = 32'd0; word_6 = 32'd0;
     end
 
     wire unused = &{1'b0,

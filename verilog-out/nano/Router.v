@@ -29,18 +29,20 @@ module Router (
     wire [10:0] tokens;
     wire [5:0] wanted_experts;
     reg  [5:0] wanted_ranks;
+    wire [5:0] more_experts;
     reg  busy, accepted, clamped, start;
     reg  [31:0] settings;
     reg  [10:0] first;
     reg  [5:0] experts;
     reg  [2:0] ranks;
-    reg  [5:0] slot_last;
+    wire [5:0] pairs_next;
+    reg  [5:0] pairs, full_pairs, slot_last;
     wire choose_start, choose_ranked;
     wire [23:0] choose_maximum;
     wire [4:0] choose_chosen_0, choose_chosen_1, choose_chosen_2, choose_chosen_3;
-    wire [23:0] choose_buffer_logit;
+    wire [23:0] choose_buffer_logits_0, choose_buffer_logits_1;
     wire weigh_renormalise, weigh_buffer_half;
-    wire [4:0] weigh_buffer_expert;
+    wire [3:0] weigh_buffer_pair;
     wire weigh_summed;
     wire [23:0] weigh_sum;
     wire [15:0] weigh_rank_weight_0, weigh_rank_weight_1, weigh_rank_weight_2, weigh_rank_weight_3;
@@ -90,9 +92,12 @@ module Router (
         if (wanted_ranks > experts) wanted_ranks = experts;
     end
 
+    assign more_experts = experts + 6'd1;
+    assign pairs_next = {1'b0, more_experts[5:1]};
+
     always @(posedge clock) begin
-        slot_last <= experts - 6'd1;
-        if (experts < slot_least) slot_last <= slot_least - 6'd1;
+        slot_last <= pairs_next;
+        if (pairs_next < slot_least) slot_last <= slot_least - 6'd1;
     end
 
     assign choose_start = start & (|tokens) & (|ranks);
@@ -101,20 +106,22 @@ module Router (
     assign routed = done & !settings[21];
 
     Choose u_choose (
-        .clock(clock), .reset(reset), .start(choose_start), .first(first), .tokens(tokens), .experts(experts),
-        .slot_last(slot_last), .logit_write(logit_write), .logit_token(logit_token), .logit_tile(logit_tile),
-        .logit_data_0(logit_data_0), .logit_data_1(logit_data_1), .logit_data_2(logit_data_2),
+        .clock(clock), .reset(reset), .start(choose_start), .first(first), .tokens(tokens), .pairs(pairs),
+        .full_pairs(full_pairs), .slot_last(slot_last), .logit_write(logit_write), .logit_token(logit_token),
+        .logit_tile(logit_tile), .logit_data_0(logit_data_0), .logit_data_1(logit_data_1), .logit_data_2(logit_data_2),
         .logit_data_3(logit_data_3), .logit_data_4(logit_data_4), .logit_data_5(logit_data_5),
         .logit_data_6(logit_data_6), .logit_data_7(logit_data_7), .ranked(choose_ranked), .maximum(choose_maximum),
         .chosen_0(choose_chosen_0), .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
-        .buffer_half(weigh_buffer_half), .buffer_expert(weigh_buffer_expert), .buffer_logit(choose_buffer_logit)
+        .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair), .buffer_logits_0(choose_buffer_logits_0),
+        .buffer_logits_1(choose_buffer_logits_1)
     );
 
     Weigh u_weigh (
-        .clock(clock), .reset(reset), .start(start), .experts(experts), .ranks(ranks), .renormalise(weigh_renormalise),
-        .ranked(choose_ranked), .maximum(choose_maximum), .chosen_0(choose_chosen_0), .chosen_1(choose_chosen_1),
-        .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3), .buffer_half(weigh_buffer_half),
-        .buffer_expert(weigh_buffer_expert), .buffer_logit(choose_buffer_logit), .summed(weigh_summed), .sum(weigh_sum),
+        .clock(clock), .reset(reset), .start(start), .pairs(pairs), .full_pairs(full_pairs), .ranks(ranks),
+        .renormalise(weigh_renormalise), .ranked(choose_ranked), .maximum(choose_maximum), .chosen_0(choose_chosen_0),
+        .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
+        .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair), .buffer_logits_0(choose_buffer_logits_0),
+        .buffer_logits_1(choose_buffer_logits_1), .summed(weigh_summed), .sum(weigh_sum),
         .rank_weight_0(weigh_rank_weight_0), .rank_weight_1(weigh_rank_weight_1), .rank_weight_2(weigh_rank_weight_2),
         .rank_weight_3(weigh_rank_weight_3), .rank_expert_0(weigh_rank_expert_0), .rank_expert_1(weigh_rank_expert_1),
         .rank_expert_2(weigh_rank_expert_2), .rank_expert_3(weigh_rank_expert_3)
@@ -139,13 +146,16 @@ module Router (
 
     initial begin
         busy = 1'b0; accepted = 1'b0; clamped = 1'b0; start = 1'b0; settings = 32'd0; first = 11'd0; experts = 6'd0;
-        ranks = 3'd0; slot_last = 6'd0; done = 1'b0;
+        ranks = 3'd0; pairs = 6'd0; full_pairs = 6'd0; slot_last = 6'd0; done = 1'b0;
     end
 
     always @(posedge clock) begin
         ranks <= wanted_ranks[2:0];
+        pairs <= pairs_next;
+        full_pairs <= {1'b0, experts[5:1]};
     end
 
     wire unused = &{1'b0,
-        command_0, command_1, command_3[31:11], command_4, command_5, command_6, command_7, settings[31:22]};
+        command_0, command_1, command_3[31:11], command_4, command_5, command_6, command_7, more_experts[0],
+        settings[31:22]};
 endmodule

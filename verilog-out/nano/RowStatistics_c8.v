@@ -8,21 +8,21 @@ module RowStatistics_c8 (
     output wire [31:0] squares_low,
     output wire [11:0] squares_high
 );
-    reg [3:0] word_flags;
-    reg [3:0] first_flags;
-    reg [3:0] last_flags;
+    reg [4:0] word_flags;
+    reg [4:0] first_flags;
+    reg [4:0] last_flags;
     reg finished;
-    wire word = word_flags[3];
-    wire restart = first_flags[3];
-    wire loads = word & last_flags[3];
+    wire word = word_flags[4];
+    wire restart = first_flags[4];
+    wire loads = word & last_flags[4];
     assign done = finished;
     initial begin
-      word_flags = 4'd0; first_flags = 4'd0; last_flags = 4'd0; finished = 1'b0;
+      word_flags = 5'd0; first_flags = 5'd0; last_flags = 5'd0; finished = 1'b0;
     end
     always @(posedge clock) begin
-      word_flags <= reset ? 4'd0 : {word_flags[2:0], valid};
-      first_flags <= {first_flags[2:0], first};
-      last_flags <= {last_flags[2:0], last};
+      word_flags <= reset ? 5'd0 : {word_flags[3:0], valid};
+      first_flags <= {first_flags[3:0], first};
+      last_flags <= {last_flags[3:0], last};
       finished <= loads & ~reset;
     end
     reg [15:0] sum_0_0;
@@ -131,31 +131,39 @@ module RowStatistics_c8 (
       sum_3_0 <= {sum_2_0[17], sum_2_0} + {sum_2_1[17], sum_2_1};
       square_3_0 <= {1'b0, square_2_0} + {1'b0, square_2_1};
     end
-    reg [29:0] sum_total;
-    reg [43:0] square_total;
-    reg [29:0] sum_result;
+    reg [18:0] sum_word;
+    reg [29:0] sum_total, sum_result;
+    reg [29:0] low_total;
+    reg [21:0] high_total;
     reg [43:0] square_result;
-    wire [29:0] sum_word = {{11{sum_3_0[18]}}, sum_3_0};
     wire [43:0] square_word = {10'd0, square_3_0};
-    wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + sum_word;
-    wire [43:0] square_next = (restart ? 44'd0 : square_total) + square_word;
+    wire adds = word_flags[3];
+    wire anew = first_flags[3];
+    wire [29:0] low_next = (anew ? 30'd0 : low_total) + {8'd0, square_word[21:0]};
+    wire [21:0] high_next = (anew ? 22'd0 : high_total) + square_word[43:22];
+    wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + {{11{sum_word[18]}}, sum_word};
     assign sum = sum_result;
     assign squares_low = square_result[31:0];
     assign squares_high = square_result[43:32];
     initial begin
-      sum_total = 30'd0; square_total = 44'd0; sum_result = 30'd0; square_result = 44'd0;
+      sum_total = 30'd0; low_total = 30'd0; high_total = 22'd0; sum_result = 30'd0; square_result = 44'd0;
     end
     always @(posedge clock) begin
+      sum_word <= sum_3_0;
       if (reset) begin
         sum_total <= 30'd0;
-        square_total <= 44'd0;
-      end else if (word) begin
-        sum_total <= sum_next;
-        square_total <= square_next;
+        low_total <= 30'd0;
+        high_total <= 22'd0;
+      end else begin
+        if (word) sum_total <= sum_next;
+        if (adds) begin
+          low_total <= low_next;
+          high_total <= high_next;
+        end
       end
       if (loads) begin
         sum_result <= sum_next;
-        square_result <= square_next;
+        square_result <= {high_total, 22'd0} + {14'd0, low_total};
       end
     end
 endmodule

@@ -83,6 +83,7 @@ module Sequencer (
     wire [31:0] memory_command_0, memory_command_2, memory_command_3, memory_command_4, memory_command_5;
     wire [31:0] memory_command_6;
     wire check_legal;
+    reg  [5:0] counted;
 
     always @(posedge clock) begin
         load_start <= 1'b0;
@@ -92,18 +93,20 @@ module Sequencer (
             overlapped <= 1'b0;
             done <= 1'b1;
         end
-        if (go & issued[0] & !unit_done_0) outstanding_0 <= outstanding_0 + 8'd1;
-        else if (!(go & issued[0]) & unit_done_0) outstanding_0 <= outstanding_0 - 8'd1;
-        if (go & issued[1] & !unit_done_1) outstanding_1 <= outstanding_1 + 8'd1;
-        else if (!(go & issued[1]) & unit_done_1) outstanding_1 <= outstanding_1 - 8'd1;
-        if (go & issued[2] & !unit_done_2) outstanding_2 <= outstanding_2 + 8'd1;
-        else if (!(go & issued[2]) & unit_done_2) outstanding_2 <= outstanding_2 - 8'd1;
-        if (go & issued[3] & !unit_done_3) outstanding_3 <= outstanding_3 + 8'd1;
-        else if (!(go & issued[3]) & unit_done_3) outstanding_3 <= outstanding_3 - 8'd1;
-        if (go & issued[4] & !unit_done_4) outstanding_4 <= outstanding_4 + 8'd1;
-        else if (!(go & issued[4]) & unit_done_4) outstanding_4 <= outstanding_4 - 8'd1;
-        if (go & issued[5] & !unit_done_5) outstanding_5 <= outstanding_5 + 8'd1;
-        else if (!(go & issued[5]) & unit_done_5) outstanding_5 <= outstanding_5 - 8'd1;
+        counted <= 6'd0;
+        if (go) counted <= issued;
+        if (counted[0] & !unit_done_0) outstanding_0 <= outstanding_0 + 8'd1;
+        else if (!counted[0] & unit_done_0) outstanding_0 <= outstanding_0 - 8'd1;
+        if (counted[1] & !unit_done_1) outstanding_1 <= outstanding_1 + 8'd1;
+        else if (!counted[1] & unit_done_1) outstanding_1 <= outstanding_1 - 8'd1;
+        if (counted[2] & !unit_done_2) outstanding_2 <= outstanding_2 + 8'd1;
+        else if (!counted[2] & unit_done_2) outstanding_2 <= outstanding_2 - 8'd1;
+        if (counted[3] & !unit_done_3) outstanding_3 <= outstanding_3 + 8'd1;
+        else if (!counted[3] & unit_done_3) outstanding_3 <= outstanding_3 - 8'd1;
+        if (counted[4] & !unit_done_4) outstanding_4 <= outstanding_4 + 8'd1;
+        else if (!counted[4] & unit_done_4) outstanding_4 <= outstanding_4 - 8'd1;
+        if (counted[5] & !unit_done_5) outstanding_5 <= outstanding_5 + 8'd1;
+        else if (!counted[5] & unit_done_5) outstanding_5 <= outstanding_5 - 8'd1;
         case (state)
             State_Idle: begin
                 program_sent <= 1'b0;
@@ -221,6 +224,7 @@ module Sequencer (
             hold_bus <= 1'b0;
             unit_reset <= 1'b0;
             error_code <= 4'd0;
+            counted <= 6'd0;
             outstanding_0 <= 8'd0;
             outstanding_1 <= 8'd0;
             outstanding_2 <= 8'd0;
@@ -456,7 +460,7 @@ module Sequencer (
         loop_over = 1'b0; loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0;
         outstanding_2 = 8'd0; outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0;
         error_command = 16'd0; abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0;
-        wait_over = 1'b0; all_quiet = 1'b0; rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0;
+        wait_over = 1'b0; all_quiet = 1'b0; rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0; counted = 6'd0;
     end
 
     always @(posedge clock) begin

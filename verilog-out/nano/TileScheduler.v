@@ -14,7 +14,7 @@ module TileScheduler (
 
     wire could_load, words_there, go_stream, go_kv;
     reg  [2:0] pops_left;
-    reg  slot_taken;
+    reg  pops, slot_taken;
     reg  [3:0] age;
 
     always @(posedge clock) begin
@@ -24,10 +24,12 @@ module TileScheduler (
             slot_taken <= 1'b0;
             tile_ready <= 1'b0;
         end
-        pop <= go_stream | (pops_left != 3'd0);
-        if (pops_left != 3'd0) pops_left <= pops_left - 3'd1;
+        pop <= go_stream | pops;
+        pops <= pops_left > 3'd1;
+        if (pops) pops_left <= pops_left - 3'd1;
         if (go_stream) begin
             pops_left <= 3'd7;
+            pops <= 1'b1;
             slot_taken <= 1'b1;
             tile_ready <= 1'b1;
         end
@@ -36,12 +38,13 @@ module TileScheduler (
         if (reset) begin
             pop <= 1'b0;
             pops_left <= 3'd0;
+            pops <= 1'b0;
             slot_taken <= 1'b0;
             tile_ready <= 1'b0;
         end
     end
 
-    assign could_load = stream_turn & !slot_taken & (age == age_enough) & (pops_left == 3'd0);
+    assign could_load = stream_turn & !slot_taken & (age == age_enough) & !pops;
     assign words_there = (stream_level > 16'd8) | ((stream_level == 16'd8) & !pop);
     assign go_stream = could_load & words_there;
     assign go_kv = kv_turn & !slot_taken;
@@ -51,6 +54,6 @@ module TileScheduler (
     assign starved = could_load & !words_there;
 
     initial begin
-        pop = 1'b0; pops_left = 3'd0; slot_taken = 1'b0; tile_ready = 1'b0; age = 4'd0;
+        pop = 1'b0; pops_left = 3'd0; pops = 1'b0; slot_taken = 1'b0; tile_ready = 1'b0; age = 4'd0;
     end
 endmodule

@@ -2,14 +2,14 @@
 
 module Weigh (
     input  wire clock, reset, start,
-    input  wire [5:0] experts,
+    input  wire [5:0] pairs, full_pairs,
     input  wire [2:0] ranks,
     input  wire renormalise, ranked,
     input  wire [23:0] maximum,
     input  wire [4:0] chosen_0, chosen_1, chosen_2, chosen_3,
     output reg  buffer_half,
-    output wire [4:0] buffer_expert,
-    input  wire [23:0] buffer_logit,
+    output wire [3:0] buffer_pair,
+    input  wire [23:0] buffer_logits_0, buffer_logits_1,
     output reg  summed,
     output reg  [23:0] sum,
     output reg  [15:0] rank_weight_0, rank_weight_1, rank_weight_2, rank_weight_3,
@@ -20,25 +20,28 @@ module Weigh (
     localparam [2:0] rank_2 = 3'd2;
     localparam [2:0] rank_3 = 3'd3;
 
-    reg  [2:0] flags;
-    wire matches_0, matches_1, matches_2, matches_3;
-    reg  included;
-    reg  [23:0] base, addend;
+    reg  [3:0] flags;
+    wire ranked_here_0, ranked_here_1, ranked_here_2, ranked_here_3;
+    reg  [23:0] base, addend_0, addend_1;
     reg  weighing;
     reg  [5:0] step;
     reg  valid_line_d;
     wire valid_line_q;
-    wire [2:0] flags_line_q;
-    wire [4:0] expert_line_d, expert_line_q;
+    wire [3:0] flags_line_q, sum_line_q, pair_line_d, pair_line_q;
     wire [23:0] maximum_line_q;
     wire [4:0] chosen_line_0_q, chosen_line_1_q, chosen_line_2_q, chosen_line_3_q;
-    wire weight_valid, unused_weight_done;
-    wire [15:0] weight_weight;
+    wire weight_0_valid, unused_weight_0_done;
+    wire [15:0] weight_0_weight;
+    wire weight_1_valid, unused_weight_1_done;
+    wire [15:0] weight_1_weight;
+    reg  matches_0, matches_1, matches_2, matches_3, seconds_0, seconds_1, seconds_2, seconds_3, included_0, included_1;
+    reg  [3:0] pair;
+    reg  [23:0] pair_sum;
 
     always @(posedge clock) begin
         if (weighing) begin
             step <= step + 6'd1;
-            if ((step + 6'd1) == experts) weighing <= 1'b0;
+            if ((step + 6'd1) == pairs) weighing <= 1'b0;
         end
         if (ranked) begin
             weighing <= 1'b1;
@@ -46,7 +49,7 @@ module Weigh (
             buffer_half <= !buffer_half;
         end
         if (start) buffer_half <= 1'b1;
-        summed <= flags_line_q[0] & flags_line_q[2];
+        summed <= sum_line_q[0] & sum_line_q[2];
         if (reset) begin
             weighing <= 1'b0;
             summed <= 1'b0;
@@ -54,96 +57,148 @@ module Weigh (
     end
 
     always @(posedge clock) begin
-        if (flags_line_q[0]) sum <= base + addend;
+        if (sum_line_q[0]) sum <= base + pair_sum;
     end
 
-    assign buffer_expert = step[4:0];
+    assign buffer_pair = step[3:0];
 
     always @* begin
         valid_line_d = 1'b0;
-        flags = 3'd0;
+        flags = 4'd0;
         if (weighing) begin
             valid_line_d = 1'b1;
-            flags = flags | 3'd1;
+            flags = flags | 4'd1;
         end
-        if (!(|step)) flags = flags | 3'd2;
-        if ((step + 6'd1) == experts) flags = flags | 3'd4;
+        if (!(|step)) flags = flags | 4'd2;
+        if ((step + 6'd1) == pairs) flags = flags | 4'd4;
+        if (step < full_pairs) flags = flags | 4'd8;
     end
 
-    assign expert_line_d = step[4:0];
-    assign weight_valid = |valid_line_q;
+    assign pair_line_d = step[3:0];
+
+    always @(posedge clock) begin
+        included_0 <= !renormalise;
+        if (ranked_here_0 & !chosen_line_0_q[0]) included_0 <= 1'b1;
+        if (ranked_here_1 & !chosen_line_1_q[0]) included_0 <= 1'b1;
+        if (ranked_here_2 & !chosen_line_2_q[0]) included_0 <= 1'b1;
+        if (ranked_here_3 & !chosen_line_3_q[0]) included_0 <= 1'b1;
+    end
+
+    always @(posedge clock) begin
+        included_1 <= !renormalise & flags_line_q[3];
+        if (ranked_here_0 & chosen_line_0_q[0]) included_1 <= 1'b1;
+        if (ranked_here_1 & chosen_line_1_q[0]) included_1 <= 1'b1;
+        if (ranked_here_2 & chosen_line_2_q[0]) included_1 <= 1'b1;
+        if (ranked_here_3 & chosen_line_3_q[0]) included_1 <= 1'b1;
+    end
+
+    assign ranked_here_0 = (chosen_line_0_q[4:1] == pair_line_q) & (ranks > rank_0) & flags_line_q[0];
+    assign ranked_here_1 = (chosen_line_1_q[4:1] == pair_line_q) & (ranks > rank_1) & flags_line_q[0];
+    assign ranked_here_2 = (chosen_line_2_q[4:1] == pair_line_q) & (ranks > rank_2) & flags_line_q[0];
+    assign ranked_here_3 = (chosen_line_3_q[4:1] == pair_line_q) & (ranks > rank_3) & flags_line_q[0];
+    assign weight_0_valid = |valid_line_q;
 
     always @* begin
-        included = !renormalise;
-        included = included | matches_0;
-        included = included | matches_1;
-        included = included | matches_2;
-        included = included | matches_3;
+        addend_0 = 24'd0;
+        if (included_0) addend_0 = {8'd0, weight_0_weight};
     end
 
-    assign matches_0 = (chosen_line_0_q == expert_line_q) & (ranks > rank_0) & flags_line_q[0];
+    assign weight_1_valid = |valid_line_q;
+
+    always @* begin
+        addend_1 = 24'd0;
+        if (included_1) addend_1 = {8'd0, weight_1_weight};
+    end
 
     always @(posedge clock) begin
         if (matches_0) begin
-            rank_weight_0 <= weight_weight;
-            rank_expert_0 <= expert_line_q;
+            rank_weight_0 <= weight_0_weight;
+            rank_expert_0 <= {1'b0, pair} << 1'b1;
+            if (seconds_0) begin
+                rank_weight_0 <= weight_1_weight;
+                rank_expert_0 <= ({1'b0, pair} << 1'b1) | 5'd1;
+            end
         end
     end
-
-    assign matches_1 = (chosen_line_1_q == expert_line_q) & (ranks > rank_1) & flags_line_q[0];
 
     always @(posedge clock) begin
         if (matches_1) begin
-            rank_weight_1 <= weight_weight;
-            rank_expert_1 <= expert_line_q;
+            rank_weight_1 <= weight_0_weight;
+            rank_expert_1 <= {1'b0, pair} << 1'b1;
+            if (seconds_1) begin
+                rank_weight_1 <= weight_1_weight;
+                rank_expert_1 <= ({1'b0, pair} << 1'b1) | 5'd1;
+            end
         end
     end
-
-    assign matches_2 = (chosen_line_2_q == expert_line_q) & (ranks > rank_2) & flags_line_q[0];
 
     always @(posedge clock) begin
         if (matches_2) begin
-            rank_weight_2 <= weight_weight;
-            rank_expert_2 <= expert_line_q;
+            rank_weight_2 <= weight_0_weight;
+            rank_expert_2 <= {1'b0, pair} << 1'b1;
+            if (seconds_2) begin
+                rank_weight_2 <= weight_1_weight;
+                rank_expert_2 <= ({1'b0, pair} << 1'b1) | 5'd1;
+            end
         end
     end
 
-    assign matches_3 = (chosen_line_3_q == expert_line_q) & (ranks > rank_3) & flags_line_q[0];
-
     always @(posedge clock) begin
         if (matches_3) begin
-            rank_weight_3 <= weight_weight;
-            rank_expert_3 <= expert_line_q;
+            rank_weight_3 <= weight_0_weight;
+            rank_expert_3 <= {1'b0, pair} << 1'b1;
+            if (seconds_3) begin
+                rank_weight_3 <= weight_1_weight;
+                rank_expert_3 <= ({1'b0, pair} << 1'b1) | 5'd1;
+            end
         end
     end
 
     always @* begin
         base = sum;
-        if (flags_line_q[1]) base = 24'd0;
-    end
-
-    always @* begin
-        addend = 24'd0;
-        if (included) addend = {8'd0, weight_weight};
+        if (sum_line_q[1]) base = 24'd0;
     end
 
     Delay #(.WIDTH(1), .CYCLES(2)) u_valid_line (.clock(clock), .reset(reset), .d(valid_line_d), .q(valid_line_q));
-    Delay #(.WIDTH(3), .CYCLES(8)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_expert_line (.clock(clock), .reset(reset), .d(expert_line_d), .q(expert_line_q));
+    Delay #(.WIDTH(4), .CYCLES(7)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
+    Delay #(.WIDTH(4), .CYCLES(9)) u_sum_line (.clock(clock), .reset(reset), .d(flags), .q(sum_line_q));
+    Delay #(.WIDTH(4), .CYCLES(7)) u_pair_line (.clock(clock), .reset(reset), .d(pair_line_d), .q(pair_line_q));
     Delay #(.WIDTH(24), .CYCLES(3)) u_maximum_line (.clock(clock), .reset(reset), .d(maximum), .q(maximum_line_q));
-    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_0 (.clock(clock), .reset(reset), .d(chosen_0), .q(chosen_line_0_q));
-    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_1 (.clock(clock), .reset(reset), .d(chosen_1), .q(chosen_line_1_q));
-    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_2 (.clock(clock), .reset(reset), .d(chosen_2), .q(chosen_line_2_q));
-    Delay #(.WIDTH(5), .CYCLES(9)) u_chosen_line_3 (.clock(clock), .reset(reset), .d(chosen_3), .q(chosen_line_3_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_0 (.clock(clock), .reset(reset), .d(chosen_0), .q(chosen_line_0_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_1 (.clock(clock), .reset(reset), .d(chosen_1), .q(chosen_line_1_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_2 (.clock(clock), .reset(reset), .d(chosen_2), .q(chosen_line_2_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_3 (.clock(clock), .reset(reset), .d(chosen_3), .q(chosen_line_3_q));
 
-    GateWeight u_weight (
-        .clock(clock), .reset(reset), .valid(weight_valid), .maximum(maximum_line_q), .logit(buffer_logit),
-        .done(unused_weight_done), .weight(weight_weight)
+    GateWeight u_weight_0 (
+        .clock(clock), .reset(reset), .valid(weight_0_valid), .maximum(maximum_line_q), .logit(buffer_logits_0),
+        .done(unused_weight_0_done), .weight(weight_0_weight)
+    );
+
+    GateWeight u_weight_1 (
+        .clock(clock), .reset(reset), .valid(weight_1_valid), .maximum(maximum_line_q), .logit(buffer_logits_1),
+        .done(unused_weight_1_done), .weight(weight_1_weight)
     );
 
     initial begin
-        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; sum = 24'd0; summed = 1'b0; rank_weight_0 = 16'd0;
+        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; matches_0 = 1'b0; matches_1 = 1'b0; matches_2 = 1'b0;
+        matches_3 = 1'b0; seconds_0 = 1'b0; seconds_1 = 1'b0; seconds_2 = 1'b0; seconds_3 = 1'b0; included_0 = 1'b0;
+        included_1 = 1'b0; pair = 4'd0; pair_sum = 24'd0; sum = 24'd0; summed = 1'b0; rank_weight_0 = 16'd0;
         rank_weight_1 = 16'd0; rank_weight_2 = 16'd0; rank_weight_3 = 16'd0; rank_expert_0 = 5'd0; rank_expert_1 = 5'd0;
         rank_expert_2 = 5'd0; rank_expert_3 = 5'd0;
     end
+
+    always @(posedge clock) begin
+        matches_0 <= ranked_here_0;
+        matches_1 <= ranked_here_1;
+        matches_2 <= ranked_here_2;
+        matches_3 <= ranked_here_3;
+        seconds_0 <= chosen_line_0_q[0];
+        seconds_1 <= chosen_line_1_q[0];
+        seconds_2 <= chosen_line_2_q[0];
+        seconds_3 <= chosen_line_3_q[0];
+        pair <= pair_line_q;
+        pair_sum <= addend_0 + addend_1;
+    end
+
+    wire unused = &{1'b0, flags_line_q[2:1], sum_line_q[3]};
 endmodule

@@ -40,6 +40,8 @@ pub struct TileScheduler {
     pub starved: Signal<Out, Bit>,
     popping: DFF<Bit>,
     pops_left: DFF<Bits<3>>,
+    /// `pops_left` is not 0.
+    pops: DFF<Bit>,
     /// A tile is loaded, or being loaded, that no pass has taken.
     slot_taken: DFF<Bit>,
     loaded: DFF<Bit>,
@@ -73,6 +75,7 @@ impl TileScheduler {
             starved: Signal::default(),
             popping: DFF::default(),
             pops_left: DFF::default(),
+            pops: DFF::default(),
             slot_taken: DFF::default(),
             loaded: DFF::default(),
             age: DFF::default(),
@@ -94,7 +97,7 @@ impl Default for TileScheduler {
 impl Logic for TileScheduler {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, popping, pops_left, slot_taken, loaded, age);
+        dff_setup!(self, clock, popping, pops_left, pops, slot_taken, loaded, age);
         if self.age.q.val() != self.age_enough.val() {
             self.age.d.next = self.age.q.val() + 1;
         }
@@ -106,17 +109,19 @@ impl Logic for TileScheduler {
         self.could_load.next = self.stream_turn.val()
             & !self.slot_taken.q.val()
             & (self.age.q.val() == self.age_enough.val())
-            & (self.pops_left.q.val() == 0);
+            & !self.pops.q.val();
         self.words_there.next =
             (self.stream_level.val() > 8) | ((self.stream_level.val() == 8) & !self.popping.q.val());
         self.go_stream.next = self.could_load.val() & self.words_there.val();
         self.go_kv.next = self.kv_turn.val() & !self.slot_taken.q.val();
-        self.popping.d.next = self.go_stream.val() | (self.pops_left.q.val() != 0);
-        if self.pops_left.q.val() != 0 {
+        self.popping.d.next = self.go_stream.val() | self.pops.q.val();
+        self.pops.d.next = self.pops_left.q.val() > 1;
+        if self.pops.q.val() {
             self.pops_left.d.next = self.pops_left.q.val() - 1;
         }
         if self.go_stream.val() {
             self.pops_left.d.next = 7.into();
+            self.pops.d.next = true;
             self.slot_taken.d.next = true;
             self.loaded.d.next = true;
         }
@@ -135,6 +140,7 @@ impl Logic for TileScheduler {
         if self.reset.val() {
             self.popping.d.next = false;
             self.pops_left.d.next = 0.into();
+            self.pops.d.next = false;
             self.slot_taken.d.next = false;
             self.loaded.d.next = false;
         }

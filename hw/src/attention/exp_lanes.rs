@@ -1,7 +1,7 @@
 //! Probabilities before normalisation, `numerics::exp2::probability(maximum - score)`, in C lanes, one word a cycle.
 //!
 //! ```text
-//! lanes, maximum --> [maximum - score] --> [table of 256, integer part] --> [shift] --> [round] --> done, bytes
+//! lanes, maximum --> [maximum - score] --> [4 tables of 64] --> [one of them] --> [shift] --> [round] --> done, bytes
 //! ```
 //!
 //! Scores are Q7.8; a byte is `p - 128` with `p = round(255 * 2^(score - maximum))`. Lanes from `lane_count` on lie beyond the row
@@ -12,7 +12,7 @@ use crate::prelude::*;
 use crate::primitives::leaf::{ports, rom_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
-pub const LATENCY_CYCLES: usize = 4;
+pub const LATENCY_CYCLES: usize = 5;
 
 /// The cell; see the module.
 #[derive(LogicBlock)]
@@ -69,9 +69,10 @@ impl ExpLanes {
 
 const LANE_TEXT: &str = "\
 reg [7:0] byte_n;
-reg [15:0] distance_n, entry_n, shifted_n;
+reg [15:0] distance_n, part_n_0, part_n_1, part_n_2, part_n_3, entry_n, shifted_n;
+reg [9:0] places_n_1;
 reg [7:0] places_n;
-reg inside_n, alive_n;
+reg inside_n, inside_n_1, alive_n;
 wire [15:0] rounded_n = shifted_n + 16'd128;
 wire _unused_n = &{1'b0, rounded_n[7:0]};
 assign bytes_n = byte_n;
@@ -79,9 +80,15 @@ initial byte_n = 8'd0;
 always @(posedge clock) begin
   distance_n <= maximum - lanes_n;
   inside_n <= lane_count > 7'dLANE;
-  entry_n <= exponential[distance_n[7:0]];
-  places_n <= distance_n[15:8];
-  alive_n <= inside_n;
+  part_n_0 <= exponential[{2'd0, distance_n[5:0]}];
+  part_n_1 <= exponential[{2'd1, distance_n[5:0]}];
+  part_n_2 <= exponential[{2'd2, distance_n[5:0]}];
+  part_n_3 <= exponential[{2'd3, distance_n[5:0]}];
+  places_n_1 <= distance_n[15:6];
+  inside_n_1 <= inside_n;
+  entry_n <= places_n_1[1] ? (places_n_1[0] ? part_n_3 : part_n_2) : (places_n_1[0] ? part_n_1 : part_n_0);
+  places_n <= places_n_1[9:2];
+  alive_n <= inside_n_1;
   shifted_n <= (alive_n && places_n < 8'd16) ? entry_n >> places_n[3:0] : 16'd0;
   if (loads) byte_n <= {~rounded_n[15], rounded_n[14:8]};
 end

@@ -142,6 +142,7 @@ pub struct Sequencer {
     bursts: Signal<Local, Bits<16>>,
     target: Signal<Local, Bits<7>>,
     issued: Signal<Local, Bits<6>>,
+    counted: DFF<Bits<6>>,
     go: Signal<Local, Bit>,
     opcode: Signal<Local, Bits<4>>,
     mine: Signal<Local, Bit>,
@@ -232,6 +233,7 @@ impl Sequencer {
             bursts: Signal::default(),
             target: Signal::default(),
             issued: Signal::default(),
+            counted: DFF::default(),
             go: Signal::default(),
             opcode: Signal::default(),
             mine: Signal::default(),
@@ -281,7 +283,7 @@ impl Logic for Sequencer {
         );
         dff_setup!(self, clock, loop_words, loop_left, loop_over);
         dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
-        dff_setup!(self, clock, rest_quiet, overlapped, take_pulse);
+        dff_setup!(self, clock, rest_quiet, overlapped, take_pulse, counted);
         clock!(self, clock, scan_valid, memory, check);
         self.scan_valid.reset.next = self.reset.val();
         self.load_pulse.d.next = false;
@@ -428,11 +430,16 @@ impl Logic for Sequencer {
         for q in 0..7 {
             self.push[q].next = self.go.val() & self.target.val().get_bit(q);
         }
+        // Counted a cycle later: nobody looks before the next command is read, and no unit is that fast.
+        self.counted.d.next = 0.into();
+        if self.go.val() {
+            self.counted.d.next = self.issued.val();
+        }
         for u in 0..6 {
             self.outstanding[u].d.next = self.outstanding[u].q.val();
-            if self.go.val() & self.issued.val().get_bit(u) & !self.unit_done[u].val() {
+            if self.counted.q.val().get_bit(u) & !self.unit_done[u].val() {
                 self.outstanding[u].d.next = self.outstanding[u].q.val() + 1;
-            } else if !(self.go.val() & self.issued.val().get_bit(u)) & self.unit_done[u].val() {
+            } else if !self.counted.q.val().get_bit(u) & self.unit_done[u].val() {
                 self.outstanding[u].d.next = self.outstanding[u].q.val() - 1;
             }
         }
@@ -633,6 +640,7 @@ impl Logic for Sequencer {
             self.aborting.d.next = false;
             self.clearing.d.next = false;
             self.fault.d.next = 0.into();
+            self.counted.d.next = 0.into();
             for u in 0..6 {
                 self.outstanding[u].d.next = 0.into();
             }

@@ -46,6 +46,8 @@ pub struct WeightBuffer {
     tail: DFF<Bits<16>>,
     head: DFF<Bits<16>>,
     stored: DFF<Bits<17>>,
+    /// `stored` is not 0.
+    some: DFF<Bit>,
     places: DFF<Bits<4>>,
     requested: DFF<Bit>,
     arriving: DFF<Bit>,
@@ -88,6 +90,7 @@ impl WeightBuffer {
             tail: DFF::default(),
             head: DFF::default(),
             stored: DFF::default(),
+            some: DFF::default(),
             places: DFF::default(),
             requested: DFF::default(),
             arriving: DFF::default(),
@@ -109,7 +112,7 @@ impl WeightBuffer {
 impl Logic for WeightBuffer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, tail, head, stored, places, requested, arriving, level, taken);
+        dff_setup!(self, clock, tail, head, stored, some, places, requested, arriving, level, taken);
         clock!(self, clock, ram, ready_words);
         self.ready_words.reset.next = self.reset.val();
 
@@ -124,7 +127,7 @@ impl Logic for WeightBuffer {
         }
 
         // Out of the memory, into the places of the output queue.
-        self.request.next = self.stored.q.val().any() & self.places.q.val().any();
+        self.request.next = self.some.q.val() & self.places.q.val().any();
         self.ram.read_address.next = self.head.q.val();
         if self.request.val() {
             self.head.d.next = self.head.q.val() + 1;
@@ -134,8 +137,10 @@ impl Logic for WeightBuffer {
         }
         if self.write_valid.val() & !self.request.val() {
             self.stored.d.next = self.stored.q.val() + 1;
+            self.some.d.next = true;
         } else if self.request.val() & !self.write_valid.val() {
             self.stored.d.next = self.stored.q.val() - 1;
+            self.some.d.next = self.stored.q.val() > 1;
         }
         self.requested.d.next = self.request.val();
         self.arriving.d.next = self.requested.q.val();
@@ -179,6 +184,7 @@ impl Logic for WeightBuffer {
             self.tail.d.next = 0.into();
             self.head.d.next = 0.into();
             self.stored.d.next = 0.into();
+            self.some.d.next = false;
             self.places.d.next = self.all_places.val();
             self.requested.d.next = false;
             self.arriving.d.next = false;

@@ -1,14 +1,15 @@
-//! First stage of the router: reads a token's logits, one expert a cycle, and ranks them.
+//! First stage of the router: reads a token's logits, a pair of experts a cycle, and ranks them.
 //!
 //! Tokens start every `slot_last + 1` cycles, from 0 on, in order. The logits also go to one half of a buffer (even and odd tokens
 //! alternate), where the weighing stage reads them during the next slot.
 //!
 //! ```text
-//! start --> [token, step] --> logit store --3--> top k --1--> ranked, maximum, chosen
-//!                                  +--> [2 x 32 logits] --2--> buffer_logit
+//! start --> [token, step] --> logit store --3--> top k --2--> ranked, maximum, chosen
+//!                                  +--> [2 x 16 pairs] --2--> buffer_logits
 //! ```
 //!
-//! `ranked` comes `experts + 4` cycles after the slot's first cycle; `maximum` and `chosen` stay for a slot. The stage never waits.
+//! Of an odd number of experts the last pair holds one: it has `pairs` pairs, `full_pairs` of them with two experts.
+//! `ranked` comes `pairs + 5` cycles after the slot's first cycle; `maximum` and `chosen` stay for a slot. The stage never waits.
 
 use super::logit_store::{self, LogitStore};
 use super::top_k::TopK;
@@ -26,7 +27,8 @@ pub struct Choose {
     pub start: Signal<In, Bit>,
     pub first: Signal<In, Bits<11>>,
     pub tokens: Signal<In, Bits<11>>,
-    pub experts: Signal<In, Bits<6>>,
+    pub pairs: Signal<In, Bits<6>>,
+    pub full_pairs: Signal<In, Bits<6>>,
     pub slot_last: Signal<In, Bits<6>>,
     pub logit_write: Signal<In, Bit>,
     pub logit_token: Signal<In, Bits<11>>,
@@ -36,20 +38,21 @@ pub struct Choose {
     pub maximum: Signal<Out, Bits<24>>,
     pub chosen: Vec<Signal<Out, Bits<5>>>,
     pub buffer_half: Signal<In, Bit>,
-    pub buffer_expert: Signal<In, Bits<5>>,
-    pub buffer_logit: Signal<Out, Bits<24>>,
+    pub buffer_pair: Signal<In, Bits<4>>,
+    pub buffer_logits: Vec<Signal<Out, Bits<24>>>,
     scanning: DFF<Bit>,
     token: DFF<Bits<11>>,
     step: DFF<Bits<6>>,
-    expert: Signal<Local, Bits<5>>,
-    flags: Signal<Local, Bits<4>>,
-    flags_line: Delay<4>,
-    expert_line: Delay<5>,
+    pair: Signal<Local, Bits<4>>,
+    flags: Signal<Local, Bits<5>>,
+    flags_line: Delay<5>,
+    pair_line: Delay<4>,
     store: LogitStore,
     top_k: TopK,
     buffer: Ram<24>,
     _columns: usize,
     _ranks: usize,
+    _pair: usize,
 }
 
 impl Choose {
@@ -61,7 +64,8 @@ impl Choose {
             start: Signal::default(),
             first: Signal::default(),
             tokens: Signal::default(),
-            experts: Signal::default(),
+            pairs: Signal::default(),
+            full_pairs: Signal::default(),
             slot_last: Signal::default(),
             logit_write: Signal::default(),
             logit_token: Signal::default(),
@@ -71,20 +75,21 @@ impl Choose {
             maximum: Signal::default(),
             chosen: ports(MAX_TOP_K),
             buffer_half: Signal::default(),
-            buffer_expert: Signal::default(),
-            buffer_logit: Signal::default(),
+            buffer_pair: Signal::default(),
+            buffer_logits: ports(2),
             scanning: DFF::default(),
             token: DFF::default(),
             step: DFF::default(),
-            expert: Signal::default(),
+            pair: Signal::default(),
             flags: Signal::default(),
             flags_line: Delay::new(logit_store::READ_CYCLES),
-            expert_line: Delay::new(logit_store::READ_CYCLES),
+            pair_line: Delay::new(logit_store::READ_CYCLES),
             store: LogitStore::new(config),
             top_k: TopK::default(),
-            buffer: Ram::new("LogitBuffer", 1, 1, 64, RamStyle::Distributed),
+            buffer: Ram::new("LogitBuffer", 2, 1, 32, RamStyle::Distributed),
             _columns: config.columns,
             _ranks: MAX_TOP_K,
+            _pair: 2,
         }
     }
 }
@@ -93,11 +98,11 @@ impl Logic for Choose {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, scanning, token, step);
-        clock!(self, clock, flags_line, expert_line, store, top_k, buffer);
+        clock!(self, clock, flags_line, pair_line, store, top_k, buffer);
         self.flags_line.reset.next = self.reset.val();
-        self.expert_line.reset.next = self.reset.val();
+        self.pair_line.reset.next = self.reset.val();
         self.top_k.reset.next = self.reset.val();
-        // A slot: one step an expert, then idle steps.
+        // A slot: one step a pair, then idle steps.
         if self.scanning.q.val() {
             self.step.d.next = self.step.q.val() + 1;
             if self.step.q.val() == self.slot_last.val() {
@@ -119,46 +124,52 @@ impl Logic for Choose {
         for c in 0..self._columns {
             self.store.write_data[c].next = self.logit_data[c].val();
         }
-        self.expert.next = self.step.q.val().get_bits::<5>(0);
+        self.pair.next = self.step.q.val().get_bits::<4>(0);
         self.store.read_token.next = self.token.q.val();
-        self.store.read_expert.next = self.expert.val();
-        // Flags of a logit: 0 valid, 1 first, 2 last, 3 half of the buffer.
+        self.store.read_pair.next = self.pair.val();
+        // Flags of a pair: 0 valid, 1 first, 2 last, 3 half of the buffer, 4 both experts.
         self.flags.next = 0.into();
-        if self.scanning.q.val() & (self.step.q.val() < self.experts.val()) {
+        if self.scanning.q.val() & (self.step.q.val() < self.pairs.val()) {
             self.flags.next = self.flags.val() | 1;
         }
         if !self.step.q.val().any() {
             self.flags.next = self.flags.val() | 2;
         }
-        if self.step.q.val() + 1 == self.experts.val() {
+        if self.step.q.val() + 1 == self.pairs.val() {
             self.flags.next = self.flags.val() | 4;
         }
         if self.token.q.val().get_bit(0) {
             self.flags.next = self.flags.val() | 8;
         }
+        if self.step.q.val() < self.full_pairs.val() {
+            self.flags.next = self.flags.val() | 16;
+        }
         self.flags_line.d.next = self.flags.val();
-        self.expert_line.d.next = self.expert.val();
+        self.pair_line.d.next = self.pair.val();
         self.top_k.valid.next = self.flags_line.q.val().get_bit(0);
         self.top_k.first.next = self.flags_line.q.val().get_bit(1);
         self.top_k.last.next = self.flags_line.q.val().get_bit(2);
-        self.top_k.expert.next = self.expert_line.q.val();
-        self.top_k.logit.next = self.store.logit.val();
+        self.top_k.second.next = self.flags_line.q.val().get_bit(4);
+        self.top_k.pair.next = self.pair_line.q.val();
+        for i in 0..self._pair {
+            self.top_k.logits[i].next = self.store.logits[i].val();
+            self.buffer.write_data[i].next = self.store.logits[i].val();
+            self.buffer_logits[i].next = self.buffer.read_data[i].val();
+        }
         self.ranked.next = self.top_k.done.val();
         self.maximum.next = self.top_k.maximum.val();
         for i in 0..self._ranks {
             self.chosen[i].next = self.top_k.chosen[i].val();
         }
         self.buffer.write_enable[0].next = self.flags_line.q.val().get_bit(0);
-        self.buffer.write_data[0].next = self.store.logit.val();
-        self.buffer.write_address.next = bit_cast::<16, 5>(self.expert_line.q.val());
+        self.buffer.write_address.next = bit_cast::<16, 4>(self.pair_line.q.val());
         if self.flags_line.q.val().get_bit(3) {
-            self.buffer.write_address.next = bit_cast::<16, 5>(self.expert_line.q.val()) | 32;
+            self.buffer.write_address.next = bit_cast::<16, 4>(self.pair_line.q.val()) | 16;
         }
-        self.buffer.read_address.next = bit_cast::<16, 5>(self.buffer_expert.val());
+        self.buffer.read_address.next = bit_cast::<16, 4>(self.buffer_pair.val());
         if self.buffer_half.val() {
-            self.buffer.read_address.next = bit_cast::<16, 5>(self.buffer_expert.val()) | 32;
+            self.buffer.read_address.next = bit_cast::<16, 4>(self.buffer_pair.val()) | 16;
         }
-        self.buffer_logit.next = self.buffer.read_data[0].val();
         if self.reset.val() {
             self.scanning.d.next = false;
         }

@@ -26,10 +26,13 @@ fn top_k() {
             u.valid.next = rng.chance(80);
             u.first.next = rng.chance(20);
             u.last.next = rng.chance(20);
-            u.expert.next = rng.bits(5).into();
+            u.second.next = rng.chance(80);
+            u.pair.next = rng.bits(4).into();
             // Few different values make ties.
             let bits = if cycle / 100 % 2 == 0 { 24 } else { 2 };
-            u.logit.next = rng.corner_bits(bits).into();
+            for logit in u.logits.iter_mut() {
+                logit.next = rng.corner_bits(bits).into();
+            }
         })
         .unwrap();
     assert!(report.cycles == 2 * CYCLES);
@@ -69,7 +72,7 @@ fn gate_score() {
 
 #[test]
 fn logit_store() {
-    for (columns, experts, tokens) in [(8, 16, 20), (16, 3, 13)] {
+    for (columns, experts, tokens) in [(8, 16, 20), (16, 3, 13), (8, 1, 20)] {
         let config = config(columns, experts, tokens);
         let report = Lockstep::new(
             "LogitStore",
@@ -81,7 +84,7 @@ fn logit_store() {
             u.write_token.next = rng.below(24).into();
             u.write_tile.next = rng.below(3).into();
             u.read_token.next = rng.below(24).into();
-            u.read_expert.next = rng.bits(5).into();
+            u.read_pair.next = rng.bits(4).into();
             for lane in u.write_data.iter_mut() {
                 lane.next = rng.corner_bits(24).into();
             }

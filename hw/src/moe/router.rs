@@ -5,7 +5,7 @@
 //! each chosen one the score `min(65535, round(q_e / S))` in Q0.16 by `numerics::reciprocal`. Tokens go in order, so every queue is in
 //! token order. Counts, entries and `nonempty` hold until the next command with `first` 0; one with another `first` adds to them.
 //!
-//! * Throughput: a token in `max(experts, SLOT_CYCLES)` cycles. The slots are fixed, so no stage ever waits for another, whatever the
+//! * Throughput: two experts a cycle, a token in `max(experts / 2 + 1, SLOT_CYCLES)` cycles. The slots are fixed, so no stage ever waits for another, whatever the
 //!   choices are. Latency of a command: at most [`command_cycles`].
 //! * `top_k` counts as at most 4 and at most `experts`, `experts` as at most the configuration's. No tokens, experts or ranks: empty
 //!   queues and `done`.
@@ -33,10 +33,11 @@ pub const SLOT_CYCLES: usize = rate::TOKEN_CYCLES;
 
 /// Most cycles of a command, from its acceptance to `done`.
 pub fn command_cycles(tokens: usize, experts: usize) -> usize {
-    let choose = experts + logit_store::READ_CYCLES + top_k::LATENCY_CYCLES;
-    let weigh = experts + weigh::OVERHEAD_CYCLES;
+    let pairs = experts.div_ceil(2);
+    let choose = pairs + logit_store::READ_CYCLES + top_k::LATENCY_CYCLES;
+    let weigh = pairs + weigh::OVERHEAD_CYCLES;
     let handshakes = 6;
-    tokens * experts.max(SLOT_CYCLES) + choose + weigh + rate::LATENCY_CYCLES + handshakes
+    tokens * (pairs + 1).max(SLOT_CYCLES) + choose + weigh + rate::LATENCY_CYCLES + handshakes
 }
 
 /// The router unit; see the module.
@@ -75,6 +76,9 @@ pub struct RouterUnit {
     wanted_ranks: Signal<Local, Bits<6>>,
     experts: DFF<Bits<6>>,
     ranks: DFF<Bits<3>>,
+    more_experts: Signal<Local, Bits<6>>,
+    pairs: DFF<Bits<6>>,
+    full_pairs: DFF<Bits<6>>,
     slot_last: DFF<Bits<6>>,
     choose: Choose,
     weigh: Weigh,
@@ -86,6 +90,7 @@ pub struct RouterUnit {
     slot_least: Constant<Bits<6>>,
     _columns: usize,
     _ranks: usize,
+    _pair: usize,
 }
 
 impl RouterUnit {
@@ -125,6 +130,9 @@ impl RouterUnit {
             wanted_ranks: Signal::default(),
             experts: DFF::default(),
             ranks: DFF::default(),
+            more_experts: Signal::default(),
+            pairs: DFF::default(),
+            full_pairs: DFF::default(),
             slot_last: DFF::default(),
             choose: Choose::new(config),
             weigh: Weigh::default(),
@@ -136,6 +144,7 @@ impl RouterUnit {
             slot_least: Constant::new((SLOT_CYCLES as u64).into()),
             _columns: config.columns,
             _ranks: MAX_TOP_K,
+            _pair: 2,
         }
     }
 }
@@ -144,7 +153,8 @@ impl Logic for RouterUnit {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, busy, accepted, clamped, start, settings, first, experts, ranks, slot_last, finished
+            self, clock, busy, accepted, clamped, start, settings, first, experts, ranks, pairs, full_pairs,
+            slot_last, finished
         );
         clock!(self, clock, choose, weigh, rate, queues);
         self.choose.reset.next = self.reset.val();
@@ -176,15 +186,19 @@ impl Logic for RouterUnit {
             self.wanted_ranks.next = self.experts.q.val();
         }
         self.ranks.d.next = bit_cast::<3, 6>(self.wanted_ranks.val());
-        self.slot_last.d.next = self.experts.q.val() - 1;
-        if self.experts.q.val() < self.slot_least.val() {
+        self.more_experts.next = self.experts.q.val() + 1;
+        self.pairs.d.next = bit_cast::<6, 5>(self.more_experts.val().get_bits::<5>(1));
+        self.full_pairs.d.next = bit_cast::<6, 5>(self.experts.q.val().get_bits::<5>(1));
+        self.slot_last.d.next = self.pairs.d.val();
+        if self.pairs.d.val() < self.slot_least.val() {
             self.slot_last.d.next = self.slot_least.val() - 1;
         }
         // The three stages.
         self.choose.start.next = self.start.q.val() & self.tokens.val().any() & self.ranks.q.val().any();
         self.choose.first.next = self.first.q.val();
         self.choose.tokens.next = self.tokens.val();
-        self.choose.experts.next = self.experts.q.val();
+        self.choose.pairs.next = self.pairs.q.val();
+        self.choose.full_pairs.next = self.full_pairs.q.val();
         self.choose.slot_last.next = self.slot_last.q.val();
         self.choose.logit_write.next = self.logit_write.val();
         self.choose.logit_token.next = self.logit_token.val();
@@ -193,14 +207,17 @@ impl Logic for RouterUnit {
             self.choose.logit_data[c].next = self.logit_data[c].val();
         }
         self.choose.buffer_half.next = self.weigh.buffer_half.val();
-        self.choose.buffer_expert.next = self.weigh.buffer_expert.val();
+        self.choose.buffer_pair.next = self.weigh.buffer_pair.val();
         self.weigh.start.next = self.start.q.val();
-        self.weigh.experts.next = self.experts.q.val();
+        self.weigh.pairs.next = self.pairs.q.val();
+        self.weigh.full_pairs.next = self.full_pairs.q.val();
         self.weigh.ranks.next = self.ranks.q.val();
         self.weigh.renormalise.next = self.settings.q.val().get_bit(20);
         self.weigh.ranked.next = self.choose.ranked.val();
         self.weigh.maximum.next = self.choose.maximum.val();
-        self.weigh.buffer_logit.next = self.choose.buffer_logit.val();
+        for i in 0..self._pair {
+            self.weigh.buffer_logits[i].next = self.choose.buffer_logits[i].val();
+        }
         self.rate.start.next = self.start.q.val();
         self.rate.first.next = self.first.q.val();
         self.rate.tokens.next = self.tokens.val();

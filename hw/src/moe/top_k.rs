@@ -1,21 +1,21 @@
-//! The largest [`MAX_TOP_K`] logits of a token, which arrive one a cycle; ties go to the lower expert.
+//! The largest [`MAX_TOP_K`] logits of a token, which arrive in pairs, one a cycle; ties go to the lower expert.
 //!
 //! A sorted list of four entries. A new logit moves in before the first entry that is smaller, so an equal one that came earlier
-//! keeps its rank.
+//! keeps its rank. The two of a pair are put in order first, so that both find their places at once.
 //!
 //! ```text
-//! logit, expert --> compare with 4 entries --> shift and insert --> [entries] --last--> done, maximum, chosen
+//! logits, pair --> [larger, smaller] --> compare with 4 entries --> shift and insert --> [entries] --last--> done, maximum, chosen
 //! ```
 //!
-//! `done` comes [`LATENCY_CYCLES`] cycle after the token's last logit; the results stay until the next token's. With fewer than four
-//! experts the remaining ranks are 0.
+//! Pair `p` holds experts `2p` and `2p + 1`, the latter only with `second`. `done` comes [`LATENCY_CYCLES`] cycles after the token's
+//! last pair; the results stay until the next token's. With fewer than four experts the remaining ranks are 0.
 
 use crate::config::MAX_TOP_K;
 use crate::prelude::*;
 use crate::primitives::leaf::{ports, signed, unsigned};
 
-/// Cycles from a token's last logit to `done`.
-pub const LATENCY_CYCLES: usize = 1;
+/// Cycles from a token's last pair to `done`.
+pub const LATENCY_CYCLES: usize = 2;
 
 /// A rank of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,15 @@ struct Entry {
     valid: bool,
     logit: i32,
     expert: u8,
+}
+
+/// What arrived in a cycle.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pair {
+    first: bool,
+    last: bool,
+    second: bool,
+    entries: [Entry; 2],
 }
 
 /// The cell; see the module.
@@ -33,11 +42,13 @@ pub struct TopK {
     pub valid: Signal<In, Bit>,
     pub first: Signal<In, Bit>,
     pub last: Signal<In, Bit>,
-    pub expert: Signal<In, Bits<5>>,
-    pub logit: Signal<In, Bits<24>>,
+    pub second: Signal<In, Bit>,
+    pub pair: Signal<In, Bits<4>>,
+    pub logits: Vec<Signal<In, Bits<24>>>,
     pub done: Signal<Out, Bit>,
     pub maximum: Signal<Out, Bits<24>>,
     pub chosen: Vec<Signal<Out, Bits<5>>>,
+    _arrived: Option<Pair>,
     _entries: [Entry; MAX_TOP_K],
 }
 
@@ -49,11 +60,13 @@ impl Default for TopK {
             valid: Signal::default(),
             first: Signal::default(),
             last: Signal::default(),
-            expert: Signal::default(),
-            logit: Signal::default(),
+            second: Signal::default(),
+            pair: Signal::default(),
+            logits: ports(2),
             done: Signal::default(),
             maximum: Signal::default(),
             chosen: ports(MAX_TOP_K),
+            _arrived: None,
             _entries: [Entry::default(); MAX_TOP_K],
         }
     }
@@ -68,16 +81,29 @@ impl TopK {
         }
     }
 
-    fn take_logit(&mut self) {
-        if self.first.val() {
+    fn arrive(&self) -> Pair {
+        let entry = |i: usize| Entry {
+            valid: true,
+            logit: signed(self.logits[i].val().index() as u64, 24) as i32,
+            expert: (2 * self.pair.val().index() + i) as u8,
+        };
+        Pair {
+            first: self.first.val(),
+            last: self.last.val(),
+            second: self.second.val(),
+            entries: [entry(0), entry(1)],
+        }
+    }
+
+    fn take(&mut self, pair: &Pair) {
+        if pair.first {
             self._entries = Default::default();
         }
-        self.insert(Entry {
-            valid: true,
-            logit: signed(self.logit.val().index() as u64, 24) as i32,
-            expert: self.expert.val().index() as u8,
-        });
-        if self.last.val() {
+        self.insert(pair.entries[0]);
+        if pair.second {
+            self.insert(pair.entries[1]);
+        }
+        if pair.last {
             self.maximum.next = unsigned(i64::from(self._entries[0].logit), 24).into();
             for (out, entry) in self.chosen.iter_mut().zip(&self._entries) {
                 out.next = u64::from(entry.expert).into();
@@ -85,33 +111,68 @@ impl TopK {
         }
     }
 
+    /// The entry of a rank after a pair: itself, the larger or the smaller one, or what the ranks above give up.
     fn rank_text(rank: usize) -> String {
-        let from_above = match rank {
-            0 => "{1'b1, logit, expert}".into(),
-            _ => format!("smaller_{0} ? entry_{0} : {{1'b1, logit, expert}}", rank - 1),
-        };
+        let above = |distance: usize| rank.checked_sub(distance);
+        let behind_both = above(2).map_or("smaller".into(), |a| {
+            format!("below_smaller_{a} ? entry_{a} : smaller")
+        });
+        let behind_one = above(1).map_or("larger".into(), |a| {
+            format!("below_larger_{a} ? (below_smaller_{a} ? ({behind_both}) : entry_{a}) : larger")
+        });
         format!(
-            "reg [29:0] held_{rank};\nwire [29:0] entry_{rank} = first ? 30'd0 : held_{rank};\n\
-             wire signed [23:0] value_{rank} = entry_{rank}[28:5];\n\
-             wire smaller_{rank} = ~entry_{rank}[29] | (new_value > value_{rank});\n\
-             wire [29:0] next_{rank} = smaller_{rank} ? ({from_above}) : entry_{rank};\n\
+            "reg [29:0] held_{rank};\nwire [29:0] entry_{rank} = opens ? 30'd0 : held_{rank};\n\
+             wire empty_{rank} = opens | ~held_{rank}[29];\nwire signed [23:0] value_{rank} = held_{rank}[28:5];\n\
+             wire below_larger_{rank} = empty_{rank} | (larger_value > value_{rank});\n\
+             wire below_smaller_{rank} = two & (empty_{rank} | (smaller_value > value_{rank}));\n\
+             wire [29:0] next_{rank} = below_larger_{rank} ? ({behind_one}) : entry_{rank};\n\
              reg [4:0] expert_{rank};\nassign chosen_{rank} = expert_{rank};\n\
              initial begin\n  held_{rank} = 30'd0;\n  expert_{rank} = 5'd0;\nend\n\
-             always @(posedge clock) begin\n  if (valid) held_{rank} <= next_{rank};\n  \
-             if (valid & last) expert_{rank} <= next_{rank}[4:0];\nend\n"
+             always @(posedge clock) begin\n  if (arrived) held_{rank} <= next_{rank};\n  \
+             if (arrived & closes) expert_{rank} <= next_{rank}[4:0];\nend\n"
         )
     }
 }
+
+const PAIR_TEXT: &str = "\
+wire signed [23:0] value_first = logits_0;
+wire signed [23:0] value_second = logits_1;
+wire swap = second & (value_second > value_first);
+reg arrived, opens, closes, two;
+reg [29:0] larger, smaller;
+wire signed [23:0] larger_value = larger[28:5];
+wire signed [23:0] smaller_value = smaller[28:5];
+initial begin
+  arrived = 1'b0;
+  opens = 1'b0;
+  closes = 1'b0;
+  two = 1'b0;
+  larger = 30'd0;
+  smaller = 30'd0;
+end
+always @(posedge clock) begin
+  arrived <= valid & ~reset;
+  opens <= first;
+  closes <= last;
+  two <= second;
+  larger <= swap ? {1'b1, logits_1, pair, 1'b1} : {1'b1, logits_0, pair, 1'b0};
+  smaller <= swap ? {1'b1, logits_0, pair, 1'b0} : {1'b1, logits_1, pair, 1'b1};
+end
+";
 
 impl Logic for TopK {
     fn update(&mut self) {
         if !self.clock.pos_edge() {
             return;
         }
-        if self.valid.val() {
-            self.take_logit();
+        let arrived = self._arrived.take();
+        if let Some(pair) = &arrived {
+            self.take(pair);
         }
-        self.done.next = self.valid.val() && self.last.val() && !self.reset.val();
+        self.done.next = arrived.is_some_and(|pair| pair.last) && !self.reset.val();
+        if self.valid.val() && !self.reset.val() {
+            self._arrived = Some(self.arrive());
+        }
     }
 
     fn connect(&mut self) {
@@ -123,11 +184,11 @@ impl Logic for TopK {
     fn hdl(&self) -> Verilog {
         let ranks: String = (0..MAX_TOP_K).map(Self::rank_text).collect();
         Verilog::Custom(format!(
-            "// module: TopK\nwire signed [23:0] new_value = logit;\n{ranks}\
+            "// module: TopK\n{PAIR_TEXT}{ranks}\
              reg finished;\nreg [23:0] largest;\nassign done = finished;\nassign maximum = largest;\n\
              initial begin\n  finished = 1'b0;\n  largest = 24'd0;\nend\n\
-             always @(posedge clock) begin\n  finished <= valid & last & ~reset;\n  \
-             if (valid & last) largest <= next_0[28:5];\nend\n"
+             always @(posedge clock) begin\n  finished <= arrived & closes & ~reset;\n  \
+             if (arrived & closes) largest <= next_0[28:5];\nend\n"
         ))
     }
 }

@@ -4,11 +4,11 @@
 //! S = sum x        30 bits, two's complement
 //! Q = sum x^2      44 bits
 //!
-//! lanes --> [x, x^2] --> [tree, log2(C) levels] --> [+ accumulator] --> done, sum, squares
+//! lanes --> [x, x^2] --> [tree, log2(C) levels] --> [+ accumulators of halves] --> [+] --> done, sum, squares
 //! ```
 //!
 //! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. Rows may follow each other directly. The
-//! sums are exact for rows of up to 2^14 values, more than a command can name.
+//! sums are exact for rows of up to 256 words, more than a command can name.
 
 use crate::prelude::*;
 use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
@@ -20,7 +20,7 @@ pub const SQUARES_BITS: u32 = 44;
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
-    2 + columns.ilog2() as usize
+    3 + columns.ilog2() as usize
 }
 
 /// The cell; see the module.
@@ -97,20 +97,27 @@ impl RowStatistics {
         )
     }
 
+    /// The squares add up in two halves, whose sums overlap: a short carry. The row's end puts them together.
     fn accumulator_text(levels: usize) -> String {
         let (sum_top, square_top) = (15 + levels, 30 + levels);
+        let add = levels;
         format!(
-            "reg [29:0] sum_total;\nreg [43:0] square_total;\nreg [29:0] sum_result;\nreg [43:0] square_result;\n\
-             wire [29:0] sum_word = {{{{{sum_fill}{{sum_{levels}_0[{sum_top}]}}}}, sum_{levels}_0}};\n\
+            "reg [{sum_top}:0] sum_word;\nreg [29:0] sum_total, sum_result;\n\
+             reg [29:0] low_total;\nreg [21:0] high_total;\nreg [43:0] square_result;\n\
              wire [43:0] square_word = {{{square_fill}'d0, square_{levels}_0}};\n\
-             wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + sum_word;\n\
-             wire [43:0] square_next = (restart ? 44'd0 : square_total) + square_word;\n\
+             wire adds = word_flags[{add}];\nwire anew = first_flags[{add}];\n\
+             wire [29:0] low_next = (anew ? 30'd0 : low_total) + {{8'd0, square_word[21:0]}};\n\
+             wire [21:0] high_next = (anew ? 22'd0 : high_total) + square_word[43:22];\n\
+             wire [29:0] sum_next = (restart ? 30'd0 : sum_total) + {{{{{sum_fill}{{sum_word[{sum_top}]}}}}, sum_word}};\n\
              assign sum = sum_result;\nassign squares_low = square_result[31:0];\nassign squares_high = square_result[43:32];\n\
-             initial begin\n  sum_total = 30'd0;\n  square_total = 44'd0;\n  sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
-             always @(posedge clock) begin\n  \
-             if (reset) begin\n    sum_total <= 30'd0;\n    square_total <= 44'd0;\n  \
-             end else if (word) begin\n    sum_total <= sum_next;\n    square_total <= square_next;\n  end\n  \
-             if (loads) begin\n    sum_result <= sum_next;\n    square_result <= square_next;\n  end\nend\n",
+             initial begin\n  sum_total = 30'd0;\n  low_total = 30'd0;\n  high_total = 22'd0;\n  \
+             sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
+             always @(posedge clock) begin\n  sum_word <= sum_{levels}_0;\n  \
+             if (reset) begin\n    sum_total <= 30'd0;\n    low_total <= 30'd0;\n    high_total <= 22'd0;\n  \
+             end else begin\n    if (word) sum_total <= sum_next;\n    \
+             if (adds) begin\n      low_total <= low_next;\n      high_total <= high_next;\n    end\n  end\n  \
+             if (loads) begin\n    sum_result <= sum_next;\n    \
+             square_result <= {{high_total, 22'd0}} + {{14'd0, low_total}};\n  end\nend\n",
             sum_fill = 29 - sum_top,
             square_fill = 43 - square_top,
         )

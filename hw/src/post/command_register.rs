@@ -39,6 +39,8 @@ pub struct CommandRegister {
     /// No row at all; `last_row` is 0 then.
     pub empty: Signal<Out, Bit>,
     pub last_row: Signal<Out, Bits<11>>,
+    /// `last_row` is 0.
+    pub one_row: Signal<Out, Bit>,
     pub last_tile: Signal<Out, Bits<10>>,
     pub hold_parameters: Signal<Out, Bit>,
     /// Results go to the tokens of the expert's queue.
@@ -59,9 +61,11 @@ pub struct CommandRegister {
     free: Signal<Local, Bit>,
     tokens: Signal<Local, Bits<11>>,
     no_tokens: Signal<Local, Bit>,
+    few_tokens: Signal<Local, Bit>,
     held: DFF<Bit>,
     is_copy: DFF<Bit>,
     no_rows: DFF<Bit>,
+    few_rows: DFF<Bit>,
     rows: DFF<Bits<11>>,
     tiles: DFF<Bits<10>>,
     hold: DFF<Bit>,
@@ -88,6 +92,7 @@ impl Default for CommandRegister {
             copy: Signal::default(),
             empty: Signal::default(),
             last_row: Signal::default(),
+            one_row: Signal::default(),
             last_tile: Signal::default(),
             hold_parameters: Signal::default(),
             scatter: Signal::default(),
@@ -107,9 +112,11 @@ impl Default for CommandRegister {
             free: Signal::default(),
             tokens: Signal::default(),
             no_tokens: Signal::default(),
+            few_tokens: Signal::default(),
             held: DFF::default(),
             is_copy: DFF::default(),
             no_rows: DFF::default(),
+            few_rows: DFF::default(),
             rows: DFF::default(),
             tiles: DFF::default(),
             hold: DFF::default(),
@@ -133,6 +140,7 @@ impl Logic for CommandRegister {
             held,
             is_copy,
             no_rows,
+            few_rows,
             rows,
             tiles,
             hold,
@@ -149,15 +157,18 @@ impl Logic for CommandRegister {
         self.tokens.next = self.command[0].val().get_bits::<11>(10);
         // Both counts are compared before the choice: a short path.
         self.no_tokens.next = self.command[0].val().get_bits::<11>(10) == 0;
+        self.few_tokens.next = self.command[0].val().get_bits::<10>(11) == 0;
         if self.command[4].val().get_bit(4) {
             self.tokens.next = self.command[4].val().get_bits::<11>(10);
             self.no_tokens.next = self.command[4].val().get_bits::<11>(10) == 0;
+            self.few_tokens.next = self.command[4].val().get_bits::<10>(11) == 0;
         }
         if self.free.val() {
             self.held.d.next = self.command_valid.val();
             self.is_copy.d.next = (self.command[4].val().get_bits::<4>(0) == self.copy_opcode.val())
                 | (self.command[4].val().get_bits::<4>(0) == self.discard_opcode.val());
             self.no_rows.d.next = self.no_tokens.val();
+            self.few_rows.d.next = self.few_tokens.val();
             self.rows.d.next = self.tokens.val() - 1;
             if self.no_tokens.val() {
                 self.rows.d.next = 0.into();
@@ -173,6 +184,7 @@ impl Logic for CommandRegister {
         self.copy.next = self.is_copy.q.val();
         self.empty.next = self.no_rows.q.val();
         self.last_row.next = self.rows.q.val();
+        self.one_row.next = self.few_rows.q.val();
         self.last_tile.next = self.tiles.q.val();
         self.hold_parameters.next = self.hold.q.val();
         self.scatter.next = self.routing.q.val() == 2;
@@ -249,6 +261,7 @@ mod tests {
             let tokens = looping.map_or(m.tokens, |(_, length)| length);
             assert_eq!(register.last_row.val().index() as u32, tokens.saturating_sub(1));
             assert_eq!(register.empty.val(), tokens == 0);
+            assert_eq!(register.one_row.val(), tokens <= 1);
             assert_eq!(
                 register.last_tile.val().index() as u32,
                 m.n_tiles.wrapping_sub(1) & 0x3ff

@@ -249,6 +249,7 @@ impl Logic for DrainUnit {
         self.drainer.copy.next = self.register.copy.val();
         self.drainer.empty.next = self.register.empty.val();
         self.drainer.last_row.next = self.register.last_row.val();
+        self.drainer.one_row.next = self.register.one_row.val();
         self.drainer.last_tile.next = self.register.last_tile.val();
         self.drainer.hold_parameters.next = self.register.hold_parameters.val();
         self.drainer.grouped.next = self.register.dst.val() == 0;

@@ -39,6 +39,8 @@ pub struct Drainer {
     pub copy: Signal<In, Bit>,
     pub empty: Signal<In, Bit>,
     pub last_row: Signal<In, Bits<11>>,
+    /// `last_row` is 0.
+    pub one_row: Signal<In, Bit>,
     pub last_tile: Signal<In, Bits<10>>,
     pub hold_parameters: Signal<In, Bit>,
     /// Several groups share a destination word.
@@ -74,6 +76,9 @@ pub struct Drainer {
     drained: DFF<Bit>,
     inside: DFF<Bit>,
     at_row: DFF<Bits<11>>,
+    /// The row inside a group is its last one.
+    at_last: DFF<Bit>,
+    last_here: Signal<Local, Bit>,
     at_tile: DFF<Bits<10>>,
     at_word: DFF<Bits<16>>,
     at_group: DFF<Bits<16>>,
@@ -100,6 +105,7 @@ impl Drainer {
             copy: Signal::default(),
             empty: Signal::default(),
             last_row: Signal::default(),
+            one_row: Signal::default(),
             last_tile: Signal::default(),
             hold_parameters: Signal::default(),
             grouped: Signal::default(),
@@ -127,6 +133,8 @@ impl Drainer {
             drained: DFF::default(),
             inside: DFF::default(),
             at_row: DFF::default(),
+            at_last: DFF::default(),
+            last_here: Signal::default(),
             at_tile: DFF::default(),
             at_word: DFF::default(),
             at_group: DFF::default(),
@@ -142,14 +150,19 @@ impl Logic for Drainer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, drained, inside, at_row, at_tile, at_word, at_group, at_sums, at_bank, at_block
+            self, clock, drained, inside, at_row, at_last, at_tile, at_word, at_group, at_sums, at_bank,
+            at_block
         );
         clock!(self, clock, groups, blocks, copies);
         // What happens in this cycle.
         self.issue.next = self.busy.val()
             & !self.copy.val()
             & (self.inside.q.val() | (self.groups.any.val() & self.blocks.any.val()));
-        self.group_end.next = self.issue.val() & (self.at_row.q.val() == self.last_row.val());
+        self.last_here.next = self.one_row.val();
+        if self.inside.q.val() {
+            self.last_here.next = self.at_last.q.val();
+        }
+        self.group_end.next = self.issue.val() & self.last_here.val();
         self.command_end.next = self.group_end.val() & (self.at_tile.q.val() == self.last_tile.val());
         self.block_end.next = self.command_end.val() | (self.group_end.val() & !self.hold_parameters.val());
         self.copy_end.next = self.busy.val() & self.copy.val() & self.copies.any.val();
@@ -164,6 +177,7 @@ impl Logic for Drainer {
         if self.issue.val() {
             self.inside.d.next = true;
             self.at_row.d.next = self.at_row.q.val() + 1;
+            self.at_last.d.next = self.at_row.q.val() + 1 == self.last_row.val();
         }
         if self.group_end.val() {
             self.inside.d.next = false;
@@ -191,7 +205,7 @@ impl Logic for Drainer {
         self.group_drained.next = self.drained.q.val();
         self.finish.next = self.command_end.val() | self.copy_end.val();
         self.valid.next = self.issue.val() & !self.empty.val();
-        self.first.next = self.at_row.q.val() == 0;
+        self.first.next = !self.inside.q.val();
         self.last.next = self.group_end.val();
         self.block_last.next = self.block_end.val();
         self.row.next = self.at_row.q.val();
@@ -323,6 +337,7 @@ mod tests {
                 u.copy.next = task.copy;
                 u.empty.next = task.rows == 0;
                 u.last_row.next = task.rows.saturating_sub(1).into();
+                u.one_row.next = task.rows <= 1;
                 u.last_tile.next = (task.tiles - 1).into();
                 u.hold_parameters.next = task.hold;
                 u.grouped.next = task.grouped;
