@@ -2,18 +2,16 @@
 
 #[path = "support/moevit.rs"]
 mod moevit;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/small.rs"]
 mod small;
 
-use moevit::{compile_arguments, demo, moevit};
+use moevit::{compile_arguments, demo, moevit, LIMIT};
 use moevit_hw::config::AccelConfig;
 use moevit_hw::verilog::export_files;
-use moevit_sim::model::{Architecture, Model, Tensor};
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-use safetensors::tensor::{Dtype, TensorView};
+use random::RandomModel;
 use serde_json::Value;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -271,74 +269,6 @@ fn the_circuit_counts_cycles_and_writes_a_waveform() {
     );
 }
 
-/// A checkpoint with a random tensor for every name that an architecture asks for.
-fn random_checkpoint(architecture: &Architecture) -> Vec<u8> {
-    let mut rng = SmallRng::seed_from_u64(5);
-    let mut tensors = vec![];
-    let built = Model::build::<Infallible>(architecture, &mut |name, shape| {
-        let (norm, fan_in) = (
-            name.contains("norm") && name.ends_with("weight"),
-            shape[1..].iter().product::<usize>(),
-        );
-        let limit = (3.0 / fan_in.max(30) as f32).sqrt();
-        let values: Vec<f32> = (0..shape.iter().product())
-            .map(|_| f32::from(u8::from(norm)) + rng.random_range(-limit..limit))
-            .collect();
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        tensors.push((name.to_owned(), shape.to_vec(), bytes));
-        Ok(Tensor::new(shape, values))
-    });
-    assert!(built.is_ok());
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    safetensors::serialize(views, None).unwrap()
-}
-
-/// Compiles an architecture with random weights and runs an image of noise in the reference, both through the command line.
-fn run_random(architecture: &str, config: &str) -> (Value, Vec<u8>) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let parsed = Architecture::parse(architecture, "random").unwrap();
-    std::fs::write(path("a.toml"), architecture).unwrap();
-    std::fs::write(path("w.safetensors"), random_checkpoint(&parsed)).unwrap();
-    std::fs::create_dir(path("images")).unwrap();
-    let mut rng = SmallRng::seed_from_u64(6);
-    for index in 0..3 {
-        let spec = &parsed.image;
-        let pixels: Vec<u8> = (0..spec.height * spec.width * spec.channels)
-            .map(|_| rng.random())
-            .collect();
-        let file = std::fs::File::create(path(&format!("images/{index}.png"))).unwrap();
-        let mut encoder = png::Encoder::new(file, spec.width as u32, spec.height as u32);
-        encoder.set_color(match spec.channels {
-            1 => png::ColorType::Grayscale,
-            _ => png::ColorType::Rgb,
-        });
-        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-    }
-    let [weights, arch, images, program] = ["w.safetensors", "a.toml", "images", "p.moevit"].map(path);
-    moevit(compile_arguments(&weights, &arch, &images, config, &program)).text();
-    let [program, image, dump] =
-        ["p.moevit", "images/0.png", "t.npy"].map(|name| path(name).display().to_string());
-    let report = moevit([
-        "run",
-        "--program",
-        &program,
-        "--image",
-        &image,
-        "--task",
-        "0",
-        "--engine",
-        "reference",
-        "--dump-tokens",
-        &dump,
-        "--json",
-    ])
-    .json();
-    (report, std::fs::read(path("t.npy")).unwrap())
-}
-
 #[test]
 fn a_vision_transformer_of_patch_14_with_layer_scale_ends_in_features() {
     // ViT-S/14 with fewer blocks and a smaller image.
@@ -346,8 +276,9 @@ fn a_vision_transformer_of_patch_14_with_layer_scale_ends_in_features() {
         .replace("height = 224", "height = 42")
         .replace("width = 224", "width = 56")
         .replace("depth = 12", "depth = 2");
-    let (report, dump) = run_random(&architecture, "zcu104");
-    assert_dump_bytes(&dump, 13, 384);
+    let model = RandomModel::compile(&architecture, "nano");
+    let report = model.same_bits("verilator", LIMIT);
+    assert_dump_bytes(&model.tokens(), 13, 384);
     assert!(
         report["golden"]["free"]["cosine"].as_f64().unwrap() > 0.99,
         "{report:#}"
@@ -362,8 +293,9 @@ fn four_experts_of_six_for_every_token() {
         .replace("k = 2", "k = 4")
         .replace("\"per_task\"", "\"task_conditioned\"")
         .replace("\"softmax\"", "\"renormalised\"");
-    let (report, dump) = run_random(&text, "nano");
-    assert_dump_bytes(&dump, 5, 32);
+    let model = RandomModel::compile(&text, "nano");
+    let report = model.same_bits("verilator", LIMIT);
+    assert_dump_bytes(&model.tokens(), 5, 32);
     assert!(
         report["golden"]["same_routes"]["cosine"].as_f64().unwrap() > 0.99,
         "{report:#}"

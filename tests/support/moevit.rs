@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// No command of these tests may take longer.
-const LIMIT: Duration = Duration::from_secs(300);
+/// No command of the quick tests may take longer.
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a run of `moevit` left behind.
 pub struct Ran {
@@ -43,6 +43,11 @@ impl Ran {
 
 /// Runs `moevit` with these arguments.
 pub fn moevit<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
+    moevit_within(LIMIT, arguments)
+}
+
+/// As [`moevit`], for commands that take longer.
+pub fn moevit_within<I: AsRef<OsStr>>(limit: Duration, arguments: impl IntoIterator<Item = I>) -> Ran {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let create = |name: &str| Stdio::from(std::fs::File::create(file(name)).unwrap());
@@ -58,9 +63,9 @@ pub fn moevit<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Ran {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if started.elapsed() > LIMIT {
+        if started.elapsed() > limit {
             child.kill().unwrap();
-            panic!("moevit did not end within {LIMIT:?}");
+            panic!("moevit did not end within {limit:?}");
         }
         std::thread::sleep(Duration::from_millis(2));
     };
