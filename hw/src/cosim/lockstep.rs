@@ -16,6 +16,7 @@ use super::ports::{hex, read_ports, words, PortValues};
 use super::random::{RandomInputs, Rule};
 use super::rng::Rng;
 use crate::circuit::Inputs;
+use crate::verilog::lint::Setup;
 use crate::verilog::{export, Port};
 use rust_hdl::prelude::Block;
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub struct Lockstep<U, B, C> {
     build: B,
     set_clock: C,
     options: Options,
+    /// Verilog of cells from elsewhere, by module name.
+    cells: BTreeMap<String, String>,
     circuit: std::marker::PhantomData<U>,
 }
 
@@ -90,12 +93,23 @@ impl<U: Block, B: Fn() -> U, C: Fn(&mut U, bool)> Lockstep<U, B, C> {
             build,
             set_clock,
             options,
+            cells: BTreeMap::new(),
             circuit: std::marker::PhantomData,
         }
     }
 
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Reads the Verilog with macros and cells from elsewhere.
+    pub fn setup(mut self, setup: &Setup) -> Self {
+        let defines = setup.defines.iter().map(|name| format!("-D{name}"));
+        self.options.flags.extend(defines);
+        let cells = setup.cells.iter();
+        self.cells
+            .extend(cells.map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
         self
     }
 
@@ -113,7 +127,8 @@ impl<U: Block, B: Fn() -> U, C: Fn(&mut U, bool)> Lockstep<U, B, C> {
         cycles: u64,
         mut stimulus: impl FnMut(&mut U, &mut Rng, u64),
     ) -> Result<Report, CosimError> {
-        let design = export(&self.name, &self.circuit())?;
+        let mut design = export(&self.name, &self.circuit())?;
+        design.externals.extend(self.cells.clone());
         let model = VerilatedModel::of_design(&design, &self.options)?;
         let mut report = Report::default();
         let mut changes = vec![0; model.ports().iter().filter(|p| !p.is_input).count()];

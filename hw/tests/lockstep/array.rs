@@ -10,7 +10,7 @@ use moevit_hw::array::kv_rows::KvRows;
 use moevit_hw::array::lane_delay::LaneDelay;
 use moevit_hw::array::load_bus::LoadBus;
 use moevit_hw::array::loader::Loader;
-use moevit_hw::array::mac_pair::{MacPair, Place};
+use moevit_hw::array::mac_pair::{MacPair, Place, DSP48E2_MODEL, PRIMITIVE_MACRO};
 use moevit_hw::array::pass_command::PassCommand;
 use moevit_hw::array::row_address::RowAddress;
 use moevit_hw::array::row_reader::RowReader;
@@ -24,11 +24,64 @@ use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{Command, Copy, Discard, MatMul, Operation, Wait, ALL_TASKS};
 use moevit_hw::cosim::{Lockstep, Rng, Rule};
 use moevit_hw::prelude::*;
+use moevit_hw::verilog::lint::Setup;
+
+const PLACES: [Place; 3] = [Place::CascadeHead, Place::SegmentHead, Place::Inner];
 
 #[test]
 fn mac_pair() {
-    for place in [Place::CascadeHead, Place::SegmentHead, Place::Inner] {
+    for place in PLACES {
         lock_step("MacPair", || MacPair::new(place), &[], &[]);
+    }
+}
+
+/// The text with DSP48E2 instances, and a model of that primitive.
+const PRIMITIVE: Setup = Setup {
+    defines: &[PRIMITIVE_MACRO],
+    cells: &[("DSP48E2", DSP48E2_MODEL)],
+};
+
+/// What a cell in a place is given: the primitive at the head of a cascade has none to add.
+fn cascade_rules(place: Place) -> &'static [Rule] {
+    const NOTHING: [Rule; 2] = [("cascade_in_low", |_| 0), ("cascade_in_high", |_| 0)];
+    match place {
+        Place::CascadeHead => &NOTHING,
+        Place::SegmentHead | Place::Inner => &[],
+    }
+}
+
+#[test]
+fn mac_pair_as_primitive() {
+    for place in PLACES {
+        let cell = Lockstep::of("MacPair", || MacPair::new(place)).setup(&PRIMITIVE);
+        lock_step_with(cell, cascade_rules(place), &[], |_, _, _| ());
+    }
+}
+
+/// The runs above compare the primitive, not the behaviour beside it: one that adds one too many differs.
+#[test]
+fn a_wrong_primitive_is_found() {
+    let wrong = DSP48E2_MODEL.replace("p <= z + m;", "p <= z + m + 1;");
+    assert_ne!(wrong, DSP48E2_MODEL);
+    let setup = Setup {
+        cells: &[("DSP48E2", &wrong)],
+        ..PRIMITIVE
+    };
+    for place in PLACES {
+        let cell = Lockstep::of("MacPair", || MacPair::new(place)).setup(&setup);
+        let error = cell.run_random(0..1, 100, cascade_rules(place), |_, _, _| ());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("cascade_out_low"), "{error}");
+    }
+}
+
+/// All places together, with the cascades of weights and sums between them.
+#[test]
+fn column_as_primitives() {
+    for name in ["nano", "zcu104"] {
+        let rows = AccelConfig::named(name).unwrap().rows;
+        let column = Lockstep::of("Column", || Column::new(rows)).setup(&PRIMITIVE);
+        lock_step_with(column, &[], &[], |_, _, _| ());
     }
 }
 
