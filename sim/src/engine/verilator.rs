@@ -6,7 +6,7 @@ use super::device::{Device, DeviceInputs, DeviceOutputs};
 use anyhow::{Context, Result};
 use moevit_hw::config::AccelConfig;
 use moevit_hw::cosim::{Options, VerilatedModel};
-use moevit_hw::verilog::{shelled, Port};
+use moevit_hw::verilog::{shelled, Design, Port};
 use std::path::Path;
 
 /// Bits of a word of the model's port values.
@@ -47,9 +47,12 @@ impl VerilatorDevice {
 
     /// Builds with options of the caller's.
     pub fn with_options(config: &AccelConfig, options: &Options) -> Result<Self> {
-        let design = shelled(config)?;
-        let model = VerilatedModel::of_design(&design, options)?;
-        Self::of_model(model, config.read_ports)
+        Self::of_design(&shelled(config)?, config.read_ports, options)
+    }
+
+    /// Builds a shelled top that the caller may have completed, by cells from elsewhere.
+    pub fn of_design(design: &Design, read_ports: usize, options: &Options) -> Result<Self> {
+        Self::of_model(VerilatedModel::of_design(design, options)?, read_ports)
     }
 
     /// Another device of the same code, in its initial state.
