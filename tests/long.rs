@@ -164,7 +164,7 @@ fn a_trained_m3vit_t_in_the_circuits() {
 }
 
 #[test]
-#[ignore = "half a minute: a build of its own in Verilator"]
+#[ignore = "a minute: a build of its own in Verilator"]
 fn dsp_instances_give_the_references_bits_on_the_demonstration() {
     let compiled = common::demo();
     let program = &compiled.program;

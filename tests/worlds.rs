@@ -64,7 +64,7 @@ fn the_verilog_gives_the_references_bits_on_the_demonstration() {
 }
 
 #[test]
-#[ignore = "a quarter of an hour: circuits of rust-hdl over all images"]
+#[ignore = "minutes: circuits of rust-hdl over all images"]
 fn the_circuit_gives_the_references_bits_on_the_demonstration() {
     let mut total = 0;
     for memory in [MemoryConfig::default(), stalled(3)] {
