@@ -79,7 +79,6 @@ module TopK (
     wire empty_3 = opens | ~held_3[29];
     wire signed [23:0] value_3 = held_3[28:5];
     wire below_larger_3 = empty_3 | (larger_value > value_3);
-    wire below_smaller_3 = two & (empty_3 | (smaller_value > value_3));
     wire [29:0] next_3 = below_larger_3 ? (below_larger_2 ? (below_smaller_2 ? (below_smaller_1 ? entry_1 : smaller) : entry_2) : larger) : entry_3;
     reg [4:0] expert_3;
     assign chosen_3 = expert_3;

@@ -120,11 +120,17 @@ impl TopK {
         let behind_one = above(1).map_or("larger".into(), |a| {
             format!("below_larger_{a} ? (below_smaller_{a} ? ({behind_both}) : entry_{a}) : larger")
         });
+        // Nobody asks behind the last rank.
+        let below_smaller = if rank + 1 == MAX_TOP_K {
+            String::new()
+        } else {
+            format!("wire below_smaller_{rank} = two & (empty_{rank} | (smaller_value > value_{rank}));\n")
+        };
         format!(
             "reg [29:0] held_{rank};\nwire [29:0] entry_{rank} = opens ? 30'd0 : held_{rank};\n\
              wire empty_{rank} = opens | ~held_{rank}[29];\nwire signed [23:0] value_{rank} = held_{rank}[28:5];\n\
              wire below_larger_{rank} = empty_{rank} | (larger_value > value_{rank});\n\
-             wire below_smaller_{rank} = two & (empty_{rank} | (smaller_value > value_{rank}));\n\
+             {below_smaller}\
              wire [29:0] next_{rank} = below_larger_{rank} ? ({behind_one}) : entry_{rank};\n\
              reg [4:0] expert_{rank};\nassign chosen_{rank} = expert_{rank};\n\
              initial begin\n  held_{rank} = 30'd0;\n  expert_{rank} = 5'd0;\nend\n\

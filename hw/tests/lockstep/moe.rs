@@ -33,8 +33,9 @@ fn choose() {
         &[],
         |u, _, cycle| {
             let (experts, _) = route(cycle);
-            u.experts.next = experts.into();
-            u.slot_last.next = (experts.max(11)).into();
+            u.pairs.next = experts.div_ceil(2).into();
+            u.full_pairs.next = (experts / 2).into();
+            u.slot_last.next = experts.max(11).into();
         },
     );
 }
@@ -52,7 +53,8 @@ fn weigh() {
         &[],
         |u, _, cycle| {
             let (experts, ranks) = route(cycle);
-            u.experts.next = experts.into();
+            u.pairs.next = experts.div_ceil(2).into();
+            u.full_pairs.next = (experts / 2).into();
             u.ranks.next = ranks.into();
         },
     );

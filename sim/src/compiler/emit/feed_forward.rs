@@ -16,8 +16,8 @@ use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
 use crate::model::architecture::Scoring;
 
-/// Tokens of a part of the gate: a pass takes twice as long as its tile loads.
-const GATE_TOKENS: usize = 2 * PART_TOKENS_MIN;
+/// Tokens of a part of the gate: a pass takes a quarter longer than its tile loads.
+const GATE_TOKENS: usize = 5 * PART_TOKENS_MIN / 4;
 
 /// First and second product of a chunk of hidden channels.
 struct Chunk {
