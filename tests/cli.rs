@@ -119,6 +119,34 @@ fn export_writes_every_file() {
 }
 
 #[test]
+fn the_demonstration_runs_without_an_argument() {
+    let text = moevit::<&str>([]).text();
+    let out = FILES.text("verilog");
+    let other = moevit(["demo", "--engine", "reference", "--json", "--out", &out]).json();
+    let frames = other["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), 2);
+    for (task, frame) in frames.iter().enumerate() {
+        let name = frame["task"].as_str().unwrap();
+        assert!(
+            text.contains(&format!("task {task} ({name}), circuit on nano")),
+            "{text}"
+        );
+        let sha = frame["tokens_sha256"].as_str().unwrap();
+        assert!(text.contains(sha), "the circuit's {name} differs: {text}");
+    }
+    for part in [
+        "golden",
+        "array",
+        "a target",
+        "only register TASK changed",
+        "Verilog",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    assert!(Path::new(&out).join("moevit_top.v").is_file());
+}
+
+#[test]
 fn compile_says_what_it_made() {
     let report = &FILES.compiled;
     keys(

@@ -19,10 +19,12 @@ module ExpertQueues_e16_t64 (
     (* ram_style = "block" *) reg [10:0] even_tokens [0:511];
     (* ram_style = "block" *) reg [10:0] odd_tokens [0:511];
     (* ram_style = "block" *) reg [26:0] entries [0:1023];
-    reg [10:0] counts [0:31];
+    // Every expert's count, in 16 bits.
+    wire [511:0] counts;
     reg [31:0] any;
-    wire [10:0] position = counts[append_expert];
-    wire [9:0] append_at = {append_expert[3:0], position[5:0]};
+    wire [31:0] appends = {31'd0, append} << append_expert;
+    wire [5:0] position = counts[{append_expert, 4'd0} +: 5 + 1];
+    wire [9:0] append_at = {append_expert[3:0], position};
     wire [9:0] entry_at = {entry_expert[3:0], entry_position[5:0]};
     wire [8:0] pair_at = {pair_expert[3:0], pair[4:0]};
     reg [10:0] even_1, even_2, odd_1, odd_2, count_1, count_2;
@@ -40,26 +42,28 @@ module ExpertQueues_e16_t64 (
       even_1 <= even_tokens[pair_at];
       odd_1 <= odd_tokens[pair_at];
       entry_1 <= entries[entry_at];
-      count_1 <= counts[count_expert];
+      count_1 <= counts[{count_expert, 4'd0} +: 11];
       even_2 <= even_1;
       odd_2 <= odd_1;
       entry_2 <= entry_1;
       count_2 <= count_1;
     end
-    integer i;
-    always @(posedge clock)
-      if (clear) begin
-        any <= 32'd0;
-        for (i = 0; i < 32; i = i + 1) counts[i] <= 11'd0;
-      end else if (append) begin
-        any <= any | (32'd1 << append_expert);
-        counts[append_expert] <= position + 11'd1;
+    always @(posedge clock) any <= clear ? 32'd0 : any | appends;
+    genvar i;
+    generate
+      for (i = 0; i < 32; i = i + 1) begin : expert
+        reg [10:0] tokens;
+        initial tokens = 11'd0;
+        always @(posedge clock)
+          if (clear) tokens <= 11'd0;
+          else if (appends[i]) tokens <= tokens + 11'd1;
+        assign counts[16 * i +: 16] = {5'd0, tokens};
       end
+    endgenerate
     integer n;
     initial begin
       any = 32'd0; even_1 = 11'd0; even_2 = 11'd0; odd_1 = 11'd0; odd_2 = 11'd0; count_1 = 11'd0; count_2 = 11'd0;
       entry_1 = 27'd0; entry_2 = 27'd0;
-      for (n = 0; n < 32; n = n + 1) counts[n] = 11'd0;
       for (n = 0; n <= 511; n = n + 1) begin
         even_tokens[n] = 11'd0; odd_tokens[n] = 11'd0;
       end

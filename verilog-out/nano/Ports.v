@@ -75,12 +75,12 @@ module Ports (
     assign arlen = {3'd0, ar_len};
 
     always @* begin
-        owed_write_data_2 = {27'd0, burst_beats};
-        if (burst_final) owed_write_data_2 = {27'd0, burst_beats} | 32'd256;
+        owed_write_data_2 = {27'd0, burst_beats - 5'd1};
+        if (burst_final) owed_write_data_2 = {27'd0, burst_beats - 5'd1} | 32'd256;
     end
 
     assign accepted = rvalid & rready;
-    assign burst_end = (beats + 5'd1) == owed_read_data_2[4:0];
+    assign burst_end = beats == owed_read_data_2[4:0];
     assign owed_read_ready = accepted & burst_end;
 
     always @* begin

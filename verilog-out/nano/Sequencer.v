@@ -65,7 +65,9 @@ module Sequencer (
     wire fetch_quiet, running;
     reg  expert_over;
     reg  [3:0] state_next, state;
-    reg  [15:0] index, scanned;
+    reg  [15:0] index;
+    reg  at_end, all_scanned;
+    reg  [15:0] scanned;
     reg  scan_valid_d;
     wire scan_valid_q;
     reg  [3:0] pause;
@@ -131,14 +133,14 @@ module Sequencer (
                         error_code <= 4'd1;
                         error_command <= scanned;
                     end
-                end else if (scanned == command_count) begin
+                end else if (all_scanned) begin
                     index <= 16'd0;
                     pause <= 4'd0;
                 end
             end
             State_Read: pause <= pause + 4'd1;
             State_Decide: begin
-                if ((index == command_count) | (in_loop & (opcode != 4'd3))) begin
+                if (at_end | (in_loop & (opcode != 4'd3))) begin
                     error_code <= 4'd1;
                     error_command <= index;
                 end else if (!mine) begin
@@ -254,13 +256,13 @@ module Sequencer (
                 if (index != command_count) scan_valid_d = 1'b1;
                 if (scan_valid_q == 1'b1) begin
                     if (!check_legal) state_next = State_Abort;
-                end else if (scanned == command_count) state_next = State_Read;
+                end else if (all_scanned) state_next = State_Read;
             end
             State_Read: begin
                 if (pause == 4'd3) state_next = State_Decide;
             end
             State_Decide: begin
-                if ((index == command_count) | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
+                if (at_end | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
                 else if (!mine) state_next = State_Read;
                 else if (wait_over & (!overlapped | (opcode == 4'd1))) begin
                     if (opcode == 4'd15) state_next = State_Drain;
@@ -455,16 +457,19 @@ module Sequencer (
     );
 
     initial begin
-        state = 4'd0; index = 16'd0; scanned = 16'd0; pause = 4'd0; program_sent = 1'b0; load_start = 1'b0;
-        in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0; loop_position = 3'd0; loop_words = 16'd0; loop_left = 6'd0;
-        loop_over = 1'b0; loop_mask = 32'd0; count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0;
-        outstanding_2 = 8'd0; outstanding_3 = 8'd0; outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0;
-        error_command = 16'd0; abort_count = 13'd0; done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0;
-        wait_over = 1'b0; all_quiet = 1'b0; rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0; counted = 6'd0;
+        state = 4'd0; index = 16'd0; at_end = 1'b0; all_scanned = 1'b0; scanned = 16'd0; pause = 4'd0;
+        program_sent = 1'b0; load_start = 1'b0; in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0;
+        loop_position = 3'd0; loop_words = 16'd0; loop_left = 6'd0; loop_over = 1'b0; loop_mask = 32'd0;
+        count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0; outstanding_3 = 8'd0;
+        outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0; error_command = 16'd0; abort_count = 13'd0;
+        done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; wait_over = 1'b0; all_quiet = 1'b0;
+        rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0; counted = 6'd0;
     end
 
     always @(posedge clock) begin
         state <= state_next;
+        at_end <= index == command_count;
+        all_scanned <= scanned == command_count;
         loop_left <= loop_left_next;
         loop_over <= loop_over_next;
         loop_mask <= loop_mask_next;

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! burst --> [AR] --> araddr, arlen
-//!       \-> queue of owed bursts (address, beats, final)
+//!       \-> queue of owed bursts (address, last beat, final)
 //! rdata --> word queue (W/16 beats a word, flags beside) --> word
 //! ```
 
@@ -201,15 +201,15 @@ impl Logic for ReadPort {
         self.owed.write_valid.next = self.issue.val();
         self.owed.write_data[0].next = self.burst_lo.val();
         self.owed.write_data[1].next = self.burst_hi.val();
-        self.owed.write_data[2].next = bit_cast::<32, 5>(self.burst_beats.val());
+        self.owed.write_data[2].next = bit_cast::<32, 5>(self.burst_beats.val() - 1);
         if self.burst_final.val() {
-            self.owed.write_data[2].next = bit_cast::<32, 5>(self.burst_beats.val()) | 0x100;
+            self.owed.write_data[2].next = bit_cast::<32, 5>(self.burst_beats.val() - 1) | 0x100;
         }
 
         // Beats.
         self.rready.next = self.owed.read_valid.val();
         self.accepted.next = self.rvalid.val() & self.owed.read_valid.val();
-        self.burst_end.next = (self.beats.q.val() + 1) == bit_cast::<5, 32>(self.owed.read_data[2].val());
+        self.burst_end.next = self.beats.q.val() == bit_cast::<5, 32>(self.owed.read_data[2].val());
         self.owed.read_ready.next = self.accepted.val() & self.burst_end.val();
         if self.accepted.val() {
             self.beats.d.next = self.beats.q.val() + 1;

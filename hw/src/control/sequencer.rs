@@ -105,6 +105,9 @@ pub struct Sequencer {
     state: DFF<State>,
     /// Command that is read; during the scan, command that is asked for.
     index: DFF<Bits<16>>,
+    /// Of the cycle before: no command stands at `index`; all of them were checked.
+    at_end: DFF<Bit>,
+    all_scanned: DFF<Bit>,
     /// Command that the scan's verdict is about.
     scanned: DFF<Bits<16>>,
     scan_valid: Delay<1>,
@@ -200,6 +203,8 @@ impl Sequencer {
             command: signals(QUEUE_LANES),
             state: DFF::default(),
             index: DFF::default(),
+            at_end: DFF::default(),
+            all_scanned: DFF::default(),
             scanned: DFF::default(),
             scan_valid: Delay::new(SCAN_CYCLES),
             pause: DFF::default(),
@@ -283,6 +288,7 @@ impl Logic for Sequencer {
         );
         dff_setup!(self, clock, loop_words, loop_left, loop_over);
         dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
+        dff_setup!(self, clock, at_end, all_scanned);
         dff_setup!(self, clock, rest_quiet, overlapped, take_pulse, counted);
         clock!(self, clock, scan_valid, memory, check);
         self.scan_valid.reset.next = self.reset.val();
@@ -444,6 +450,8 @@ impl Logic for Sequencer {
             }
         }
 
+        self.at_end.d.next = self.index.q.val() == self.command_count.val();
+        self.all_scanned.d.next = self.scanned.q.val() == self.command_count.val();
         self.scan_valid.d.next = 0.into();
         self.expert_over.next = false;
         match self.state.q.val() {
@@ -480,7 +488,7 @@ impl Logic for Sequencer {
                         self.fault_command.d.next = self.scanned.q.val();
                         self.state.d.next = State::Abort;
                     }
-                } else if self.scanned.q.val() == self.command_count.val() {
+                } else if self.all_scanned.q.val() {
                     self.index.d.next = 0.into();
                     self.pause.d.next = 0.into();
                     self.state.d.next = State::Read;
@@ -493,9 +501,7 @@ impl Logic for Sequencer {
                 }
             }
             State::Decide => {
-                if (self.index.q.val() == self.command_count.val())
-                    | (self.in_loop.q.val() & (self.opcode.val() != 3))
-                {
+                if self.at_end.q.val() | (self.in_loop.q.val() & (self.opcode.val() != 3)) {
                     // The program has no End, or something else than MatMul in a loop.
                     self.fault.d.next = 1.into();
                     self.fault_command.d.next = self.index.q.val();

@@ -79,20 +79,20 @@ impl ElementLanes {
     }
 }
 
-/// Flags and shifts that travel with the word. Beyond 47 every shift gives 0, like 47.
+/// Flags and shifts that travel with the word. The product is below 2^43: from 44 on every shift gives 0.
 const WORD_TEXT: &str = "\
 reg [16:0] factor_1;
 reg [5:0] shift_1, shift_2, shift_3;
 reg [5:0] shift_4;
 reg [2:0] shift_5;
 reg [6:0] wide_flags, low_flags;
-reg [47:0] half;
+reg [44:0] half;
 always @(posedge clock) begin
   factor_1 <= factor;
-  shift_1 <= (shift > 6'd47) ? 6'd47 : shift;
+  shift_1 <= (shift > 6'd44) ? 6'd44 : shift;
   shift_2 <= shift_1;
   shift_3 <= shift_2;
-  half <= (48'd1 << shift_2) >> 1;
+  half <= (45'd1 << shift_2) >> 1;
   shift_4 <= shift_3;
   shift_5 <= shift_4[2:0];
   wide_flags <= {wide_flags[5:0], wide};
@@ -104,12 +104,12 @@ const LANE_TEXT: &str = "\
 reg [7:0] byte_n;
 initial byte_n = 8'd0;
 reg signed [26:0] centred_n;
-wire signed [44:0] centred_wide_n = {{18{centred_n[26]}}, centred_n};
-wire signed [44:0] factor_wide_n = {28'd0, factor_1};
-reg signed [44:0] product_n, product_held_n;
-reg signed [47:0] rounded_n, coarse_n, fine_n;
-wire too_high_n = ~fine_n[47] & (wide_flags[5] ? fine_n > 48'sd16319 : fine_n > 48'sd127);
-wire too_low_n = fine_n[47] & (wide_flags[5] ? fine_n < -48'sd16319 : fine_n < -48'sd128);
+wire signed [43:0] centred_wide_n = {{17{centred_n[26]}}, centred_n};
+wire signed [43:0] factor_wide_n = {27'd0, factor_1};
+reg signed [43:0] product_n, product_held_n;
+reg signed [44:0] rounded_n, coarse_n, fine_n;
+wire too_high_n = ~fine_n[44] & (wide_flags[5] ? fine_n > 45'sd16319 : fine_n > 45'sd127);
+wire too_low_n = fine_n[44] & (wide_flags[5] ? fine_n < -45'sd16319 : fine_n < -45'sd128);
 wire [14:0] limit_n = wide_flags[5] ? 15'd16319 : 15'd127;
 wire [14:0] floor_n = wide_flags[5] ? 15'd16449 : 15'd32640;
 reg [14:0] y_n;
@@ -120,7 +120,7 @@ always @(posedge clock) begin
   centred_n <= {lanes_n[15], lanes_n, 10'd0} - mean;
   product_n <= centred_wide_n * factor_wide_n;
   product_held_n <= product_n;
-  rounded_n <= {{3{product_held_n[44]}}, product_held_n} + half;
+  rounded_n <= {product_held_n[43], product_held_n} + half;
   coarse_n <= rounded_n >>> {shift_4[5:3], 3'd0};
   fine_n <= coarse_n >>> shift_5;
   y_n <= too_high_n ? limit_n : too_low_n ? floor_n : fine_n[14:0];

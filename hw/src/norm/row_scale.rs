@@ -79,16 +79,24 @@ impl RowScale {
     }
 }
 
+// A row's sum is 8 * high + low, so that its two products fit two DSPs each; those of `low` (3 bits) are sums in fabric:
+// S^2 = 64 * high^2 + low * (16 * high + low).
 const SPREAD_TEXT: &str = "\
 reg [29:0] sum_in;
 reg [43:0] squares_in;
-wire signed [63:0] sum_wide = {{34{sum_in[29]}}, sum_in};
-wire signed [63:0] inverse_wide = {32'd0, inverse_width};
-wire [63:0] squares_wide = {20'd0, squares_in};
-wire [63:0] width_wide = {52'd0, width};
-reg [63:0] sum_square_1, sum_square_2, sum_square_3, sum_square_4;
-reg [63:0] scaled_1, scaled_2, scaled_3, scaled_4;
-reg signed [63:0] mean_1, mean_2, mean_3, mean_4;
+wire signed [26:0] high = sum_in[29:3];
+wire [2:0] low = sum_in[2:0];
+wire signed [32:0] inverse_wide = {1'b0, inverse_width};
+wire [33:0] twofold = {{3{sum_in[29]}}, sum_in[29:3], 1'b0, low};
+wire [34:0] inverse = {3'd0, inverse_width};
+reg signed [53:0] high_square_1, high_square_2, high_square_3, high_square_4;
+reg [55:0] scaled_1, scaled_2, scaled_3, scaled_4;
+reg signed [59:0] mean_1, mean_2, mean_3;
+reg [33:0] square_two, square_four, square_low;
+reg [34:0] mean_two, mean_four, mean_low, mean_offset;
+reg [35:0] offset_3, offset_4;
+reg [31:0] offset_5;
+reg [48:0] mean_rounded;
 // 64 bits in two steps each: the low words first.
 reg [32:0] spread_low, variance_low;
 reg [31:0] scaled_high, square_high, spread_high;
@@ -96,29 +104,38 @@ reg [63:0] variance;
 always @(posedge clock) begin
   sum_in <= sum;
   squares_in <= {squares_high, squares_low};
-  sum_square_1 <= sum_wide * sum_wide;
-  scaled_1 <= squares_wide * width_wide;
-  mean_1 <= sum_wide * inverse_wide;
-  sum_square_2 <= sum_square_1;
-  sum_square_3 <= sum_square_2;
-  sum_square_4 <= sum_square_3;
+  high_square_1 <= high * high;
+  high_square_2 <= high_square_1;
+  high_square_3 <= high_square_2;
+  high_square_4 <= high_square_3;
+  square_two <= (twofold & {34{low[0]}}) + ({twofold[32:0], 1'b0} & {34{low[1]}});
+  square_four <= {twofold[31:0], 2'b0} & {34{low[2]}};
+  square_low <= square_two + square_four;
+  offset_3 <= {4'd0, epsilon} - {{2{square_low[33]}}, square_low};
+  offset_4 <= offset_3;
+  scaled_1 <= {12'd0, squares_in} * {44'd0, width};
   scaled_2 <= scaled_1;
   scaled_3 <= scaled_2;
   scaled_4 <= scaled_3;
+  mean_1 <= high * inverse_wide;
   mean_2 <= mean_1;
   mean_3 <= mean_2;
-  mean_4 <= mean_3;
-  spread_low <= {1'b0, scaled_4[31:0]} - {1'b0, sum_square_4[31:0]};
-  scaled_high <= scaled_4[63:32];
-  square_high <= sum_square_4[63:32];
+  mean_two <= (inverse & {35{low[0]}}) + ({inverse[33:0], 1'b0} & {35{low[1]}});
+  mean_four <= {inverse[32:0], 2'b0} & {35{low[2]}};
+  mean_low <= mean_two + mean_four;
+  mean_offset <= mean_low + 35'd2097152;
+  mean_rounded <= {mean_3[45:0], 3'd0} + {14'd0, mean_offset};
+  spread_low <= {1'b0, scaled_4[31:0]} - {1'b0, high_square_4[25:0], 6'd0};
+  scaled_high <= {8'd0, scaled_4[55:32]} + {{28{offset_4[35]}}, offset_4[35:32]};
+  square_high <= {{4{high_square_4[53]}}, high_square_4[53:26]};
+  offset_5 <= offset_4[31:0];
   spread_high <= scaled_high - square_high - {31'd0, spread_low[32]};
-  variance_low <= {1'b0, spread_low[31:0]} + {1'b0, epsilon};
+  variance_low <= {1'b0, spread_low[31:0]} + {1'b0, offset_5};
   variance <= {spread_high + {31'd0, variance_low[32]}, variance_low[31:0]};
 end
-wire signed [63:0] mean_rounded = (mean_4 + 64'sd2097152) >>> 22;
-wire _unused_mean = &{1'b0, mean_rounded[63:27]};
+wire _unused_mean = &{1'b0, mean_3[59:46], mean_rounded[21:0]};
 reg [296:0] mean_line;
-always @(posedge clock) mean_line <= {mean_line[269:0], mean_rounded[26:0]};
+always @(posedge clock) mean_line <= {mean_line[269:0], mean_rounded[48:22]};
 ";
 
 const ROOT_TEXT: &str = "\

@@ -4,11 +4,12 @@
 //! S = sum x        30 bits, two's complement
 //! Q = sum x^2      44 bits
 //!
-//! lanes --> [x, x^2] --> [tree, log2(C) levels] --> [+ accumulators of halves] --> [+] --> done, sum, squares
+//! lanes --> [x^2: 4] --> [tree, log2(C) levels] --> [+ accumulators of halves] --> [+] --> done, sum, squares
 //! ```
 //!
 //! One word a cycle; `done` comes [`latency_cycles`] cycles after the row's last word. Rows may follow each other directly. The
-//! sums are exact for rows of up to 256 words, more than a command can name.
+//! sums are exact for rows of up to 256 words, more than a command can name. The squares are made of products of four bits by four, in
+//! fabric: DSPs are for the array.
 
 use crate::prelude::*;
 use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
@@ -18,9 +19,12 @@ pub const SUM_BITS: u32 = 30;
 /// Bits of the sum of squares.
 pub const SQUARES_BITS: u32 = 44;
 
+/// Cycles of a square.
+const SQUARE_CYCLES: usize = 4;
+
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
-    3 + columns.ilog2() as usize
+    SQUARE_CYCLES + columns.ilog2() as usize + 2
 }
 
 /// The cell; see the module.
@@ -88,22 +92,40 @@ impl RowStatistics {
         )
     }
 
+    /// A lane and its square: digits of four bits (the last one signed), their squares and the products of pairs.
     fn input_text(lane: usize) -> String {
-        format!(
-            "reg [15:0] sum_0_{lane};\nreg [30:0] square_0_{lane};\n\
-             wire signed [30:0] wide_{lane} = {{{{15{{lanes_{lane}[15]}}}}, lanes_{lane}}};\n\
-             wire [30:0] product_{lane} = wide_{lane} * wide_{lane};\n\
-             always @(posedge clock) begin\n  sum_0_{lane} <= lanes_{lane};\n  square_0_{lane} <= product_{lane};\nend\n"
-        )
+        let mut text =
+            format!("reg [15:0] sum_0_{lane};\nalways @(posedge clock) sum_0_{lane} <= lanes_{lane};\n");
+        let digit = |i: usize| {
+            let part = format!("lanes_{lane}[{}:{}]", 4 * i + 3, 4 * i);
+            if i == 3 {
+                format!("$signed({part})")
+            } else {
+                format!("$signed({{1'b0, {part}}})")
+            }
+        };
+        for i in 0..4 {
+            for j in i..4 {
+                let (name, top) = (format!("product_{i}{j}_{lane}"), if i == 3 { 6 } else { 7 });
+                text += &format!(
+                    "(* use_dsp = \"no\" *) wire [{top}:0] {name};\nassign {name} = {} * {};\n",
+                    digit(i),
+                    digit(j)
+                );
+            }
+        }
+        text + &LANE_TEXT.replace("LANE", &lane.to_string())
     }
 
     /// The squares add up in two halves, whose sums overlap: a short carry. The row's end puts them together.
     fn accumulator_text(levels: usize) -> String {
         let (sum_top, square_top) = (15 + levels, 30 + levels);
-        let add = levels;
+        // The sum waits for the squares.
+        let delay_top = (SQUARE_CYCLES - 1) * (sum_top + 1) - 1;
+        let add = SQUARE_CYCLES - 1 + levels;
         format!(
             "reg [{sum_top}:0] sum_word;\nreg [29:0] sum_total, sum_result;\n\
-             reg [29:0] low_total;\nreg [21:0] high_total;\nreg [43:0] square_result;\n\
+             reg [{delay_top}:0] sum_delay;\nreg [29:0] low_total;\nreg [21:0] high_total;\nreg [43:0] square_result;\n\
              wire [43:0] square_word = {{{square_fill}'d0, square_{levels}_0}};\n\
              wire adds = word_flags[{add}];\nwire anew = first_flags[{add}];\n\
              wire [29:0] low_next = (anew ? 30'd0 : low_total) + {{8'd0, square_word[21:0]}};\n\
@@ -112,7 +134,7 @@ impl RowStatistics {
              assign sum = sum_result;\nassign squares_low = square_result[31:0];\nassign squares_high = square_result[43:32];\n\
              initial begin\n  sum_total = 30'd0;\n  low_total = 30'd0;\n  high_total = 22'd0;\n  \
              sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
-             always @(posedge clock) begin\n  sum_word <= sum_{levels}_0;\n  \
+             always @(posedge clock) begin\n  {{sum_word, sum_delay}} <= {{sum_delay, sum_{levels}_0}};\n  \
              if (reset) begin\n    sum_total <= 30'd0;\n    low_total <= 30'd0;\n    high_total <= 22'd0;\n  \
              end else begin\n    if (word) sum_total <= sum_next;\n    \
              if (adds) begin\n      low_total <= low_next;\n      high_total <= high_next;\n    end\n  end\n  \
@@ -123,6 +145,30 @@ impl RowStatistics {
         )
     }
 }
+
+// Digit pairs 01 and 23, 02 and 13, 03 and 12 stand beside each other or at the same place.
+const LANE_TEXT: &str = "\
+reg [30:0] squares_1_LANE, squares_2_LANE, squares_3_LANE, square_0_LANE;
+reg [7:0] pair_01_LANE, pair_02_LANE, pair_03_LANE, pair_12_LANE, pair_13_LANE, pair_23_LANE;
+reg [25:0] outer_LANE, pairs_LANE;
+reg [9:0] inner_LANE;
+always @(posedge clock) begin
+  squares_1_LANE <= {product_33_LANE, product_22_LANE, product_11_LANE, product_00_LANE};
+  pair_01_LANE <= product_01_LANE;
+  pair_02_LANE <= product_02_LANE;
+  pair_03_LANE <= product_03_LANE;
+  pair_12_LANE <= product_12_LANE;
+  pair_13_LANE <= product_13_LANE;
+  pair_23_LANE <= product_23_LANE;
+  squares_2_LANE <= squares_1_LANE;
+  outer_LANE <= {{2{pair_23_LANE[7]}}, pair_23_LANE, 8'd0, pair_01_LANE}
+    + {{6{pair_13_LANE[7]}}, pair_13_LANE, pair_02_LANE, 4'd0};
+  inner_LANE <= {{2{pair_03_LANE[7]}}, pair_03_LANE} + {2'd0, pair_12_LANE};
+  squares_3_LANE <= squares_2_LANE;
+  pairs_LANE <= outer_LANE + {{8{inner_LANE[9]}}, inner_LANE, 8'd0};
+  square_0_LANE <= squares_3_LANE + {pairs_LANE, 5'd0};
+end
+";
 
 impl Logic for RowStatistics {
     fn update(&mut self) {
