@@ -9,7 +9,7 @@ use common::devices::{frame, session, World};
 use moevit_sim::memory::MemoryConfig;
 
 /// Register CYCLES of the first test image's frames, by task.
-const CYCLES: [u64; 2] = [48_038, 48_403];
+const CYCLES: [u64; 2] = [46_580, 46_945];
 
 #[test]
 fn the_demonstration_takes_no_more_cycles_and_a_switch_of_tasks_none() {

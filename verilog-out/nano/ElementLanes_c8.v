@@ -19,18 +19,14 @@ module ElementLanes_c8 (
       else in_flight <= {in_flight[6:0], valid};
     reg [16:0] factor_1;
     reg [5:0] shift_1, shift_2, shift_3;
-    reg [5:0] shift_4;
-    reg [2:0] shift_5;
+    reg [2:0] shift_4;
     reg [6:0] wide_flags, low_flags;
-    reg [44:0] half;
     always @(posedge clock) begin
       factor_1 <= factor;
       shift_1 <= (shift > 6'd44) ? 6'd44 : shift;
       shift_2 <= shift_1;
       shift_3 <= shift_2;
-      half <= (45'd1 << shift_2) >> 1;
-      shift_4 <= shift_3;
-      shift_5 <= shift_4[2:0];
+      shift_4 <= shift_3[2:0];
       wide_flags <= {wide_flags[5:0], wide};
       low_flags <= {low_flags[5:0], low};
     end
@@ -40,9 +36,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_0 = {{17{centred_0[26]}}, centred_0};
     wire signed [43:0] factor_wide_0 = {27'd0, factor_1};
     reg signed [43:0] product_0, product_held_0;
-    reg signed [44:0] rounded_0, coarse_0, fine_0;
-    wire too_high_0 = ~fine_0[44] & (wide_flags[5] ? fine_0 > 45'sd16319 : fine_0 > 45'sd127);
-    wire too_low_0 = fine_0[44] & (wide_flags[5] ? fine_0 < -45'sd16319 : fine_0 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_0, fine_0;
+    reg signed [16:0] clamped_0;
+    wire fits_0 = fine_0[44:16] == {29{fine_0[44]}};
+    wire too_high_0 = ~clamped_0[16] & (wide_flags[5] ? clamped_0 > 17'sd32638 : clamped_0 > 17'sd254);
+    wire too_low_0 = clamped_0[16] & (wide_flags[5] ? clamped_0 < -17'sd32639 : clamped_0 < -17'sd257);
+    wire [14:0] rounded_0 = clamped_0[15:1] + {14'd0, clamped_0[0]};
     wire [14:0] limit_0 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_0 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_0;
@@ -53,10 +53,10 @@ module ElementLanes_c8 (
       centred_0 <= {lanes_0[15], lanes_0, 10'd0} - mean;
       product_0 <= centred_wide_0 * factor_wide_0;
       product_held_0 <= product_0;
-      rounded_0 <= {product_held_0[43], product_held_0} + half;
-      coarse_0 <= rounded_0 >>> {shift_4[5:3], 3'd0};
-      fine_0 <= coarse_0 >>> shift_5;
-      y_0 <= too_high_0 ? limit_0 : too_low_0 ? floor_0 : fine_0[14:0];
+      coarse_0 <= $signed({product_held_0, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_0 <= coarse_0 >>> shift_4;
+      clamped_0 <= fits_0 ? fine_0[16:0] : {fine_0[44], {16{~fine_0[44]}}};
+      y_0 <= too_high_0 ? limit_0 : too_low_0 ? floor_0 : rounded_0;
       if (loads) byte_0 <= wide_flags[6] ? wide_byte_0 : y_0[7:0];
     end
     assign bytes_0 = byte_0;
@@ -66,9 +66,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_1 = {{17{centred_1[26]}}, centred_1};
     wire signed [43:0] factor_wide_1 = {27'd0, factor_1};
     reg signed [43:0] product_1, product_held_1;
-    reg signed [44:0] rounded_1, coarse_1, fine_1;
-    wire too_high_1 = ~fine_1[44] & (wide_flags[5] ? fine_1 > 45'sd16319 : fine_1 > 45'sd127);
-    wire too_low_1 = fine_1[44] & (wide_flags[5] ? fine_1 < -45'sd16319 : fine_1 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_1, fine_1;
+    reg signed [16:0] clamped_1;
+    wire fits_1 = fine_1[44:16] == {29{fine_1[44]}};
+    wire too_high_1 = ~clamped_1[16] & (wide_flags[5] ? clamped_1 > 17'sd32638 : clamped_1 > 17'sd254);
+    wire too_low_1 = clamped_1[16] & (wide_flags[5] ? clamped_1 < -17'sd32639 : clamped_1 < -17'sd257);
+    wire [14:0] rounded_1 = clamped_1[15:1] + {14'd0, clamped_1[0]};
     wire [14:0] limit_1 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_1 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_1;
@@ -79,10 +83,10 @@ module ElementLanes_c8 (
       centred_1 <= {lanes_1[15], lanes_1, 10'd0} - mean;
       product_1 <= centred_wide_1 * factor_wide_1;
       product_held_1 <= product_1;
-      rounded_1 <= {product_held_1[43], product_held_1} + half;
-      coarse_1 <= rounded_1 >>> {shift_4[5:3], 3'd0};
-      fine_1 <= coarse_1 >>> shift_5;
-      y_1 <= too_high_1 ? limit_1 : too_low_1 ? floor_1 : fine_1[14:0];
+      coarse_1 <= $signed({product_held_1, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_1 <= coarse_1 >>> shift_4;
+      clamped_1 <= fits_1 ? fine_1[16:0] : {fine_1[44], {16{~fine_1[44]}}};
+      y_1 <= too_high_1 ? limit_1 : too_low_1 ? floor_1 : rounded_1;
       if (loads) byte_1 <= wide_flags[6] ? wide_byte_1 : y_1[7:0];
     end
     assign bytes_1 = byte_1;
@@ -92,9 +96,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_2 = {{17{centred_2[26]}}, centred_2};
     wire signed [43:0] factor_wide_2 = {27'd0, factor_1};
     reg signed [43:0] product_2, product_held_2;
-    reg signed [44:0] rounded_2, coarse_2, fine_2;
-    wire too_high_2 = ~fine_2[44] & (wide_flags[5] ? fine_2 > 45'sd16319 : fine_2 > 45'sd127);
-    wire too_low_2 = fine_2[44] & (wide_flags[5] ? fine_2 < -45'sd16319 : fine_2 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_2, fine_2;
+    reg signed [16:0] clamped_2;
+    wire fits_2 = fine_2[44:16] == {29{fine_2[44]}};
+    wire too_high_2 = ~clamped_2[16] & (wide_flags[5] ? clamped_2 > 17'sd32638 : clamped_2 > 17'sd254);
+    wire too_low_2 = clamped_2[16] & (wide_flags[5] ? clamped_2 < -17'sd32639 : clamped_2 < -17'sd257);
+    wire [14:0] rounded_2 = clamped_2[15:1] + {14'd0, clamped_2[0]};
     wire [14:0] limit_2 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_2 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_2;
@@ -105,10 +113,10 @@ module ElementLanes_c8 (
       centred_2 <= {lanes_2[15], lanes_2, 10'd0} - mean;
       product_2 <= centred_wide_2 * factor_wide_2;
       product_held_2 <= product_2;
-      rounded_2 <= {product_held_2[43], product_held_2} + half;
-      coarse_2 <= rounded_2 >>> {shift_4[5:3], 3'd0};
-      fine_2 <= coarse_2 >>> shift_5;
-      y_2 <= too_high_2 ? limit_2 : too_low_2 ? floor_2 : fine_2[14:0];
+      coarse_2 <= $signed({product_held_2, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_2 <= coarse_2 >>> shift_4;
+      clamped_2 <= fits_2 ? fine_2[16:0] : {fine_2[44], {16{~fine_2[44]}}};
+      y_2 <= too_high_2 ? limit_2 : too_low_2 ? floor_2 : rounded_2;
       if (loads) byte_2 <= wide_flags[6] ? wide_byte_2 : y_2[7:0];
     end
     assign bytes_2 = byte_2;
@@ -118,9 +126,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_3 = {{17{centred_3[26]}}, centred_3};
     wire signed [43:0] factor_wide_3 = {27'd0, factor_1};
     reg signed [43:0] product_3, product_held_3;
-    reg signed [44:0] rounded_3, coarse_3, fine_3;
-    wire too_high_3 = ~fine_3[44] & (wide_flags[5] ? fine_3 > 45'sd16319 : fine_3 > 45'sd127);
-    wire too_low_3 = fine_3[44] & (wide_flags[5] ? fine_3 < -45'sd16319 : fine_3 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_3, fine_3;
+    reg signed [16:0] clamped_3;
+    wire fits_3 = fine_3[44:16] == {29{fine_3[44]}};
+    wire too_high_3 = ~clamped_3[16] & (wide_flags[5] ? clamped_3 > 17'sd32638 : clamped_3 > 17'sd254);
+    wire too_low_3 = clamped_3[16] & (wide_flags[5] ? clamped_3 < -17'sd32639 : clamped_3 < -17'sd257);
+    wire [14:0] rounded_3 = clamped_3[15:1] + {14'd0, clamped_3[0]};
     wire [14:0] limit_3 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_3 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_3;
@@ -131,10 +143,10 @@ module ElementLanes_c8 (
       centred_3 <= {lanes_3[15], lanes_3, 10'd0} - mean;
       product_3 <= centred_wide_3 * factor_wide_3;
       product_held_3 <= product_3;
-      rounded_3 <= {product_held_3[43], product_held_3} + half;
-      coarse_3 <= rounded_3 >>> {shift_4[5:3], 3'd0};
-      fine_3 <= coarse_3 >>> shift_5;
-      y_3 <= too_high_3 ? limit_3 : too_low_3 ? floor_3 : fine_3[14:0];
+      coarse_3 <= $signed({product_held_3, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_3 <= coarse_3 >>> shift_4;
+      clamped_3 <= fits_3 ? fine_3[16:0] : {fine_3[44], {16{~fine_3[44]}}};
+      y_3 <= too_high_3 ? limit_3 : too_low_3 ? floor_3 : rounded_3;
       if (loads) byte_3 <= wide_flags[6] ? wide_byte_3 : y_3[7:0];
     end
     assign bytes_3 = byte_3;
@@ -144,9 +156,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_4 = {{17{centred_4[26]}}, centred_4};
     wire signed [43:0] factor_wide_4 = {27'd0, factor_1};
     reg signed [43:0] product_4, product_held_4;
-    reg signed [44:0] rounded_4, coarse_4, fine_4;
-    wire too_high_4 = ~fine_4[44] & (wide_flags[5] ? fine_4 > 45'sd16319 : fine_4 > 45'sd127);
-    wire too_low_4 = fine_4[44] & (wide_flags[5] ? fine_4 < -45'sd16319 : fine_4 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_4, fine_4;
+    reg signed [16:0] clamped_4;
+    wire fits_4 = fine_4[44:16] == {29{fine_4[44]}};
+    wire too_high_4 = ~clamped_4[16] & (wide_flags[5] ? clamped_4 > 17'sd32638 : clamped_4 > 17'sd254);
+    wire too_low_4 = clamped_4[16] & (wide_flags[5] ? clamped_4 < -17'sd32639 : clamped_4 < -17'sd257);
+    wire [14:0] rounded_4 = clamped_4[15:1] + {14'd0, clamped_4[0]};
     wire [14:0] limit_4 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_4 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_4;
@@ -157,10 +173,10 @@ module ElementLanes_c8 (
       centred_4 <= {lanes_4[15], lanes_4, 10'd0} - mean;
       product_4 <= centred_wide_4 * factor_wide_4;
       product_held_4 <= product_4;
-      rounded_4 <= {product_held_4[43], product_held_4} + half;
-      coarse_4 <= rounded_4 >>> {shift_4[5:3], 3'd0};
-      fine_4 <= coarse_4 >>> shift_5;
-      y_4 <= too_high_4 ? limit_4 : too_low_4 ? floor_4 : fine_4[14:0];
+      coarse_4 <= $signed({product_held_4, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_4 <= coarse_4 >>> shift_4;
+      clamped_4 <= fits_4 ? fine_4[16:0] : {fine_4[44], {16{~fine_4[44]}}};
+      y_4 <= too_high_4 ? limit_4 : too_low_4 ? floor_4 : rounded_4;
       if (loads) byte_4 <= wide_flags[6] ? wide_byte_4 : y_4[7:0];
     end
     assign bytes_4 = byte_4;
@@ -170,9 +186,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_5 = {{17{centred_5[26]}}, centred_5};
     wire signed [43:0] factor_wide_5 = {27'd0, factor_1};
     reg signed [43:0] product_5, product_held_5;
-    reg signed [44:0] rounded_5, coarse_5, fine_5;
-    wire too_high_5 = ~fine_5[44] & (wide_flags[5] ? fine_5 > 45'sd16319 : fine_5 > 45'sd127);
-    wire too_low_5 = fine_5[44] & (wide_flags[5] ? fine_5 < -45'sd16319 : fine_5 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_5, fine_5;
+    reg signed [16:0] clamped_5;
+    wire fits_5 = fine_5[44:16] == {29{fine_5[44]}};
+    wire too_high_5 = ~clamped_5[16] & (wide_flags[5] ? clamped_5 > 17'sd32638 : clamped_5 > 17'sd254);
+    wire too_low_5 = clamped_5[16] & (wide_flags[5] ? clamped_5 < -17'sd32639 : clamped_5 < -17'sd257);
+    wire [14:0] rounded_5 = clamped_5[15:1] + {14'd0, clamped_5[0]};
     wire [14:0] limit_5 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_5 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_5;
@@ -183,10 +203,10 @@ module ElementLanes_c8 (
       centred_5 <= {lanes_5[15], lanes_5, 10'd0} - mean;
       product_5 <= centred_wide_5 * factor_wide_5;
       product_held_5 <= product_5;
-      rounded_5 <= {product_held_5[43], product_held_5} + half;
-      coarse_5 <= rounded_5 >>> {shift_4[5:3], 3'd0};
-      fine_5 <= coarse_5 >>> shift_5;
-      y_5 <= too_high_5 ? limit_5 : too_low_5 ? floor_5 : fine_5[14:0];
+      coarse_5 <= $signed({product_held_5, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_5 <= coarse_5 >>> shift_4;
+      clamped_5 <= fits_5 ? fine_5[16:0] : {fine_5[44], {16{~fine_5[44]}}};
+      y_5 <= too_high_5 ? limit_5 : too_low_5 ? floor_5 : rounded_5;
       if (loads) byte_5 <= wide_flags[6] ? wide_byte_5 : y_5[7:0];
     end
     assign bytes_5 = byte_5;
@@ -196,9 +216,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_6 = {{17{centred_6[26]}}, centred_6};
     wire signed [43:0] factor_wide_6 = {27'd0, factor_1};
     reg signed [43:0] product_6, product_held_6;
-    reg signed [44:0] rounded_6, coarse_6, fine_6;
-    wire too_high_6 = ~fine_6[44] & (wide_flags[5] ? fine_6 > 45'sd16319 : fine_6 > 45'sd127);
-    wire too_low_6 = fine_6[44] & (wide_flags[5] ? fine_6 < -45'sd16319 : fine_6 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_6, fine_6;
+    reg signed [16:0] clamped_6;
+    wire fits_6 = fine_6[44:16] == {29{fine_6[44]}};
+    wire too_high_6 = ~clamped_6[16] & (wide_flags[5] ? clamped_6 > 17'sd32638 : clamped_6 > 17'sd254);
+    wire too_low_6 = clamped_6[16] & (wide_flags[5] ? clamped_6 < -17'sd32639 : clamped_6 < -17'sd257);
+    wire [14:0] rounded_6 = clamped_6[15:1] + {14'd0, clamped_6[0]};
     wire [14:0] limit_6 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_6 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_6;
@@ -209,10 +233,10 @@ module ElementLanes_c8 (
       centred_6 <= {lanes_6[15], lanes_6, 10'd0} - mean;
       product_6 <= centred_wide_6 * factor_wide_6;
       product_held_6 <= product_6;
-      rounded_6 <= {product_held_6[43], product_held_6} + half;
-      coarse_6 <= rounded_6 >>> {shift_4[5:3], 3'd0};
-      fine_6 <= coarse_6 >>> shift_5;
-      y_6 <= too_high_6 ? limit_6 : too_low_6 ? floor_6 : fine_6[14:0];
+      coarse_6 <= $signed({product_held_6, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_6 <= coarse_6 >>> shift_4;
+      clamped_6 <= fits_6 ? fine_6[16:0] : {fine_6[44], {16{~fine_6[44]}}};
+      y_6 <= too_high_6 ? limit_6 : too_low_6 ? floor_6 : rounded_6;
       if (loads) byte_6 <= wide_flags[6] ? wide_byte_6 : y_6[7:0];
     end
     assign bytes_6 = byte_6;
@@ -222,9 +246,13 @@ module ElementLanes_c8 (
     wire signed [43:0] centred_wide_7 = {{17{centred_7[26]}}, centred_7};
     wire signed [43:0] factor_wide_7 = {27'd0, factor_1};
     reg signed [43:0] product_7, product_held_7;
-    reg signed [44:0] rounded_7, coarse_7, fine_7;
-    wire too_high_7 = ~fine_7[44] & (wide_flags[5] ? fine_7 > 45'sd16319 : fine_7 > 45'sd127);
-    wire too_low_7 = fine_7[44] & (wide_flags[5] ? fine_7 < -45'sd16319 : fine_7 < -45'sd128);
+    // Twice the shifted product, whose last bit rounds.
+    reg signed [44:0] coarse_7, fine_7;
+    reg signed [16:0] clamped_7;
+    wire fits_7 = fine_7[44:16] == {29{fine_7[44]}};
+    wire too_high_7 = ~clamped_7[16] & (wide_flags[5] ? clamped_7 > 17'sd32638 : clamped_7 > 17'sd254);
+    wire too_low_7 = clamped_7[16] & (wide_flags[5] ? clamped_7 < -17'sd32639 : clamped_7 < -17'sd257);
+    wire [14:0] rounded_7 = clamped_7[15:1] + {14'd0, clamped_7[0]};
     wire [14:0] limit_7 = wide_flags[5] ? 15'd16319 : 15'd127;
     wire [14:0] floor_7 = wide_flags[5] ? 15'd16449 : 15'd32640;
     reg [14:0] y_7;
@@ -235,10 +263,10 @@ module ElementLanes_c8 (
       centred_7 <= {lanes_7[15], lanes_7, 10'd0} - mean;
       product_7 <= centred_wide_7 * factor_wide_7;
       product_held_7 <= product_7;
-      rounded_7 <= {product_held_7[43], product_held_7} + half;
-      coarse_7 <= rounded_7 >>> {shift_4[5:3], 3'd0};
-      fine_7 <= coarse_7 >>> shift_5;
-      y_7 <= too_high_7 ? limit_7 : too_low_7 ? floor_7 : fine_7[14:0];
+      coarse_7 <= $signed({product_held_7, 1'b0}) >>> {shift_3[5:3], 3'd0};
+      fine_7 <= coarse_7 >>> shift_4;
+      clamped_7 <= fits_7 ? fine_7[16:0] : {fine_7[44], {16{~fine_7[44]}}};
+      y_7 <= too_high_7 ? limit_7 : too_low_7 ? floor_7 : rounded_7;
       if (loads) byte_7 <= wide_flags[6] ? wide_byte_7 : y_7[7:0];
     end
     assign bytes_7 = byte_7;

@@ -37,7 +37,7 @@ module Issuer (
     endfunction
 
     wire short, last_expert;
-    reg  next_expert;
+    reg  next_expert, next_base;
     wire final_burst;
     reg  port_free;
     wire has_room, issue;
@@ -47,7 +47,7 @@ module Issuer (
     wire routing_known, wanted;
     reg  decide, decided_layer, last_turn;
     reg  [2:0] state;
-    reg  [31:0] base_lo, base_hi, beats, task_stride, expert_stride;
+    reg  [31:0] base_lo, base_hi, beats, stride, expert_stride;
     reg  [2:0] task_left;
     reg  [5:0] experts_left_next, experts_left;
     reg  per_expert;
@@ -75,7 +75,7 @@ module Issuer (
                 end
                 per_expert <= command_2[1];
                 beats <= command_4;
-                task_stride <= command_5;
+                stride <= command_5;
                 expert_stride <= command_6;
                 task_left <= task_number;
                 fetched_last <= 1'b0;
@@ -86,7 +86,7 @@ module Issuer (
                 if (|task_left) begin
                     state <= IssueState_Task;
                     task_left <= task_left - 3'd1;
-                end
+                end else stride <= expert_stride;
             end
             IssueState_Walk: begin
                 position <= expert_base;
@@ -145,6 +145,7 @@ module Issuer (
         expert_next = expert;
         expert_base_next = expert_base;
         next_expert = 1'b0;
+        next_base = 1'b0;
         null_done = 1'b0;
         decide = 1'b0;
         decided_layer = 1'b0;
@@ -156,7 +157,7 @@ module Issuer (
                 expert_base_next = command_3;
             end
             IssueState_Task: begin
-                if (|task_left) expert_base_next = expert_base + task_stride;
+                if (|task_left) next_base = 1'b1;
             end
             IssueState_Walk: begin
                 if (!(|experts_left)) decided_layer = per_expert;
@@ -178,8 +179,8 @@ module Issuer (
         if (next_expert) begin
             expert_next = expert + 5'd1;
             experts_left_next = experts_left - 6'd1;
-            expert_base_next = expert_base + expert_stride;
         end
+        if (next_expert | next_base) expert_base_next = expert_base + stride;
     end
 
     always @* begin
@@ -238,7 +239,7 @@ module Issuer (
     assign ticket_fetched = wanted;
 
     initial begin
-        state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; task_stride = 32'd0; expert_stride = 32'd0;
+        state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; stride = 32'd0; expert_stride = 32'd0;
         task_left = 3'd0; experts_left = 6'd0; per_expert = 1'b0; expert = 5'd0; ahead = 8'd0; expert_base = 32'd0;
         position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; carry = 1'b0; turn_0 = 1'b0;
         fetched_last = 1'b0; burst_words = 17'd0; is_short = 1'b0; room = 1'b0; burst_less_one = 17'd0;

@@ -19,6 +19,8 @@ module Rate (
     wire reciprocal_done;
     wire [15:0] reciprocal_mantissa;
     wire [4:0] reciprocal_exponent;
+    reg  [15:0] held_weights_0, held_weights_1, held_weights_2, held_weights_3;
+    reg  [4:0] held_indices_0, held_indices_1, held_indices_2, held_indices_3;
     reg  [15:0] weights_0, weights_1, weights_2, weights_3;
     reg  [4:0] indices_0, indices_1, indices_2, indices_3;
     reg  [2:0] left;
@@ -55,15 +57,28 @@ module Rate (
             weights_2 <= weights_3;
             indices_2 <= indices_3;
         end
+        if (reciprocal_done) begin
+            weights_0 <= held_weights_0;
+            indices_0 <= held_indices_0;
+            weights_1 <= held_weights_1;
+            indices_1 <= held_indices_1;
+            weights_2 <= held_weights_2;
+            indices_2 <= held_indices_2;
+            weights_3 <= held_weights_3;
+            indices_3 <= held_indices_3;
+        end
+    end
+
+    always @(posedge clock) begin
         if (summed) begin
-            weights_0 <= rank_weight_0;
-            indices_0 <= rank_expert_0;
-            weights_1 <= rank_weight_1;
-            indices_1 <= rank_expert_1;
-            weights_2 <= rank_weight_2;
-            indices_2 <= rank_expert_2;
-            weights_3 <= rank_weight_3;
-            indices_3 <= rank_expert_3;
+            held_weights_0 <= rank_weight_0;
+            held_indices_0 <= rank_expert_0;
+            held_weights_1 <= rank_weight_1;
+            held_indices_1 <= rank_expert_1;
+            held_weights_2 <= rank_weight_2;
+            held_indices_2 <= rank_expert_2;
+            held_weights_3 <= rank_weight_3;
+            held_indices_3 <= rank_expert_3;
         end
     end
 
@@ -84,7 +99,9 @@ module Rate (
     Delay #(.WIDTH(11), .CYCLES(5)) u_token_line (.clock(clock), .reset(reset), .d(token), .q(append_token));
 
     initial begin
-        weights_0 = 16'd0; weights_1 = 16'd0; weights_2 = 16'd0; weights_3 = 16'd0; indices_0 = 5'd0; indices_1 = 5'd0;
-        indices_2 = 5'd0; indices_3 = 5'd0; left = 3'd0; token = 11'd0;
+        held_weights_0 = 16'd0; held_weights_1 = 16'd0; held_weights_2 = 16'd0; held_weights_3 = 16'd0;
+        held_indices_0 = 5'd0; held_indices_1 = 5'd0; held_indices_2 = 5'd0; held_indices_3 = 5'd0; weights_0 = 16'd0;
+        weights_1 = 16'd0; weights_2 = 16'd0; weights_3 = 16'd0; indices_0 = 5'd0; indices_1 = 5'd0; indices_2 = 5'd0;
+        indices_3 = 5'd0; left = 3'd0; token = 11'd0;
     end
 endmodule

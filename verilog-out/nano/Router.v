@@ -24,7 +24,7 @@ module Router (
 );
     localparam [5:0] max_experts = 6'd16;
     localparam [5:0] max_ranks = 6'd4;
-    localparam [5:0] slot_least = 6'd12;
+    localparam [5:0] slot_least = 6'd8;
 
     wire [10:0] tokens;
     wire [5:0] wanted_experts;

@@ -79,7 +79,8 @@ pub struct BurstIssuer {
     base_lo: DFF<Bits<32>>,
     base_hi: DFF<Bits<32>>,
     beats: DFF<Bits<32>>,
-    task_stride: DFF<Bits<32>>,
+    /// What `expert_base` advances by: the task's stride at first, then the expert's.
+    stride: DFF<Bits<32>>,
     expert_stride: DFF<Bits<32>>,
     task_left: DFF<Bits<3>>,
     experts_left: DFF<Bits<6>>,
@@ -110,6 +111,7 @@ pub struct BurstIssuer {
     short: Signal<Local, Bit>,
     last_expert: Signal<Local, Bit>,
     next_expert: Signal<Local, Bit>,
+    next_base: Signal<Local, Bit>,
     final_burst: Signal<Local, Bit>,
     port_free: Signal<Local, Bit>,
     has_room: Signal<Local, Bit>,
@@ -165,7 +167,7 @@ impl BurstIssuer {
             base_lo: DFF::default(),
             base_hi: DFF::default(),
             beats: DFF::default(),
-            task_stride: DFF::default(),
+            stride: DFF::default(),
             expert_stride: DFF::default(),
             task_left: DFF::default(),
             experts_left: DFF::default(),
@@ -192,6 +194,7 @@ impl BurstIssuer {
             short: Signal::default(),
             last_expert: Signal::default(),
             next_expert: Signal::default(),
+            next_base: Signal::default(),
             final_burst: Signal::default(),
             port_free: Signal::default(),
             has_room: Signal::default(),
@@ -222,7 +225,7 @@ impl Logic for BurstIssuer {
             base_lo,
             base_hi,
             beats,
-            task_stride,
+            stride,
             expert_stride,
             task_left,
             experts_left,
@@ -274,6 +277,7 @@ impl Logic for BurstIssuer {
 
         // Steps.
         self.next_expert.next = false;
+        self.next_base.next = false;
         self.null_done.next = false;
         self.passed_over.d.next = false;
         self.low_sum.next =
@@ -301,7 +305,7 @@ impl Logic for BurstIssuer {
                 }
                 self.expert_base.d.next = self.command[3].val();
                 self.beats.d.next = self.command[4].val();
-                self.task_stride.d.next = self.command[5].val();
+                self.stride.d.next = self.command[5].val();
                 self.expert_stride.d.next = self.command[6].val();
                 self.task_left.d.next = self.task_number.val();
                 self.fetched_last.d.next = false;
@@ -314,7 +318,9 @@ impl Logic for BurstIssuer {
                 if self.task_left.q.val().any() {
                     self.state.d.next = IssueState::Task;
                     self.task_left.d.next = self.task_left.q.val() - 1;
-                    self.expert_base.d.next = self.expert_base.q.val() + self.task_stride.q.val();
+                    self.next_base.next = true;
+                } else {
+                    self.stride.d.next = self.expert_stride.q.val();
                 }
             }
             IssueState::Walk => {
@@ -376,7 +382,9 @@ impl Logic for BurstIssuer {
         if self.next_expert.val() {
             self.expert.d.next = self.expert.q.val() + 1;
             self.experts_left.d.next = self.experts_left.q.val() - 1;
-            self.expert_base.d.next = self.expert_base.q.val() + self.expert_stride.q.val();
+        }
+        if self.next_expert.val() | self.next_base.val() {
+            self.expert_base.d.next = self.expert_base.q.val() + self.stride.q.val();
         }
         if self.issue.val() {
             for p in 0..self._ports {

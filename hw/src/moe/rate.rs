@@ -5,8 +5,8 @@
 //! stage never waits: tokens come at least [`TOKEN_CYCLES`] cycles apart.
 //!
 //! ```text
-//! sum --> reciprocal --6--> mantissa, exponent --+
-//! weights, experts --> [held, shifted by rank] --+--> gate score --4--> append_*
+//! sum --> reciprocal --6--> mantissa, exponent -----------+
+//! weights, experts --> [held: 6] --> [shifted by rank] ---+--> gate score --4--> append_*
 //! ```
 
 use super::score::{self, GateScore};
@@ -16,8 +16,9 @@ use crate::prelude::*;
 use crate::primitives::delay::Delay;
 use crate::primitives::leaf::ports;
 
-/// Least cycles between two tokens.
-pub const TOKEN_CYCLES: usize = reciprocal::LATENCY_CYCLES + MAX_TOP_K + 1;
+/// Least cycles between two tokens: one is held while the reciprocal works on it, the one before is scored.
+pub const TOKEN_CYCLES: usize = reciprocal::LATENCY_CYCLES + 1;
+const _: () = assert!(MAX_TOP_K < TOKEN_CYCLES);
 /// Cycles from `summed` to the last rank's entry, at most.
 pub const LATENCY_CYCLES: usize = reciprocal::LATENCY_CYCLES + MAX_TOP_K + score::LATENCY_CYCLES;
 
@@ -40,6 +41,8 @@ pub struct Rate {
     pub append_score: Signal<Out, Bits<16>>,
     pub final_entry: Signal<Out, Bit>,
     reciprocal: Reciprocal,
+    held_weights: Vec<DFF<Bits<16>>>,
+    held_indices: Vec<DFF<Bits<5>>>,
     weights: Vec<DFF<Bits<16>>>,
     indices: Vec<DFF<Bits<5>>>,
     left: DFF<Bits<3>>,
@@ -74,6 +77,8 @@ impl Default for Rate {
             append_score: Signal::default(),
             final_entry: Signal::default(),
             reciprocal: Reciprocal::default(),
+            held_weights: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
+            held_indices: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
             weights: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
             indices: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
             left: DFF::default(),
@@ -125,6 +130,10 @@ impl Logic for Rate {
             self.weights[i].d.next = self.weights[i].q.val();
             self.indices[i].clock.next = self.clock.val();
             self.indices[i].d.next = self.indices[i].q.val();
+            self.held_weights[i].clock.next = self.clock.val();
+            self.held_weights[i].d.next = self.held_weights[i].q.val();
+            self.held_indices[i].clock.next = self.clock.val();
+            self.held_indices[i].d.next = self.held_indices[i].q.val();
         }
         if self.scoring.val() {
             for i in 0..self._last_rank {
@@ -134,8 +143,14 @@ impl Logic for Rate {
         }
         if self.summed.val() {
             for i in 0..self._ranks {
-                self.weights[i].d.next = self.rank_weight[i].val();
-                self.indices[i].d.next = self.rank_expert[i].val();
+                self.held_weights[i].d.next = self.rank_weight[i].val();
+                self.held_indices[i].d.next = self.rank_expert[i].val();
+            }
+        }
+        if self.reciprocal.done.val() {
+            for i in 0..self._ranks {
+                self.weights[i].d.next = self.held_weights[i].q.val();
+                self.indices[i].d.next = self.held_indices[i].q.val();
             }
         }
         self.ending.next = 0.into();

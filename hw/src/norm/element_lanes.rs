@@ -1,7 +1,7 @@
 //! Normalised elements of a word: `numerics::layer_norm::element` in C lanes, one word a cycle.
 //!
 //! ```text
-//! lanes, scale --> [(x << 10) - mean] --> [* factor: 2] --> [+ half] --> [>> 8s] --> [>> 1s] --> [saturate] --> [byte] --> done, bytes
+//! lanes, scale --> [(x << 10) - mean] --> [* factor: 2] --> [>> 8s] --> [>> 1s] --> [sat17] --> [round, saturate] --> [byte] --> done, bytes
 //! ```
 //!
 //! Narrow: a byte in `-128..=127`. Wide: 15 bits, of which `low` chooses the plane (`x = 128 * high + low`). `done` comes
@@ -83,18 +83,14 @@ impl ElementLanes {
 const WORD_TEXT: &str = "\
 reg [16:0] factor_1;
 reg [5:0] shift_1, shift_2, shift_3;
-reg [5:0] shift_4;
-reg [2:0] shift_5;
+reg [2:0] shift_4;
 reg [6:0] wide_flags, low_flags;
-reg [44:0] half;
 always @(posedge clock) begin
   factor_1 <= factor;
   shift_1 <= (shift > 6'd44) ? 6'd44 : shift;
   shift_2 <= shift_1;
   shift_3 <= shift_2;
-  half <= (45'd1 << shift_2) >> 1;
-  shift_4 <= shift_3;
-  shift_5 <= shift_4[2:0];
+  shift_4 <= shift_3[2:0];
   wide_flags <= {wide_flags[5:0], wide};
   low_flags <= {low_flags[5:0], low};
 end
@@ -107,9 +103,13 @@ reg signed [26:0] centred_n;
 wire signed [43:0] centred_wide_n = {{17{centred_n[26]}}, centred_n};
 wire signed [43:0] factor_wide_n = {27'd0, factor_1};
 reg signed [43:0] product_n, product_held_n;
-reg signed [44:0] rounded_n, coarse_n, fine_n;
-wire too_high_n = ~fine_n[44] & (wide_flags[5] ? fine_n > 45'sd16319 : fine_n > 45'sd127);
-wire too_low_n = fine_n[44] & (wide_flags[5] ? fine_n < -45'sd16319 : fine_n < -45'sd128);
+// Twice the shifted product, whose last bit rounds.
+reg signed [44:0] coarse_n, fine_n;
+reg signed [16:0] clamped_n;
+wire fits_n = fine_n[44:16] == {29{fine_n[44]}};
+wire too_high_n = ~clamped_n[16] & (wide_flags[5] ? clamped_n > 17'sd32638 : clamped_n > 17'sd254);
+wire too_low_n = clamped_n[16] & (wide_flags[5] ? clamped_n < -17'sd32639 : clamped_n < -17'sd257);
+wire [14:0] rounded_n = clamped_n[15:1] + {14'd0, clamped_n[0]};
 wire [14:0] limit_n = wide_flags[5] ? 15'd16319 : 15'd127;
 wire [14:0] floor_n = wide_flags[5] ? 15'd16449 : 15'd32640;
 reg [14:0] y_n;
@@ -120,10 +120,10 @@ always @(posedge clock) begin
   centred_n <= {lanes_n[15], lanes_n, 10'd0} - mean;
   product_n <= centred_wide_n * factor_wide_n;
   product_held_n <= product_n;
-  rounded_n <= {product_held_n[43], product_held_n} + half;
-  coarse_n <= rounded_n >>> {shift_4[5:3], 3'd0};
-  fine_n <= coarse_n >>> shift_5;
-  y_n <= too_high_n ? limit_n : too_low_n ? floor_n : fine_n[14:0];
+  coarse_n <= $signed({product_held_n, 1'b0}) >>> {shift_3[5:3], 3'd0};
+  fine_n <= coarse_n >>> shift_4;
+  clamped_n <= fits_n ? fine_n[16:0] : {fine_n[44], {16{~fine_n[44]}}};
+  y_n <= too_high_n ? limit_n : too_low_n ? floor_n : rounded_n;
   if (loads) byte_n <= wide_flags[6] ? wide_byte_n : y_n[7:0];
 end
 assign bytes_n = byte_n;

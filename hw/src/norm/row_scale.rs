@@ -96,7 +96,8 @@ reg [33:0] square_two, square_four, square_low;
 reg [34:0] mean_two, mean_four, mean_low, mean_offset;
 reg [35:0] offset_3, offset_4;
 reg [31:0] offset_5;
-reg [48:0] mean_rounded;
+reg [22:0] mean_carry;
+reg [26:0] mean_above, mean_rounded;
 // 64 bits in two steps each: the low words first.
 reg [32:0] spread_low, variance_low;
 reg [31:0] scaled_high, square_high, spread_high;
@@ -124,7 +125,9 @@ always @(posedge clock) begin
   mean_four <= {inverse[32:0], 2'b0} & {35{low[2]}};
   mean_low <= mean_two + mean_four;
   mean_offset <= mean_low + 35'd2097152;
-  mean_rounded <= {mean_3[45:0], 3'd0} + {14'd0, mean_offset};
+  mean_carry <= {1'b0, mean_3[18:0], 3'd0} + {1'b0, mean_offset[21:0]};
+  mean_above <= mean_3[45:19] + {14'd0, mean_offset[34:22]};
+  mean_rounded <= mean_above + {26'd0, mean_carry[22]};
   spread_low <= {1'b0, scaled_4[31:0]} - {1'b0, high_square_4[25:0], 6'd0};
   scaled_high <= {8'd0, scaled_4[55:32]} + {{28{offset_4[35]}}, offset_4[35:32]};
   square_high <= {{4{high_square_4[53]}}, high_square_4[53:26]};
@@ -133,9 +136,9 @@ always @(posedge clock) begin
   variance_low <= {1'b0, spread_low[31:0]} + {1'b0, offset_5};
   variance <= {spread_high + {31'd0, variance_low[32]}, variance_low[31:0]};
 end
-wire _unused_mean = &{1'b0, mean_3[59:46], mean_rounded[21:0]};
-reg [296:0] mean_line;
-always @(posedge clock) mean_line <= {mean_line[269:0], mean_rounded[48:22]};
+wire _unused_mean = &{1'b0, mean_3[59:46], mean_carry[21:0]};
+reg [269:0] mean_line;
+always @(posedge clock) mean_line <= {mean_line[242:0], mean_rounded};
 ";
 
 const ROOT_TEXT: &str = "\
@@ -202,7 +205,7 @@ always @(posedge clock) begin
   product_2 <= product_1;
   half_7 <= half_6;
   if (loads) begin
-    mean_out <= mean_line[296:270];
+    mean_out <= mean_line[269:243];
     factor_out <= rounded[31:15];
     shift_out <= shift_sum[6] ? 6'd63 : shift_sum[5:0];
   end

@@ -35,7 +35,7 @@ fn choose() {
             let (experts, _) = route(cycle);
             u.pairs.next = experts.div_ceil(2).into();
             u.full_pairs.next = (experts / 2).into();
-            u.slot_last.next = experts.max(11).into();
+            u.slot_last.next = experts.max(7).into();
         },
     );
 }

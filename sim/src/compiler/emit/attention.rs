@@ -4,7 +4,7 @@
 //! the item before:
 //!
 //! ```text
-//! array    Q  K0  K1  S0  V0  K2  S1  V1  C0  S2  V2  C1  C2  projection
+//! array    Q  K0  K1  S0  V0  K2  S1  V1  C0  S2  V2  C1  C2  projection, in two parts
 //! softmax                  SM0         SM1         SM2
 //! ```
 //!
@@ -54,7 +54,7 @@ impl Emitter<'_> {
         let step = Step::new(format!("block {block} projection"), Operation::MatMul(projection))
             .macs(s.tokens * macs(&numbers.projection))
             .stream(self.common(&numbers.projection));
-        self.push(step);
+        self.steps.extend(in_parts(step, &self.projected_parts()));
     }
 
     /// A group of heads from its first head on, the queries in parts.

@@ -1,17 +1,23 @@
 //! The second half of a block.
 //!
-//! With experts, LayerNorm gives the gate's operand of 15 bits, whose high plane the experts read. It comes in parts: while the router
-//! chooses for one, the array multiplies the next, and LayerNorm does the one after it. Route fills the queues, and the loop runs the chosen experts, whose weights are on the chip by then:
-//! tokens are gathered by the queue, the hidden layer is compact, results are scattered, multiplied by their scores and added
-//! to the residual stream.
+//! LayerNorm starts with the projection's first half while the array computes its second:
+//!
+//! ```text
+//! array   projection 0   projection 1   fc1 0   fc1 1   fc1 (all tokens)   fc2
+//! norm                   norm 0         norm 1
+//! ```
+//!
+//! With experts, LayerNorm gives the gate's operand of 15 bits, whose high plane the experts read. Its parts are smaller: while the
+//! router chooses for one, the array multiplies the next, and LayerNorm does the one after it. Route fills the queues, and the
+//! loop runs the chosen experts, whose weights are on the chip by then: tokens are gathered by the queue, the hidden layer is
+//! compact, results are scattered, multiplied by their scores and added to the residual stream.
 
 use std::ops::Range;
 
 use moevit_hw::control::command::{ExpertLoop, MatMul, Operation, Route};
 
 use super::{dst, in_parts, macs, outputs, Emitter, PART_TOKENS_MIN};
-use crate::compiler::layout::cut;
-use crate::compiler::layout::MlpLayout;
+use crate::compiler::layout::{cut, MlpLayout};
 use crate::compiler::quantise::Quantised;
 use crate::compiler::schedule::{Step, Stream};
 use crate::model::architecture::Scoring;
@@ -34,7 +40,7 @@ impl Emitter<'_> {
         };
         let chunks = self.chunks(block, &layout);
         let leading = self.leading_outputs(&chunks[0].up);
-        let parts = self.halves(self.tiles(&outputs(&chunks[0].up, 0..leading)));
+        let parts = self.projected_parts();
         let whole = [0..self.sizes().tokens];
         let norm = &self.network.blocks[block].feed_forward.norm;
         self.norms(&format!("block {block} norm2"), norm, layout.normalised, &parts);
@@ -60,11 +66,11 @@ impl Emitter<'_> {
             .stream(self.common(layer))
     }
 
-    /// Outputs of the first product that are computed in parts: their tiles keep the array busy during LayerNorm's second part
-    /// with about a third of the tokens; more would only repeat weights.
+    /// Outputs of the first product that are computed in parts: their tiles keep the array busy with half of the tokens while the
+    /// other half is stored and normalised; more would only repeat weights.
     fn leading_outputs(&self, up: &Quantised) -> usize {
         let s = self.sizes();
-        let tiles = 4 * s.residual_row() + 6 * self.norm_overhead() / s.tokens;
+        let tiles = 2 * (1 + s.residual_row()) + 4 * self.norm_overhead() / s.tokens;
         let columns = tiles.div_ceil(s.activation_row()) * s.columns;
         columns.next_multiple_of(s.rows).min(up.matrices[0].outputs())
     }
@@ -122,8 +128,13 @@ impl Emitter<'_> {
 
     /// The gate works in parts, so that LayerNorm, array and router work on three parts at a time.
     fn gate_parts(&self) -> Vec<Range<usize>> {
-        let tokens = self.sizes().tokens;
-        cut(tokens, (tokens / GATE_TOKENS).max(1), 2)
+        let cut_again = |half: Range<usize>| {
+            let parts = cut(half.len(), (half.len() / GATE_TOKENS).max(1), 2);
+            parts
+                .into_iter()
+                .map(move |part| half.start + part.start..half.start + part.end)
+        };
+        self.projected_parts().into_iter().flat_map(cut_again).collect()
     }
 
     /// LayerNorm, the gate's logits and the choice of experts.
@@ -172,7 +183,7 @@ impl Emitter<'_> {
 
     fn chunks(&self, block: usize, layout: &MlpLayout) -> Vec<Chunk> {
         let numbers = &self.network.blocks[block].feed_forward;
-        let chunk = |(range, down): (&std::ops::Range<usize>, &Quantised)| Chunk {
+        let chunk = |(range, down): (&Range<usize>, &Quantised)| Chunk {
             up: outputs(&numbers.up, range.clone()),
             down: down.clone(),
             row: range.len().div_ceil(self.sizes().rows),

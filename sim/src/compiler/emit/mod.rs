@@ -13,7 +13,7 @@ use moevit_hw::control::command::{End, MatMul, Norm, Operation, Write};
 use moevit_hw::norm::layer_norm;
 use moevit_hw::post::drain::DRAINED_CYCLES;
 
-use super::layout::{Layout, Sizes};
+use super::layout::{cut, Layout, Sizes};
 use super::network::norm::NormNumbers;
 use super::network::Network;
 use super::quantise::{Matrix, Quantised};
@@ -156,6 +156,12 @@ impl Emitter<'_> {
             return std::iter::once(0..tokens).collect();
         }
         vec![0..first, first..tokens]
+    }
+
+    /// The tokens in the parts of the projection: while the array computes the second, LayerNorm does the first.
+    fn projected_parts(&self) -> Vec<Range<usize>> {
+        let tokens = self.sizes().tokens;
+        cut(tokens, (tokens / PART_TOKENS_MIN).clamp(1, 2), 2)
     }
 
     /// Cycles of a Norm command beside its words.
