@@ -5,44 +5,17 @@ module ByteAccumulators_c8 (
     input  wire [7:0] data_0, data_1, data_2, data_3, data_4, data_5, data_6, data_7,
     output wire [19:0] sums_0, sums_1, sums_2, sums_3, sums_4, sums_5, sums_6, sums_7
 );
-    reg [19:0] sum_0;
-    assign sums_0 = sum_0;
-    initial sum_0 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_0 <= (sum_0 & {20{~first}}) + {{12{data_0[7]}}, data_0};
-    reg [19:0] sum_1;
-    assign sums_1 = sum_1;
-    initial sum_1 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_1 <= (sum_1 & {20{~first}}) + {{12{data_1[7]}}, data_1};
-    reg [19:0] sum_2;
-    assign sums_2 = sum_2;
-    initial sum_2 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_2 <= (sum_2 & {20{~first}}) + {{12{data_2[7]}}, data_2};
-    reg [19:0] sum_3;
-    assign sums_3 = sum_3;
-    initial sum_3 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_3 <= (sum_3 & {20{~first}}) + {{12{data_3[7]}}, data_3};
-    reg [19:0] sum_4;
-    assign sums_4 = sum_4;
-    initial sum_4 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_4 <= (sum_4 & {20{~first}}) + {{12{data_4[7]}}, data_4};
-    reg [19:0] sum_5;
-    assign sums_5 = sum_5;
-    initial sum_5 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_5 <= (sum_5 & {20{~first}}) + {{12{data_5[7]}}, data_5};
-    reg [19:0] sum_6;
-    assign sums_6 = sum_6;
-    initial sum_6 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_6 <= (sum_6 & {20{~first}}) + {{12{data_6[7]}}, data_6};
-    reg [19:0] sum_7;
-    assign sums_7 = sum_7;
-    initial sum_7 = 20'd0;
-    always @(posedge clock)
-      if (accumulate) sum_7 <= (sum_7 & {20{~first}}) + {{12{data_7[7]}}, data_7};
+    wire [63:0] bytes = {data_7, data_6, data_5, data_4, data_3, data_2, data_1, data_0};
+    wire [159:0] totals;
+    assign {sums_7, sums_6, sums_5, sums_4, sums_3, sums_2, sums_1, sums_0} = totals;
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : lane
+        reg [19:0] sum;
+        initial sum = 20'd0;
+        always @(posedge clock)
+          if (accumulate) sum <= (sum & {20{~first}}) + {{12{bytes[8 * i + 7]}}, bytes[8 * i +: 8]};
+        assign totals[20 * i +: 20] = sum;
+      end
+    endgenerate
 endmodule

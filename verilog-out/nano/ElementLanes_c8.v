@@ -30,244 +30,43 @@ module ElementLanes_c8 (
       wide_flags <= {wide_flags[5:0], wide};
       low_flags <= {low_flags[5:0], low};
     end
-    reg [7:0] byte_0;
-    initial byte_0 = 8'd0;
-    reg signed [26:0] centred_0;
-    wire signed [43:0] centred_wide_0 = {{17{centred_0[26]}}, centred_0};
-    wire signed [43:0] factor_wide_0 = {27'd0, factor_1};
-    reg signed [43:0] product_0, product_held_0;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_0, fine_0;
-    reg signed [16:0] clamped_0;
-    wire fits_0 = fine_0[44:16] == {29{fine_0[44]}};
-    wire too_high_0 = ~clamped_0[16] & (wide_flags[5] ? clamped_0 > 17'sd32638 : clamped_0 > 17'sd254);
-    wire too_low_0 = clamped_0[16] & (wide_flags[5] ? clamped_0 < -17'sd32639 : clamped_0 < -17'sd257);
-    wire [14:0] rounded_0 = clamped_0[15:1] + {14'd0, clamped_0[0]};
-    wire [14:0] limit_0 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_0 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_0;
-    wire [14:0] shifted_0 = y_0 + 15'd64;
-    wire [7:0] low_byte_0 = {~shifted_0[6], ~shifted_0[6], shifted_0[5:0]};
-    wire [7:0] wide_byte_0 = low_flags[6] ? low_byte_0 : shifted_0[14:7];
-    always @(posedge clock) begin
-      centred_0 <= {lanes_0[15], lanes_0, 10'd0} - mean;
-      product_0 <= centred_wide_0 * factor_wide_0;
-      product_held_0 <= product_0;
-      coarse_0 <= $signed({product_held_0, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_0 <= coarse_0 >>> shift_4;
-      clamped_0 <= fits_0 ? fine_0[16:0] : {fine_0[44], {16{~fine_0[44]}}};
-      y_0 <= too_high_0 ? limit_0 : too_low_0 ? floor_0 : rounded_0;
-      if (loads) byte_0 <= wide_flags[6] ? wide_byte_0 : y_0[7:0];
-    end
-    assign bytes_0 = byte_0;
-    reg [7:0] byte_1;
-    initial byte_1 = 8'd0;
-    reg signed [26:0] centred_1;
-    wire signed [43:0] centred_wide_1 = {{17{centred_1[26]}}, centred_1};
-    wire signed [43:0] factor_wide_1 = {27'd0, factor_1};
-    reg signed [43:0] product_1, product_held_1;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_1, fine_1;
-    reg signed [16:0] clamped_1;
-    wire fits_1 = fine_1[44:16] == {29{fine_1[44]}};
-    wire too_high_1 = ~clamped_1[16] & (wide_flags[5] ? clamped_1 > 17'sd32638 : clamped_1 > 17'sd254);
-    wire too_low_1 = clamped_1[16] & (wide_flags[5] ? clamped_1 < -17'sd32639 : clamped_1 < -17'sd257);
-    wire [14:0] rounded_1 = clamped_1[15:1] + {14'd0, clamped_1[0]};
-    wire [14:0] limit_1 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_1 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_1;
-    wire [14:0] shifted_1 = y_1 + 15'd64;
-    wire [7:0] low_byte_1 = {~shifted_1[6], ~shifted_1[6], shifted_1[5:0]};
-    wire [7:0] wide_byte_1 = low_flags[6] ? low_byte_1 : shifted_1[14:7];
-    always @(posedge clock) begin
-      centred_1 <= {lanes_1[15], lanes_1, 10'd0} - mean;
-      product_1 <= centred_wide_1 * factor_wide_1;
-      product_held_1 <= product_1;
-      coarse_1 <= $signed({product_held_1, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_1 <= coarse_1 >>> shift_4;
-      clamped_1 <= fits_1 ? fine_1[16:0] : {fine_1[44], {16{~fine_1[44]}}};
-      y_1 <= too_high_1 ? limit_1 : too_low_1 ? floor_1 : rounded_1;
-      if (loads) byte_1 <= wide_flags[6] ? wide_byte_1 : y_1[7:0];
-    end
-    assign bytes_1 = byte_1;
-    reg [7:0] byte_2;
-    initial byte_2 = 8'd0;
-    reg signed [26:0] centred_2;
-    wire signed [43:0] centred_wide_2 = {{17{centred_2[26]}}, centred_2};
-    wire signed [43:0] factor_wide_2 = {27'd0, factor_1};
-    reg signed [43:0] product_2, product_held_2;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_2, fine_2;
-    reg signed [16:0] clamped_2;
-    wire fits_2 = fine_2[44:16] == {29{fine_2[44]}};
-    wire too_high_2 = ~clamped_2[16] & (wide_flags[5] ? clamped_2 > 17'sd32638 : clamped_2 > 17'sd254);
-    wire too_low_2 = clamped_2[16] & (wide_flags[5] ? clamped_2 < -17'sd32639 : clamped_2 < -17'sd257);
-    wire [14:0] rounded_2 = clamped_2[15:1] + {14'd0, clamped_2[0]};
-    wire [14:0] limit_2 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_2 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_2;
-    wire [14:0] shifted_2 = y_2 + 15'd64;
-    wire [7:0] low_byte_2 = {~shifted_2[6], ~shifted_2[6], shifted_2[5:0]};
-    wire [7:0] wide_byte_2 = low_flags[6] ? low_byte_2 : shifted_2[14:7];
-    always @(posedge clock) begin
-      centred_2 <= {lanes_2[15], lanes_2, 10'd0} - mean;
-      product_2 <= centred_wide_2 * factor_wide_2;
-      product_held_2 <= product_2;
-      coarse_2 <= $signed({product_held_2, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_2 <= coarse_2 >>> shift_4;
-      clamped_2 <= fits_2 ? fine_2[16:0] : {fine_2[44], {16{~fine_2[44]}}};
-      y_2 <= too_high_2 ? limit_2 : too_low_2 ? floor_2 : rounded_2;
-      if (loads) byte_2 <= wide_flags[6] ? wide_byte_2 : y_2[7:0];
-    end
-    assign bytes_2 = byte_2;
-    reg [7:0] byte_3;
-    initial byte_3 = 8'd0;
-    reg signed [26:0] centred_3;
-    wire signed [43:0] centred_wide_3 = {{17{centred_3[26]}}, centred_3};
-    wire signed [43:0] factor_wide_3 = {27'd0, factor_1};
-    reg signed [43:0] product_3, product_held_3;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_3, fine_3;
-    reg signed [16:0] clamped_3;
-    wire fits_3 = fine_3[44:16] == {29{fine_3[44]}};
-    wire too_high_3 = ~clamped_3[16] & (wide_flags[5] ? clamped_3 > 17'sd32638 : clamped_3 > 17'sd254);
-    wire too_low_3 = clamped_3[16] & (wide_flags[5] ? clamped_3 < -17'sd32639 : clamped_3 < -17'sd257);
-    wire [14:0] rounded_3 = clamped_3[15:1] + {14'd0, clamped_3[0]};
-    wire [14:0] limit_3 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_3 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_3;
-    wire [14:0] shifted_3 = y_3 + 15'd64;
-    wire [7:0] low_byte_3 = {~shifted_3[6], ~shifted_3[6], shifted_3[5:0]};
-    wire [7:0] wide_byte_3 = low_flags[6] ? low_byte_3 : shifted_3[14:7];
-    always @(posedge clock) begin
-      centred_3 <= {lanes_3[15], lanes_3, 10'd0} - mean;
-      product_3 <= centred_wide_3 * factor_wide_3;
-      product_held_3 <= product_3;
-      coarse_3 <= $signed({product_held_3, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_3 <= coarse_3 >>> shift_4;
-      clamped_3 <= fits_3 ? fine_3[16:0] : {fine_3[44], {16{~fine_3[44]}}};
-      y_3 <= too_high_3 ? limit_3 : too_low_3 ? floor_3 : rounded_3;
-      if (loads) byte_3 <= wide_flags[6] ? wide_byte_3 : y_3[7:0];
-    end
-    assign bytes_3 = byte_3;
-    reg [7:0] byte_4;
-    initial byte_4 = 8'd0;
-    reg signed [26:0] centred_4;
-    wire signed [43:0] centred_wide_4 = {{17{centred_4[26]}}, centred_4};
-    wire signed [43:0] factor_wide_4 = {27'd0, factor_1};
-    reg signed [43:0] product_4, product_held_4;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_4, fine_4;
-    reg signed [16:0] clamped_4;
-    wire fits_4 = fine_4[44:16] == {29{fine_4[44]}};
-    wire too_high_4 = ~clamped_4[16] & (wide_flags[5] ? clamped_4 > 17'sd32638 : clamped_4 > 17'sd254);
-    wire too_low_4 = clamped_4[16] & (wide_flags[5] ? clamped_4 < -17'sd32639 : clamped_4 < -17'sd257);
-    wire [14:0] rounded_4 = clamped_4[15:1] + {14'd0, clamped_4[0]};
-    wire [14:0] limit_4 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_4 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_4;
-    wire [14:0] shifted_4 = y_4 + 15'd64;
-    wire [7:0] low_byte_4 = {~shifted_4[6], ~shifted_4[6], shifted_4[5:0]};
-    wire [7:0] wide_byte_4 = low_flags[6] ? low_byte_4 : shifted_4[14:7];
-    always @(posedge clock) begin
-      centred_4 <= {lanes_4[15], lanes_4, 10'd0} - mean;
-      product_4 <= centred_wide_4 * factor_wide_4;
-      product_held_4 <= product_4;
-      coarse_4 <= $signed({product_held_4, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_4 <= coarse_4 >>> shift_4;
-      clamped_4 <= fits_4 ? fine_4[16:0] : {fine_4[44], {16{~fine_4[44]}}};
-      y_4 <= too_high_4 ? limit_4 : too_low_4 ? floor_4 : rounded_4;
-      if (loads) byte_4 <= wide_flags[6] ? wide_byte_4 : y_4[7:0];
-    end
-    assign bytes_4 = byte_4;
-    reg [7:0] byte_5;
-    initial byte_5 = 8'd0;
-    reg signed [26:0] centred_5;
-    wire signed [43:0] centred_wide_5 = {{17{centred_5[26]}}, centred_5};
-    wire signed [43:0] factor_wide_5 = {27'd0, factor_1};
-    reg signed [43:0] product_5, product_held_5;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_5, fine_5;
-    reg signed [16:0] clamped_5;
-    wire fits_5 = fine_5[44:16] == {29{fine_5[44]}};
-    wire too_high_5 = ~clamped_5[16] & (wide_flags[5] ? clamped_5 > 17'sd32638 : clamped_5 > 17'sd254);
-    wire too_low_5 = clamped_5[16] & (wide_flags[5] ? clamped_5 < -17'sd32639 : clamped_5 < -17'sd257);
-    wire [14:0] rounded_5 = clamped_5[15:1] + {14'd0, clamped_5[0]};
-    wire [14:0] limit_5 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_5 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_5;
-    wire [14:0] shifted_5 = y_5 + 15'd64;
-    wire [7:0] low_byte_5 = {~shifted_5[6], ~shifted_5[6], shifted_5[5:0]};
-    wire [7:0] wide_byte_5 = low_flags[6] ? low_byte_5 : shifted_5[14:7];
-    always @(posedge clock) begin
-      centred_5 <= {lanes_5[15], lanes_5, 10'd0} - mean;
-      product_5 <= centred_wide_5 * factor_wide_5;
-      product_held_5 <= product_5;
-      coarse_5 <= $signed({product_held_5, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_5 <= coarse_5 >>> shift_4;
-      clamped_5 <= fits_5 ? fine_5[16:0] : {fine_5[44], {16{~fine_5[44]}}};
-      y_5 <= too_high_5 ? limit_5 : too_low_5 ? floor_5 : rounded_5;
-      if (loads) byte_5 <= wide_flags[6] ? wide_byte_5 : y_5[7:0];
-    end
-    assign bytes_5 = byte_5;
-    reg [7:0] byte_6;
-    initial byte_6 = 8'd0;
-    reg signed [26:0] centred_6;
-    wire signed [43:0] centred_wide_6 = {{17{centred_6[26]}}, centred_6};
-    wire signed [43:0] factor_wide_6 = {27'd0, factor_1};
-    reg signed [43:0] product_6, product_held_6;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_6, fine_6;
-    reg signed [16:0] clamped_6;
-    wire fits_6 = fine_6[44:16] == {29{fine_6[44]}};
-    wire too_high_6 = ~clamped_6[16] & (wide_flags[5] ? clamped_6 > 17'sd32638 : clamped_6 > 17'sd254);
-    wire too_low_6 = clamped_6[16] & (wide_flags[5] ? clamped_6 < -17'sd32639 : clamped_6 < -17'sd257);
-    wire [14:0] rounded_6 = clamped_6[15:1] + {14'd0, clamped_6[0]};
-    wire [14:0] limit_6 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_6 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_6;
-    wire [14:0] shifted_6 = y_6 + 15'd64;
-    wire [7:0] low_byte_6 = {~shifted_6[6], ~shifted_6[6], shifted_6[5:0]};
-    wire [7:0] wide_byte_6 = low_flags[6] ? low_byte_6 : shifted_6[14:7];
-    always @(posedge clock) begin
-      centred_6 <= {lanes_6[15], lanes_6, 10'd0} - mean;
-      product_6 <= centred_wide_6 * factor_wide_6;
-      product_held_6 <= product_6;
-      coarse_6 <= $signed({product_held_6, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_6 <= coarse_6 >>> shift_4;
-      clamped_6 <= fits_6 ? fine_6[16:0] : {fine_6[44], {16{~fine_6[44]}}};
-      y_6 <= too_high_6 ? limit_6 : too_low_6 ? floor_6 : rounded_6;
-      if (loads) byte_6 <= wide_flags[6] ? wide_byte_6 : y_6[7:0];
-    end
-    assign bytes_6 = byte_6;
-    reg [7:0] byte_7;
-    initial byte_7 = 8'd0;
-    reg signed [26:0] centred_7;
-    wire signed [43:0] centred_wide_7 = {{17{centred_7[26]}}, centred_7};
-    wire signed [43:0] factor_wide_7 = {27'd0, factor_1};
-    reg signed [43:0] product_7, product_held_7;
-    // Twice the shifted product, whose last bit rounds.
-    reg signed [44:0] coarse_7, fine_7;
-    reg signed [16:0] clamped_7;
-    wire fits_7 = fine_7[44:16] == {29{fine_7[44]}};
-    wire too_high_7 = ~clamped_7[16] & (wide_flags[5] ? clamped_7 > 17'sd32638 : clamped_7 > 17'sd254);
-    wire too_low_7 = clamped_7[16] & (wide_flags[5] ? clamped_7 < -17'sd32639 : clamped_7 < -17'sd257);
-    wire [14:0] rounded_7 = clamped_7[15:1] + {14'd0, clamped_7[0]};
-    wire [14:0] limit_7 = wide_flags[5] ? 15'd16319 : 15'd127;
-    wire [14:0] floor_7 = wide_flags[5] ? 15'd16449 : 15'd32640;
-    reg [14:0] y_7;
-    wire [14:0] shifted_7 = y_7 + 15'd64;
-    wire [7:0] low_byte_7 = {~shifted_7[6], ~shifted_7[6], shifted_7[5:0]};
-    wire [7:0] wide_byte_7 = low_flags[6] ? low_byte_7 : shifted_7[14:7];
-    always @(posedge clock) begin
-      centred_7 <= {lanes_7[15], lanes_7, 10'd0} - mean;
-      product_7 <= centred_wide_7 * factor_wide_7;
-      product_held_7 <= product_7;
-      coarse_7 <= $signed({product_held_7, 1'b0}) >>> {shift_3[5:3], 3'd0};
-      fine_7 <= coarse_7 >>> shift_4;
-      clamped_7 <= fits_7 ? fine_7[16:0] : {fine_7[44], {16{~fine_7[44]}}};
-      y_7 <= too_high_7 ? limit_7 : too_low_7 ? floor_7 : rounded_7;
-      if (loads) byte_7 <= wide_flags[6] ? wide_byte_7 : y_7[7:0];
-    end
-    assign bytes_7 = byte_7;
+    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
+    wire [63:0] bytes;
+    assign {bytes_7, bytes_6, bytes_5, bytes_4, bytes_3, bytes_2, bytes_1, bytes_0} = bytes;
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : lane
+        wire [15:0] x = lanes[16 * i +: 16];
+        reg [7:0] result;
+        initial result = 8'd0;
+        reg signed [26:0] centred;
+        wire signed [43:0] centred_wide = {{17{centred[26]}}, centred};
+        wire signed [43:0] factor_wide = {27'd0, factor_1};
+        reg signed [43:0] product, product_held;
+        // Twice the shifted product, whose last bit rounds.
+        reg signed [44:0] coarse, fine;
+        reg signed [16:0] clamped;
+        wire fits = fine[44:16] == {29{fine[44]}};
+        wire too_high = ~clamped[16] & (wide_flags[5] ? clamped > 17'sd32638 : clamped > 17'sd254);
+        wire too_low = clamped[16] & (wide_flags[5] ? clamped < -17'sd32639 : clamped < -17'sd257);
+        wire [14:0] rounded = clamped[15:1] + {14'd0, clamped[0]};
+        wire [14:0] most = wide_flags[5] ? 15'd16319 : 15'd127;
+        wire [14:0] least = wide_flags[5] ? 15'd16449 : 15'd32640;
+        reg [14:0] y;
+        wire [14:0] shifted = y + 15'd64;
+        wire [7:0] low_byte = {~shifted[6], ~shifted[6], shifted[5:0]};
+        wire [7:0] wide_byte = low_flags[6] ? low_byte : shifted[14:7];
+        always @(posedge clock) begin
+          centred <= {x[15], x, 10'd0} - mean;
+          product <= centred_wide * factor_wide;
+          product_held <= product;
+          coarse <= $signed({product_held, 1'b0}) >>> {shift_3[5:3], 3'd0};
+          fine <= coarse >>> shift_4;
+          clamped <= fits ? fine[16:0] : {fine[44], {16{~fine[44]}}};
+          y <= too_high ? most : too_low ? least : rounded;
+          if (loads) result <= wide_flags[6] ? wide_byte : y[7:0];
+        end
+        assign bytes[8 * i +: 8] = result;
+      end
+    endgenerate
 endmodule

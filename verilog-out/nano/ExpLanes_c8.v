@@ -95,196 +95,36 @@ module ExpLanes_c8 (
       exponential[250] = 16'd33175; exponential[251] = 16'd33085; exponential[252] = 16'd32995;
       exponential[253] = 16'd32906; exponential[254] = 16'd32817; exponential[255] = 16'd32728;
     end
-    reg [7:0] byte_0;
-    reg [15:0] distance_0, part_0_0, part_0_1, part_0_2, part_0_3, entry_0, shifted_0;
-    reg [9:0] places_0_1;
-    reg [7:0] places_0;
-    reg inside_0, inside_0_1, alive_0;
-    wire [15:0] rounded_0 = shifted_0 + 16'd128;
-    wire _unused_0 = &{1'b0, rounded_0[7:0]};
-    assign bytes_0 = byte_0;
-    initial byte_0 = 8'd0;
-    always @(posedge clock) begin
-      distance_0 <= maximum - lanes_0;
-      inside_0 <= lane_count > 7'd0;
-      part_0_0 <= exponential[{2'd0, distance_0[5:0]}];
-      part_0_1 <= exponential[{2'd1, distance_0[5:0]}];
-      part_0_2 <= exponential[{2'd2, distance_0[5:0]}];
-      part_0_3 <= exponential[{2'd3, distance_0[5:0]}];
-      places_0_1 <= distance_0[15:6];
-      inside_0_1 <= inside_0;
-      entry_0 <= places_0_1[1] ? (places_0_1[0] ? part_0_3 : part_0_2) : (places_0_1[0] ? part_0_1 : part_0_0);
-      places_0 <= places_0_1[9:2];
-      alive_0 <= inside_0_1;
-      shifted_0 <= (alive_0 && places_0 < 8'd16) ? entry_0 >> places_0[3:0] : 16'd0;
-      if (loads) byte_0 <= {~rounded_0[15], rounded_0[14:8]};
-    end
-    reg [7:0] byte_1;
-    reg [15:0] distance_1, part_1_0, part_1_1, part_1_2, part_1_3, entry_1, shifted_1;
-    reg [9:0] places_1_1;
-    reg [7:0] places_1;
-    reg inside_1, inside_1_1, alive_1;
-    wire [15:0] rounded_1 = shifted_1 + 16'd128;
-    wire _unused_1 = &{1'b0, rounded_1[7:0]};
-    assign bytes_1 = byte_1;
-    initial byte_1 = 8'd0;
-    always @(posedge clock) begin
-      distance_1 <= maximum - lanes_1;
-      inside_1 <= lane_count > 7'd1;
-      part_1_0 <= exponential[{2'd0, distance_1[5:0]}];
-      part_1_1 <= exponential[{2'd1, distance_1[5:0]}];
-      part_1_2 <= exponential[{2'd2, distance_1[5:0]}];
-      part_1_3 <= exponential[{2'd3, distance_1[5:0]}];
-      places_1_1 <= distance_1[15:6];
-      inside_1_1 <= inside_1;
-      entry_1 <= places_1_1[1] ? (places_1_1[0] ? part_1_3 : part_1_2) : (places_1_1[0] ? part_1_1 : part_1_0);
-      places_1 <= places_1_1[9:2];
-      alive_1 <= inside_1_1;
-      shifted_1 <= (alive_1 && places_1 < 8'd16) ? entry_1 >> places_1[3:0] : 16'd0;
-      if (loads) byte_1 <= {~rounded_1[15], rounded_1[14:8]};
-    end
-    reg [7:0] byte_2;
-    reg [15:0] distance_2, part_2_0, part_2_1, part_2_2, part_2_3, entry_2, shifted_2;
-    reg [9:0] places_2_1;
-    reg [7:0] places_2;
-    reg inside_2, inside_2_1, alive_2;
-    wire [15:0] rounded_2 = shifted_2 + 16'd128;
-    wire _unused_2 = &{1'b0, rounded_2[7:0]};
-    assign bytes_2 = byte_2;
-    initial byte_2 = 8'd0;
-    always @(posedge clock) begin
-      distance_2 <= maximum - lanes_2;
-      inside_2 <= lane_count > 7'd2;
-      part_2_0 <= exponential[{2'd0, distance_2[5:0]}];
-      part_2_1 <= exponential[{2'd1, distance_2[5:0]}];
-      part_2_2 <= exponential[{2'd2, distance_2[5:0]}];
-      part_2_3 <= exponential[{2'd3, distance_2[5:0]}];
-      places_2_1 <= distance_2[15:6];
-      inside_2_1 <= inside_2;
-      entry_2 <= places_2_1[1] ? (places_2_1[0] ? part_2_3 : part_2_2) : (places_2_1[0] ? part_2_1 : part_2_0);
-      places_2 <= places_2_1[9:2];
-      alive_2 <= inside_2_1;
-      shifted_2 <= (alive_2 && places_2 < 8'd16) ? entry_2 >> places_2[3:0] : 16'd0;
-      if (loads) byte_2 <= {~rounded_2[15], rounded_2[14:8]};
-    end
-    reg [7:0] byte_3;
-    reg [15:0] distance_3, part_3_0, part_3_1, part_3_2, part_3_3, entry_3, shifted_3;
-    reg [9:0] places_3_1;
-    reg [7:0] places_3;
-    reg inside_3, inside_3_1, alive_3;
-    wire [15:0] rounded_3 = shifted_3 + 16'd128;
-    wire _unused_3 = &{1'b0, rounded_3[7:0]};
-    assign bytes_3 = byte_3;
-    initial byte_3 = 8'd0;
-    always @(posedge clock) begin
-      distance_3 <= maximum - lanes_3;
-      inside_3 <= lane_count > 7'd3;
-      part_3_0 <= exponential[{2'd0, distance_3[5:0]}];
-      part_3_1 <= exponential[{2'd1, distance_3[5:0]}];
-      part_3_2 <= exponential[{2'd2, distance_3[5:0]}];
-      part_3_3 <= exponential[{2'd3, distance_3[5:0]}];
-      places_3_1 <= distance_3[15:6];
-      inside_3_1 <= inside_3;
-      entry_3 <= places_3_1[1] ? (places_3_1[0] ? part_3_3 : part_3_2) : (places_3_1[0] ? part_3_1 : part_3_0);
-      places_3 <= places_3_1[9:2];
-      alive_3 <= inside_3_1;
-      shifted_3 <= (alive_3 && places_3 < 8'd16) ? entry_3 >> places_3[3:0] : 16'd0;
-      if (loads) byte_3 <= {~rounded_3[15], rounded_3[14:8]};
-    end
-    reg [7:0] byte_4;
-    reg [15:0] distance_4, part_4_0, part_4_1, part_4_2, part_4_3, entry_4, shifted_4;
-    reg [9:0] places_4_1;
-    reg [7:0] places_4;
-    reg inside_4, inside_4_1, alive_4;
-    wire [15:0] rounded_4 = shifted_4 + 16'd128;
-    wire _unused_4 = &{1'b0, rounded_4[7:0]};
-    assign bytes_4 = byte_4;
-    initial byte_4 = 8'd0;
-    always @(posedge clock) begin
-      distance_4 <= maximum - lanes_4;
-      inside_4 <= lane_count > 7'd4;
-      part_4_0 <= exponential[{2'd0, distance_4[5:0]}];
-      part_4_1 <= exponential[{2'd1, distance_4[5:0]}];
-      part_4_2 <= exponential[{2'd2, distance_4[5:0]}];
-      part_4_3 <= exponential[{2'd3, distance_4[5:0]}];
-      places_4_1 <= distance_4[15:6];
-      inside_4_1 <= inside_4;
-      entry_4 <= places_4_1[1] ? (places_4_1[0] ? part_4_3 : part_4_2) : (places_4_1[0] ? part_4_1 : part_4_0);
-      places_4 <= places_4_1[9:2];
-      alive_4 <= inside_4_1;
-      shifted_4 <= (alive_4 && places_4 < 8'd16) ? entry_4 >> places_4[3:0] : 16'd0;
-      if (loads) byte_4 <= {~rounded_4[15], rounded_4[14:8]};
-    end
-    reg [7:0] byte_5;
-    reg [15:0] distance_5, part_5_0, part_5_1, part_5_2, part_5_3, entry_5, shifted_5;
-    reg [9:0] places_5_1;
-    reg [7:0] places_5;
-    reg inside_5, inside_5_1, alive_5;
-    wire [15:0] rounded_5 = shifted_5 + 16'd128;
-    wire _unused_5 = &{1'b0, rounded_5[7:0]};
-    assign bytes_5 = byte_5;
-    initial byte_5 = 8'd0;
-    always @(posedge clock) begin
-      distance_5 <= maximum - lanes_5;
-      inside_5 <= lane_count > 7'd5;
-      part_5_0 <= exponential[{2'd0, distance_5[5:0]}];
-      part_5_1 <= exponential[{2'd1, distance_5[5:0]}];
-      part_5_2 <= exponential[{2'd2, distance_5[5:0]}];
-      part_5_3 <= exponential[{2'd3, distance_5[5:0]}];
-      places_5_1 <= distance_5[15:6];
-      inside_5_1 <= inside_5;
-      entry_5 <= places_5_1[1] ? (places_5_1[0] ? part_5_3 : part_5_2) : (places_5_1[0] ? part_5_1 : part_5_0);
-      places_5 <= places_5_1[9:2];
-      alive_5 <= inside_5_1;
-      shifted_5 <= (alive_5 && places_5 < 8'd16) ? entry_5 >> places_5[3:0] : 16'd0;
-      if (loads) byte_5 <= {~rounded_5[15], rounded_5[14:8]};
-    end
-    reg [7:0] byte_6;
-    reg [15:0] distance_6, part_6_0, part_6_1, part_6_2, part_6_3, entry_6, shifted_6;
-    reg [9:0] places_6_1;
-    reg [7:0] places_6;
-    reg inside_6, inside_6_1, alive_6;
-    wire [15:0] rounded_6 = shifted_6 + 16'd128;
-    wire _unused_6 = &{1'b0, rounded_6[7:0]};
-    assign bytes_6 = byte_6;
-    initial byte_6 = 8'd0;
-    always @(posedge clock) begin
-      distance_6 <= maximum - lanes_6;
-      inside_6 <= lane_count > 7'd6;
-      part_6_0 <= exponential[{2'd0, distance_6[5:0]}];
-      part_6_1 <= exponential[{2'd1, distance_6[5:0]}];
-      part_6_2 <= exponential[{2'd2, distance_6[5:0]}];
-      part_6_3 <= exponential[{2'd3, distance_6[5:0]}];
-      places_6_1 <= distance_6[15:6];
-      inside_6_1 <= inside_6;
-      entry_6 <= places_6_1[1] ? (places_6_1[0] ? part_6_3 : part_6_2) : (places_6_1[0] ? part_6_1 : part_6_0);
-      places_6 <= places_6_1[9:2];
-      alive_6 <= inside_6_1;
-      shifted_6 <= (alive_6 && places_6 < 8'd16) ? entry_6 >> places_6[3:0] : 16'd0;
-      if (loads) byte_6 <= {~rounded_6[15], rounded_6[14:8]};
-    end
-    reg [7:0] byte_7;
-    reg [15:0] distance_7, part_7_0, part_7_1, part_7_2, part_7_3, entry_7, shifted_7;
-    reg [9:0] places_7_1;
-    reg [7:0] places_7;
-    reg inside_7, inside_7_1, alive_7;
-    wire [15:0] rounded_7 = shifted_7 + 16'd128;
-    wire _unused_7 = &{1'b0, rounded_7[7:0]};
-    assign bytes_7 = byte_7;
-    initial byte_7 = 8'd0;
-    always @(posedge clock) begin
-      distance_7 <= maximum - lanes_7;
-      inside_7 <= lane_count > 7'd7;
-      part_7_0 <= exponential[{2'd0, distance_7[5:0]}];
-      part_7_1 <= exponential[{2'd1, distance_7[5:0]}];
-      part_7_2 <= exponential[{2'd2, distance_7[5:0]}];
-      part_7_3 <= exponential[{2'd3, distance_7[5:0]}];
-      places_7_1 <= distance_7[15:6];
-      inside_7_1 <= inside_7;
-      entry_7 <= places_7_1[1] ? (places_7_1[0] ? part_7_3 : part_7_2) : (places_7_1[0] ? part_7_1 : part_7_0);
-      places_7 <= places_7_1[9:2];
-      alive_7 <= inside_7_1;
-      shifted_7 <= (alive_7 && places_7 < 8'd16) ? entry_7 >> places_7[3:0] : 16'd0;
-      if (loads) byte_7 <= {~rounded_7[15], rounded_7[14:8]};
-    end
+    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
+    wire [63:0] bytes;
+    assign {bytes_7, bytes_6, bytes_5, bytes_4, bytes_3, bytes_2, bytes_1, bytes_0} = bytes;
+    wire [7:0] beyond = {8{1'b1}} << lane_count;
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : lane
+        reg [15:0] distance, part_0, part_1, part_2, part_3, entry, shifted;
+        reg [9:0] places_1;
+        reg [7:0] places, result;
+        reg present, present_1, alive;
+        wire [15:0] rounded = shifted + 16'd128;
+        wire _unused = &{1'b0, rounded[7:0]};
+        assign bytes[8 * i +: 8] = result;
+        initial result = 8'd0;
+        always @(posedge clock) begin
+          distance <= maximum - lanes[16 * i +: 16];
+          present <= ~beyond[i];
+          part_0 <= exponential[{2'd0, distance[5:0]}];
+          part_1 <= exponential[{2'd1, distance[5:0]}];
+          part_2 <= exponential[{2'd2, distance[5:0]}];
+          part_3 <= exponential[{2'd3, distance[5:0]}];
+          places_1 <= distance[15:6];
+          present_1 <= present;
+          entry <= places_1[1] ? (places_1[0] ? part_3 : part_2) : (places_1[0] ? part_1 : part_0);
+          places <= places_1[9:2];
+          alive <= present_1;
+          shifted <= (alive && places < 8'd16) ? entry >> places[3:0] : 16'd0;
+          if (loads) result <= {~rounded[15], rounded[14:8]};
+        end
+      end
+    endgenerate
 endmodule

@@ -5,36 +5,20 @@ module LoadStages_c8 (
     input  wire [7:0] d_0, d_1, d_2, d_3, d_4, d_5, d_6, d_7,
     output wire [7:0] q_0, q_1, q_2, q_3, q_4, q_5, q_6, q_7
 );
-    reg [15:0] lane_0;
-    initial lane_0 = 16'd0;
-    assign q_0 = lane_0[15:8];
-    always @(posedge clock) lane_0 <= {lane_0[7:0], d_0};
-    reg [15:0] lane_1;
-    initial lane_1 = 16'd0;
-    assign q_1 = lane_1[15:8];
-    always @(posedge clock) lane_1 <= {lane_1[7:0], d_1};
-    reg [15:0] lane_2;
-    initial lane_2 = 16'd0;
-    assign q_2 = lane_2[15:8];
-    always @(posedge clock) lane_2 <= {lane_2[7:0], d_2};
-    reg [15:0] lane_3;
-    initial lane_3 = 16'd0;
-    assign q_3 = lane_3[15:8];
-    always @(posedge clock) lane_3 <= {lane_3[7:0], d_3};
-    reg [15:0] lane_4;
-    initial lane_4 = 16'd0;
-    assign q_4 = lane_4[15:8];
-    always @(posedge clock) lane_4 <= {lane_4[7:0], d_4};
-    reg [15:0] lane_5;
-    initial lane_5 = 16'd0;
-    assign q_5 = lane_5[15:8];
-    always @(posedge clock) lane_5 <= {lane_5[7:0], d_5};
-    reg [15:0] lane_6;
-    initial lane_6 = 16'd0;
-    assign q_6 = lane_6[15:8];
-    always @(posedge clock) lane_6 <= {lane_6[7:0], d_6};
-    reg [15:0] lane_7;
-    initial lane_7 = 16'd0;
-    assign q_7 = lane_7[15:8];
-    always @(posedge clock) lane_7 <= {lane_7[7:0], d_7};
+    wire [63:0] entering = {d_7, d_6, d_5, d_4, d_3, d_2, d_1, d_0};
+    wire [63:0] leaving;
+    assign {q_7, q_6, q_5, q_4, q_3, q_2, q_1, q_0} = leaving;
+    // Cycles of each lane, those of lane 0 in the last digit.
+    localparam [31:0] DELAYS = 32'h22222222;
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : lane
+        localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
+        reg [8 * CYCLES - 1:0] held;
+        wire [8 * CYCLES + 7:0] line = {held, entering[8 * i +: 8]};
+        initial held = 0;
+        always @(posedge clock) held <= line[8 * CYCLES - 1:0];
+        assign leaving[8 * i +: 8] = line[8 * CYCLES +: 8];
+      end
+    endgenerate
 endmodule

@@ -10,161 +10,78 @@ module ParameterMemory_w16_c8 (
     output wire [15:0] mantissa_0, mantissa_1, mantissa_2, mantissa_3, mantissa_4, mantissa_5, mantissa_6, mantissa_7,
     output wire [15:0] factor_0, factor_1, factor_2, factor_3, factor_4, factor_5, factor_6, factor_7
 );
+    wire [3:0] writes = {3'd0, write} << write_word;
+    genvar i;
     reg [1:0] bias_bank_1;
     always @(posedge clock) bias_bank_1 <= bias_bank;
     initial bias_bank_1 = 2'd0;
+    wire [63:0] bias_data = {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
+    wire [255:0] bias_all;
+    assign {bias_7, bias_6, bias_5, bias_4, bias_3, bias_2, bias_1, bias_0} = bias_all;
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : bias_words
+        (* ram_style = "distributed" *) reg [63:0] memory [0:3];
+        reg [63:0] taken;
+        assign bias_all[64 * i +: 64] = taken;
+        always @(posedge clock) begin
+          if (writes[i]) memory[write_bank] <= bias_data;
+          taken <= memory[bias_bank_1];
+        end
+        `ifndef SYNTHESIS
+        integer n;
+        initial begin
+          taken = 0;
+          for (n = 0; n <= 3; n = n + 1) memory[n] = 0;
+        end
+        `endif
+      end
+    endgenerate
     reg [1:0] mantissa_bank_1;
     always @(posedge clock) mantissa_bank_1 <= mantissa_bank;
     initial mantissa_bank_1 = 2'd0;
+    wire [31:0] mantissa_data = {data_13, data_12, data_5, data_4};
+    wire [127:0] mantissa_all;
+    assign {mantissa_7, mantissa_6, mantissa_5, mantissa_4, mantissa_3, mantissa_2, mantissa_1, mantissa_0} = mantissa_all;
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : mantissa_words
+        (* ram_style = "distributed" *) reg [31:0] memory [0:3];
+        reg [31:0] taken;
+        assign mantissa_all[32 * i +: 32] = taken;
+        always @(posedge clock) begin
+          if (writes[i]) memory[write_bank] <= mantissa_data;
+          taken <= memory[mantissa_bank_1];
+        end
+        `ifndef SYNTHESIS
+        integer n;
+        initial begin
+          taken = 0;
+          for (n = 0; n <= 3; n = n + 1) memory[n] = 0;
+        end
+        `endif
+      end
+    endgenerate
     reg [1:0] factor_bank_1;
     always @(posedge clock) factor_bank_1 <= factor_bank;
     initial factor_bank_1 = 2'd0;
-    (* ram_style = "distributed" *) reg [63:0] memory_bias_0 [0:3];
-    reg [63:0] read_bias_0;
-    assign {bias_1, bias_0} = read_bias_0;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd0) memory_bias_0[write_bank] <= {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
-      read_bias_0 <= memory_bias_0[bias_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_bias_0 = 0; memory_bias_0[0] = 0; memory_bias_0[1] = 0; memory_bias_0[2] = 0; memory_bias_0[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_mantissa_0 [0:3];
-    reg [31:0] read_mantissa_0;
-    assign {mantissa_1, mantissa_0} = read_mantissa_0;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd0) memory_mantissa_0[write_bank] <= {data_13, data_12, data_5, data_4};
-      read_mantissa_0 <= memory_mantissa_0[mantissa_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_mantissa_0 = 0; memory_mantissa_0[0] = 0; memory_mantissa_0[1] = 0; memory_mantissa_0[2] = 0;
-      memory_mantissa_0[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_factor_0 [0:3];
-    reg [31:0] read_factor_0;
-    assign {factor_1, factor_0} = read_factor_0;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd0) memory_factor_0[write_bank] <= {data_15, data_14, data_7, data_6};
-      read_factor_0 <= memory_factor_0[factor_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_factor_0 = 0; memory_factor_0[0] = 0; memory_factor_0[1] = 0; memory_factor_0[2] = 0; memory_factor_0[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [63:0] memory_bias_1 [0:3];
-    reg [63:0] read_bias_1;
-    assign {bias_3, bias_2} = read_bias_1;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd1) memory_bias_1[write_bank] <= {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
-      read_bias_1 <= memory_bias_1[bias_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_bias_1 = 0; memory_bias_1[0] = 0; memory_bias_1[1] = 0; memory_bias_1[2] = 0; memory_bias_1[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_mantissa_1 [0:3];
-    reg [31:0] read_mantissa_1;
-    assign {mantissa_3, mantissa_2} = read_mantissa_1;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd1) memory_mantissa_1[write_bank] <= {data_13, data_12, data_5, data_4};
-      read_mantissa_1 <= memory_mantissa_1[mantissa_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_mantissa_1 = 0; memory_mantissa_1[0] = 0; memory_mantissa_1[1] = 0; memory_mantissa_1[2] = 0;
-      memory_mantissa_1[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_factor_1 [0:3];
-    reg [31:0] read_factor_1;
-    assign {factor_3, factor_2} = read_factor_1;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd1) memory_factor_1[write_bank] <= {data_15, data_14, data_7, data_6};
-      read_factor_1 <= memory_factor_1[factor_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_factor_1 = 0; memory_factor_1[0] = 0; memory_factor_1[1] = 0; memory_factor_1[2] = 0; memory_factor_1[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [63:0] memory_bias_2 [0:3];
-    reg [63:0] read_bias_2;
-    assign {bias_5, bias_4} = read_bias_2;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd2) memory_bias_2[write_bank] <= {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
-      read_bias_2 <= memory_bias_2[bias_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_bias_2 = 0; memory_bias_2[0] = 0; memory_bias_2[1] = 0; memory_bias_2[2] = 0; memory_bias_2[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_mantissa_2 [0:3];
-    reg [31:0] read_mantissa_2;
-    assign {mantissa_5, mantissa_4} = read_mantissa_2;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd2) memory_mantissa_2[write_bank] <= {data_13, data_12, data_5, data_4};
-      read_mantissa_2 <= memory_mantissa_2[mantissa_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_mantissa_2 = 0; memory_mantissa_2[0] = 0; memory_mantissa_2[1] = 0; memory_mantissa_2[2] = 0;
-      memory_mantissa_2[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_factor_2 [0:3];
-    reg [31:0] read_factor_2;
-    assign {factor_5, factor_4} = read_factor_2;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd2) memory_factor_2[write_bank] <= {data_15, data_14, data_7, data_6};
-      read_factor_2 <= memory_factor_2[factor_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_factor_2 = 0; memory_factor_2[0] = 0; memory_factor_2[1] = 0; memory_factor_2[2] = 0; memory_factor_2[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [63:0] memory_bias_3 [0:3];
-    reg [63:0] read_bias_3;
-    assign {bias_7, bias_6} = read_bias_3;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd3) memory_bias_3[write_bank] <= {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
-      read_bias_3 <= memory_bias_3[bias_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_bias_3 = 0; memory_bias_3[0] = 0; memory_bias_3[1] = 0; memory_bias_3[2] = 0; memory_bias_3[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_mantissa_3 [0:3];
-    reg [31:0] read_mantissa_3;
-    assign {mantissa_7, mantissa_6} = read_mantissa_3;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd3) memory_mantissa_3[write_bank] <= {data_13, data_12, data_5, data_4};
-      read_mantissa_3 <= memory_mantissa_3[mantissa_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_mantissa_3 = 0; memory_mantissa_3[0] = 0; memory_mantissa_3[1] = 0; memory_mantissa_3[2] = 0;
-      memory_mantissa_3[3] = 0;
-    end
-    `endif
-    (* ram_style = "distributed" *) reg [31:0] memory_factor_3 [0:3];
-    reg [31:0] read_factor_3;
-    assign {factor_7, factor_6} = read_factor_3;
-    always @(posedge clock) begin
-      if (write && write_word == 2'd3) memory_factor_3[write_bank] <= {data_15, data_14, data_7, data_6};
-      read_factor_3 <= memory_factor_3[factor_bank_1];
-    end
-    `ifndef SYNTHESIS
-    initial begin
-      read_factor_3 = 0; memory_factor_3[0] = 0; memory_factor_3[1] = 0; memory_factor_3[2] = 0; memory_factor_3[3] = 0;
-    end
-    `endif
+    wire [31:0] factor_data = {data_15, data_14, data_7, data_6};
+    wire [127:0] factor_all;
+    assign {factor_7, factor_6, factor_5, factor_4, factor_3, factor_2, factor_1, factor_0} = factor_all;
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : factor_words
+        (* ram_style = "distributed" *) reg [31:0] memory [0:3];
+        reg [31:0] taken;
+        assign factor_all[32 * i +: 32] = taken;
+        always @(posedge clock) begin
+          if (writes[i]) memory[write_bank] <= factor_data;
+          taken <= memory[factor_bank_1];
+        end
+        `ifndef SYNTHESIS
+        integer n;
+        initial begin
+          taken = 0;
+          for (n = 0; n <= 3; n = n + 1) memory[n] = 0;
+        end
+        `endif
+      end
+    endgenerate
 endmodule

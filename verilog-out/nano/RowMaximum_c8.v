@@ -24,47 +24,43 @@ module RowMaximum_c8 (
       last_flags <= {last_flags[2:0], last};
       finished <= loads & ~reset;
     end
-    reg signed [15:0] score_0_0;
-    always @(posedge clock) score_0_0 <= (last && last_lanes <= 7'd0) ? 16'h8000 : lanes_0;
-    reg signed [15:0] score_0_1;
-    always @(posedge clock) score_0_1 <= (last && last_lanes <= 7'd1) ? 16'h8000 : lanes_1;
-    reg signed [15:0] score_0_2;
-    always @(posedge clock) score_0_2 <= (last && last_lanes <= 7'd2) ? 16'h8000 : lanes_2;
-    reg signed [15:0] score_0_3;
-    always @(posedge clock) score_0_3 <= (last && last_lanes <= 7'd3) ? 16'h8000 : lanes_3;
-    reg signed [15:0] score_0_4;
-    always @(posedge clock) score_0_4 <= (last && last_lanes <= 7'd4) ? 16'h8000 : lanes_4;
-    reg signed [15:0] score_0_5;
-    always @(posedge clock) score_0_5 <= (last && last_lanes <= 7'd5) ? 16'h8000 : lanes_5;
-    reg signed [15:0] score_0_6;
-    always @(posedge clock) score_0_6 <= (last && last_lanes <= 7'd6) ? 16'h8000 : lanes_6;
-    reg signed [15:0] score_0_7;
-    always @(posedge clock) score_0_7 <= (last && last_lanes <= 7'd7) ? 16'h8000 : lanes_7;
-    reg signed [15:0] score_1_0;
-    always @(posedge clock)
-      score_1_0 <= (score_0_0 > score_0_1) ? score_0_0 : score_0_1;
-    reg signed [15:0] score_1_1;
-    always @(posedge clock)
-      score_1_1 <= (score_0_2 > score_0_3) ? score_0_2 : score_0_3;
-    reg signed [15:0] score_1_2;
-    always @(posedge clock)
-      score_1_2 <= (score_0_4 > score_0_5) ? score_0_4 : score_0_5;
-    reg signed [15:0] score_1_3;
-    always @(posedge clock)
-      score_1_3 <= (score_0_6 > score_0_7) ? score_0_6 : score_0_7;
-    reg signed [15:0] score_2_0;
-    always @(posedge clock)
-      score_2_0 <= (score_1_0 > score_1_1) ? score_1_0 : score_1_1;
-    reg signed [15:0] score_2_1;
-    always @(posedge clock)
-      score_2_1 <= (score_1_2 > score_1_3) ? score_1_2 : score_1_3;
-    reg signed [15:0] score_3_0;
-    always @(posedge clock)
-      score_3_0 <= (score_2_0 > score_2_1) ? score_2_0 : score_2_1;
+    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
+    wire [7:0] beyond = {8{1'b1}} << last_lanes;
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : level_0
+        reg signed [15:0] score;
+        always @(posedge clock) score <= (last && beyond[i]) ? 16'h8000 : lanes[16 * i +: 16];
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : level_1
+        wire signed [15:0] a = level_0[2 * i].score;
+        wire signed [15:0] b = level_0[2 * i + 1].score;
+        reg signed [15:0] score;
+        always @(posedge clock) score <= (a > b) ? a : b;
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 2; i = i + 1) begin : level_2
+        wire signed [15:0] a = level_1[2 * i].score;
+        wire signed [15:0] b = level_1[2 * i + 1].score;
+        reg signed [15:0] score;
+        always @(posedge clock) score <= (a > b) ? a : b;
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 1; i = i + 1) begin : level_3
+        wire signed [15:0] a = level_2[2 * i].score;
+        wire signed [15:0] b = level_2[2 * i + 1].score;
+        reg signed [15:0] score;
+        always @(posedge clock) score <= (a > b) ? a : b;
+      end
+    endgenerate
     reg signed [15:0] running;
     reg [15:0] result;
     wire signed [15:0] best = restart ? 16'sh8000 : running;
-    wire signed [15:0] larger = (score_3_0 > best) ? score_3_0 : best;
+    wire signed [15:0] larger = (level_3[0].score > best) ? level_3[0].score : best;
     assign maximum = result;
     initial begin
       running = 16'sh8000; result = 16'd0;

@@ -25,391 +25,98 @@ module RowStatistics_c8 (
       last_flags <= {last_flags[6:0], last};
       finished <= loads & ~reset;
     end
-    reg [15:0] sum_0_0;
-    always @(posedge clock) sum_0_0 <= lanes_0;
-    (* use_dsp = "no" *) wire [7:0] product_00_0;
-    assign product_00_0 = $signed({1'b0, lanes_0[3:0]}) * $signed({1'b0, lanes_0[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_0;
-    assign product_01_0 = $signed({1'b0, lanes_0[3:0]}) * $signed({1'b0, lanes_0[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_0;
-    assign product_02_0 = $signed({1'b0, lanes_0[3:0]}) * $signed({1'b0, lanes_0[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_0;
-    assign product_03_0 = $signed({1'b0, lanes_0[3:0]}) * $signed(lanes_0[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_0;
-    assign product_11_0 = $signed({1'b0, lanes_0[7:4]}) * $signed({1'b0, lanes_0[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_0;
-    assign product_12_0 = $signed({1'b0, lanes_0[7:4]}) * $signed({1'b0, lanes_0[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_0;
-    assign product_13_0 = $signed({1'b0, lanes_0[7:4]}) * $signed(lanes_0[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_0;
-    assign product_22_0 = $signed({1'b0, lanes_0[11:8]}) * $signed({1'b0, lanes_0[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_0;
-    assign product_23_0 = $signed({1'b0, lanes_0[11:8]}) * $signed(lanes_0[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_0;
-    assign product_33_0 = $signed(lanes_0[15:12]) * $signed(lanes_0[15:12]);
-    reg [30:0] squares_1_0, squares_2_0, squares_3_0, square_0_0;
-    reg [7:0] pair_01_0, pair_02_0, pair_03_0, pair_12_0, pair_13_0, pair_23_0;
-    reg [25:0] outer_0, pairs_0;
-    reg [9:0] inner_0;
-    always @(posedge clock) begin
-      squares_1_0 <= {product_33_0, product_22_0, product_11_0, product_00_0};
-      pair_01_0 <= product_01_0;
-      pair_02_0 <= product_02_0;
-      pair_03_0 <= product_03_0;
-      pair_12_0 <= product_12_0;
-      pair_13_0 <= product_13_0;
-      pair_23_0 <= product_23_0;
-      squares_2_0 <= squares_1_0;
-      outer_0 <= {{2{pair_23_0[7]}}, pair_23_0, 8'd0, pair_01_0}
-        + {{6{pair_13_0[7]}}, pair_13_0, pair_02_0, 4'd0};
-      inner_0 <= {{2{pair_03_0[7]}}, pair_03_0} + {2'd0, pair_12_0};
-      squares_3_0 <= squares_2_0;
-      pairs_0 <= outer_0 + {{8{inner_0[9]}}, inner_0, 8'd0};
-      square_0_0 <= squares_3_0 + {pairs_0, 5'd0};
-    end
-    reg [15:0] sum_0_1;
-    always @(posedge clock) sum_0_1 <= lanes_1;
-    (* use_dsp = "no" *) wire [7:0] product_00_1;
-    assign product_00_1 = $signed({1'b0, lanes_1[3:0]}) * $signed({1'b0, lanes_1[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_1;
-    assign product_01_1 = $signed({1'b0, lanes_1[3:0]}) * $signed({1'b0, lanes_1[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_1;
-    assign product_02_1 = $signed({1'b0, lanes_1[3:0]}) * $signed({1'b0, lanes_1[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_1;
-    assign product_03_1 = $signed({1'b0, lanes_1[3:0]}) * $signed(lanes_1[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_1;
-    assign product_11_1 = $signed({1'b0, lanes_1[7:4]}) * $signed({1'b0, lanes_1[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_1;
-    assign product_12_1 = $signed({1'b0, lanes_1[7:4]}) * $signed({1'b0, lanes_1[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_1;
-    assign product_13_1 = $signed({1'b0, lanes_1[7:4]}) * $signed(lanes_1[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_1;
-    assign product_22_1 = $signed({1'b0, lanes_1[11:8]}) * $signed({1'b0, lanes_1[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_1;
-    assign product_23_1 = $signed({1'b0, lanes_1[11:8]}) * $signed(lanes_1[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_1;
-    assign product_33_1 = $signed(lanes_1[15:12]) * $signed(lanes_1[15:12]);
-    reg [30:0] squares_1_1, squares_2_1, squares_3_1, square_0_1;
-    reg [7:0] pair_01_1, pair_02_1, pair_03_1, pair_12_1, pair_13_1, pair_23_1;
-    reg [25:0] outer_1, pairs_1;
-    reg [9:0] inner_1;
-    always @(posedge clock) begin
-      squares_1_1 <= {product_33_1, product_22_1, product_11_1, product_00_1};
-      pair_01_1 <= product_01_1;
-      pair_02_1 <= product_02_1;
-      pair_03_1 <= product_03_1;
-      pair_12_1 <= product_12_1;
-      pair_13_1 <= product_13_1;
-      pair_23_1 <= product_23_1;
-      squares_2_1 <= squares_1_1;
-      outer_1 <= {{2{pair_23_1[7]}}, pair_23_1, 8'd0, pair_01_1}
-        + {{6{pair_13_1[7]}}, pair_13_1, pair_02_1, 4'd0};
-      inner_1 <= {{2{pair_03_1[7]}}, pair_03_1} + {2'd0, pair_12_1};
-      squares_3_1 <= squares_2_1;
-      pairs_1 <= outer_1 + {{8{inner_1[9]}}, inner_1, 8'd0};
-      square_0_1 <= squares_3_1 + {pairs_1, 5'd0};
-    end
-    reg [15:0] sum_0_2;
-    always @(posedge clock) sum_0_2 <= lanes_2;
-    (* use_dsp = "no" *) wire [7:0] product_00_2;
-    assign product_00_2 = $signed({1'b0, lanes_2[3:0]}) * $signed({1'b0, lanes_2[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_2;
-    assign product_01_2 = $signed({1'b0, lanes_2[3:0]}) * $signed({1'b0, lanes_2[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_2;
-    assign product_02_2 = $signed({1'b0, lanes_2[3:0]}) * $signed({1'b0, lanes_2[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_2;
-    assign product_03_2 = $signed({1'b0, lanes_2[3:0]}) * $signed(lanes_2[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_2;
-    assign product_11_2 = $signed({1'b0, lanes_2[7:4]}) * $signed({1'b0, lanes_2[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_2;
-    assign product_12_2 = $signed({1'b0, lanes_2[7:4]}) * $signed({1'b0, lanes_2[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_2;
-    assign product_13_2 = $signed({1'b0, lanes_2[7:4]}) * $signed(lanes_2[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_2;
-    assign product_22_2 = $signed({1'b0, lanes_2[11:8]}) * $signed({1'b0, lanes_2[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_2;
-    assign product_23_2 = $signed({1'b0, lanes_2[11:8]}) * $signed(lanes_2[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_2;
-    assign product_33_2 = $signed(lanes_2[15:12]) * $signed(lanes_2[15:12]);
-    reg [30:0] squares_1_2, squares_2_2, squares_3_2, square_0_2;
-    reg [7:0] pair_01_2, pair_02_2, pair_03_2, pair_12_2, pair_13_2, pair_23_2;
-    reg [25:0] outer_2, pairs_2;
-    reg [9:0] inner_2;
-    always @(posedge clock) begin
-      squares_1_2 <= {product_33_2, product_22_2, product_11_2, product_00_2};
-      pair_01_2 <= product_01_2;
-      pair_02_2 <= product_02_2;
-      pair_03_2 <= product_03_2;
-      pair_12_2 <= product_12_2;
-      pair_13_2 <= product_13_2;
-      pair_23_2 <= product_23_2;
-      squares_2_2 <= squares_1_2;
-      outer_2 <= {{2{pair_23_2[7]}}, pair_23_2, 8'd0, pair_01_2}
-        + {{6{pair_13_2[7]}}, pair_13_2, pair_02_2, 4'd0};
-      inner_2 <= {{2{pair_03_2[7]}}, pair_03_2} + {2'd0, pair_12_2};
-      squares_3_2 <= squares_2_2;
-      pairs_2 <= outer_2 + {{8{inner_2[9]}}, inner_2, 8'd0};
-      square_0_2 <= squares_3_2 + {pairs_2, 5'd0};
-    end
-    reg [15:0] sum_0_3;
-    always @(posedge clock) sum_0_3 <= lanes_3;
-    (* use_dsp = "no" *) wire [7:0] product_00_3;
-    assign product_00_3 = $signed({1'b0, lanes_3[3:0]}) * $signed({1'b0, lanes_3[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_3;
-    assign product_01_3 = $signed({1'b0, lanes_3[3:0]}) * $signed({1'b0, lanes_3[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_3;
-    assign product_02_3 = $signed({1'b0, lanes_3[3:0]}) * $signed({1'b0, lanes_3[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_3;
-    assign product_03_3 = $signed({1'b0, lanes_3[3:0]}) * $signed(lanes_3[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_3;
-    assign product_11_3 = $signed({1'b0, lanes_3[7:4]}) * $signed({1'b0, lanes_3[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_3;
-    assign product_12_3 = $signed({1'b0, lanes_3[7:4]}) * $signed({1'b0, lanes_3[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_3;
-    assign product_13_3 = $signed({1'b0, lanes_3[7:4]}) * $signed(lanes_3[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_3;
-    assign product_22_3 = $signed({1'b0, lanes_3[11:8]}) * $signed({1'b0, lanes_3[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_3;
-    assign product_23_3 = $signed({1'b0, lanes_3[11:8]}) * $signed(lanes_3[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_3;
-    assign product_33_3 = $signed(lanes_3[15:12]) * $signed(lanes_3[15:12]);
-    reg [30:0] squares_1_3, squares_2_3, squares_3_3, square_0_3;
-    reg [7:0] pair_01_3, pair_02_3, pair_03_3, pair_12_3, pair_13_3, pair_23_3;
-    reg [25:0] outer_3, pairs_3;
-    reg [9:0] inner_3;
-    always @(posedge clock) begin
-      squares_1_3 <= {product_33_3, product_22_3, product_11_3, product_00_3};
-      pair_01_3 <= product_01_3;
-      pair_02_3 <= product_02_3;
-      pair_03_3 <= product_03_3;
-      pair_12_3 <= product_12_3;
-      pair_13_3 <= product_13_3;
-      pair_23_3 <= product_23_3;
-      squares_2_3 <= squares_1_3;
-      outer_3 <= {{2{pair_23_3[7]}}, pair_23_3, 8'd0, pair_01_3}
-        + {{6{pair_13_3[7]}}, pair_13_3, pair_02_3, 4'd0};
-      inner_3 <= {{2{pair_03_3[7]}}, pair_03_3} + {2'd0, pair_12_3};
-      squares_3_3 <= squares_2_3;
-      pairs_3 <= outer_3 + {{8{inner_3[9]}}, inner_3, 8'd0};
-      square_0_3 <= squares_3_3 + {pairs_3, 5'd0};
-    end
-    reg [15:0] sum_0_4;
-    always @(posedge clock) sum_0_4 <= lanes_4;
-    (* use_dsp = "no" *) wire [7:0] product_00_4;
-    assign product_00_4 = $signed({1'b0, lanes_4[3:0]}) * $signed({1'b0, lanes_4[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_4;
-    assign product_01_4 = $signed({1'b0, lanes_4[3:0]}) * $signed({1'b0, lanes_4[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_4;
-    assign product_02_4 = $signed({1'b0, lanes_4[3:0]}) * $signed({1'b0, lanes_4[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_4;
-    assign product_03_4 = $signed({1'b0, lanes_4[3:0]}) * $signed(lanes_4[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_4;
-    assign product_11_4 = $signed({1'b0, lanes_4[7:4]}) * $signed({1'b0, lanes_4[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_4;
-    assign product_12_4 = $signed({1'b0, lanes_4[7:4]}) * $signed({1'b0, lanes_4[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_4;
-    assign product_13_4 = $signed({1'b0, lanes_4[7:4]}) * $signed(lanes_4[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_4;
-    assign product_22_4 = $signed({1'b0, lanes_4[11:8]}) * $signed({1'b0, lanes_4[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_4;
-    assign product_23_4 = $signed({1'b0, lanes_4[11:8]}) * $signed(lanes_4[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_4;
-    assign product_33_4 = $signed(lanes_4[15:12]) * $signed(lanes_4[15:12]);
-    reg [30:0] squares_1_4, squares_2_4, squares_3_4, square_0_4;
-    reg [7:0] pair_01_4, pair_02_4, pair_03_4, pair_12_4, pair_13_4, pair_23_4;
-    reg [25:0] outer_4, pairs_4;
-    reg [9:0] inner_4;
-    always @(posedge clock) begin
-      squares_1_4 <= {product_33_4, product_22_4, product_11_4, product_00_4};
-      pair_01_4 <= product_01_4;
-      pair_02_4 <= product_02_4;
-      pair_03_4 <= product_03_4;
-      pair_12_4 <= product_12_4;
-      pair_13_4 <= product_13_4;
-      pair_23_4 <= product_23_4;
-      squares_2_4 <= squares_1_4;
-      outer_4 <= {{2{pair_23_4[7]}}, pair_23_4, 8'd0, pair_01_4}
-        + {{6{pair_13_4[7]}}, pair_13_4, pair_02_4, 4'd0};
-      inner_4 <= {{2{pair_03_4[7]}}, pair_03_4} + {2'd0, pair_12_4};
-      squares_3_4 <= squares_2_4;
-      pairs_4 <= outer_4 + {{8{inner_4[9]}}, inner_4, 8'd0};
-      square_0_4 <= squares_3_4 + {pairs_4, 5'd0};
-    end
-    reg [15:0] sum_0_5;
-    always @(posedge clock) sum_0_5 <= lanes_5;
-    (* use_dsp = "no" *) wire [7:0] product_00_5;
-    assign product_00_5 = $signed({1'b0, lanes_5[3:0]}) * $signed({1'b0, lanes_5[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_5;
-    assign product_01_5 = $signed({1'b0, lanes_5[3:0]}) * $signed({1'b0, lanes_5[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_5;
-    assign product_02_5 = $signed({1'b0, lanes_5[3:0]}) * $signed({1'b0, lanes_5[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_5;
-    assign product_03_5 = $signed({1'b0, lanes_5[3:0]}) * $signed(lanes_5[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_5;
-    assign product_11_5 = $signed({1'b0, lanes_5[7:4]}) * $signed({1'b0, lanes_5[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_5;
-    assign product_12_5 = $signed({1'b0, lanes_5[7:4]}) * $signed({1'b0, lanes_5[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_5;
-    assign product_13_5 = $signed({1'b0, lanes_5[7:4]}) * $signed(lanes_5[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_5;
-    assign product_22_5 = $signed({1'b0, lanes_5[11:8]}) * $signed({1'b0, lanes_5[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_5;
-    assign product_23_5 = $signed({1'b0, lanes_5[11:8]}) * $signed(lanes_5[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_5;
-    assign product_33_5 = $signed(lanes_5[15:12]) * $signed(lanes_5[15:12]);
-    reg [30:0] squares_1_5, squares_2_5, squares_3_5, square_0_5;
-    reg [7:0] pair_01_5, pair_02_5, pair_03_5, pair_12_5, pair_13_5, pair_23_5;
-    reg [25:0] outer_5, pairs_5;
-    reg [9:0] inner_5;
-    always @(posedge clock) begin
-      squares_1_5 <= {product_33_5, product_22_5, product_11_5, product_00_5};
-      pair_01_5 <= product_01_5;
-      pair_02_5 <= product_02_5;
-      pair_03_5 <= product_03_5;
-      pair_12_5 <= product_12_5;
-      pair_13_5 <= product_13_5;
-      pair_23_5 <= product_23_5;
-      squares_2_5 <= squares_1_5;
-      outer_5 <= {{2{pair_23_5[7]}}, pair_23_5, 8'd0, pair_01_5}
-        + {{6{pair_13_5[7]}}, pair_13_5, pair_02_5, 4'd0};
-      inner_5 <= {{2{pair_03_5[7]}}, pair_03_5} + {2'd0, pair_12_5};
-      squares_3_5 <= squares_2_5;
-      pairs_5 <= outer_5 + {{8{inner_5[9]}}, inner_5, 8'd0};
-      square_0_5 <= squares_3_5 + {pairs_5, 5'd0};
-    end
-    reg [15:0] sum_0_6;
-    always @(posedge clock) sum_0_6 <= lanes_6;
-    (* use_dsp = "no" *) wire [7:0] product_00_6;
-    assign product_00_6 = $signed({1'b0, lanes_6[3:0]}) * $signed({1'b0, lanes_6[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_6;
-    assign product_01_6 = $signed({1'b0, lanes_6[3:0]}) * $signed({1'b0, lanes_6[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_6;
-    assign product_02_6 = $signed({1'b0, lanes_6[3:0]}) * $signed({1'b0, lanes_6[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_6;
-    assign product_03_6 = $signed({1'b0, lanes_6[3:0]}) * $signed(lanes_6[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_6;
-    assign product_11_6 = $signed({1'b0, lanes_6[7:4]}) * $signed({1'b0, lanes_6[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_6;
-    assign product_12_6 = $signed({1'b0, lanes_6[7:4]}) * $signed({1'b0, lanes_6[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_6;
-    assign product_13_6 = $signed({1'b0, lanes_6[7:4]}) * $signed(lanes_6[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_6;
-    assign product_22_6 = $signed({1'b0, lanes_6[11:8]}) * $signed({1'b0, lanes_6[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_6;
-    assign product_23_6 = $signed({1'b0, lanes_6[11:8]}) * $signed(lanes_6[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_6;
-    assign product_33_6 = $signed(lanes_6[15:12]) * $signed(lanes_6[15:12]);
-    reg [30:0] squares_1_6, squares_2_6, squares_3_6, square_0_6;
-    reg [7:0] pair_01_6, pair_02_6, pair_03_6, pair_12_6, pair_13_6, pair_23_6;
-    reg [25:0] outer_6, pairs_6;
-    reg [9:0] inner_6;
-    always @(posedge clock) begin
-      squares_1_6 <= {product_33_6, product_22_6, product_11_6, product_00_6};
-      pair_01_6 <= product_01_6;
-      pair_02_6 <= product_02_6;
-      pair_03_6 <= product_03_6;
-      pair_12_6 <= product_12_6;
-      pair_13_6 <= product_13_6;
-      pair_23_6 <= product_23_6;
-      squares_2_6 <= squares_1_6;
-      outer_6 <= {{2{pair_23_6[7]}}, pair_23_6, 8'd0, pair_01_6}
-        + {{6{pair_13_6[7]}}, pair_13_6, pair_02_6, 4'd0};
-      inner_6 <= {{2{pair_03_6[7]}}, pair_03_6} + {2'd0, pair_12_6};
-      squares_3_6 <= squares_2_6;
-      pairs_6 <= outer_6 + {{8{inner_6[9]}}, inner_6, 8'd0};
-      square_0_6 <= squares_3_6 + {pairs_6, 5'd0};
-    end
-    reg [15:0] sum_0_7;
-    always @(posedge clock) sum_0_7 <= lanes_7;
-    (* use_dsp = "no" *) wire [7:0] product_00_7;
-    assign product_00_7 = $signed({1'b0, lanes_7[3:0]}) * $signed({1'b0, lanes_7[3:0]});
-    (* use_dsp = "no" *) wire [7:0] product_01_7;
-    assign product_01_7 = $signed({1'b0, lanes_7[3:0]}) * $signed({1'b0, lanes_7[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_02_7;
-    assign product_02_7 = $signed({1'b0, lanes_7[3:0]}) * $signed({1'b0, lanes_7[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_03_7;
-    assign product_03_7 = $signed({1'b0, lanes_7[3:0]}) * $signed(lanes_7[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_11_7;
-    assign product_11_7 = $signed({1'b0, lanes_7[7:4]}) * $signed({1'b0, lanes_7[7:4]});
-    (* use_dsp = "no" *) wire [7:0] product_12_7;
-    assign product_12_7 = $signed({1'b0, lanes_7[7:4]}) * $signed({1'b0, lanes_7[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_13_7;
-    assign product_13_7 = $signed({1'b0, lanes_7[7:4]}) * $signed(lanes_7[15:12]);
-    (* use_dsp = "no" *) wire [7:0] product_22_7;
-    assign product_22_7 = $signed({1'b0, lanes_7[11:8]}) * $signed({1'b0, lanes_7[11:8]});
-    (* use_dsp = "no" *) wire [7:0] product_23_7;
-    assign product_23_7 = $signed({1'b0, lanes_7[11:8]}) * $signed(lanes_7[15:12]);
-    (* use_dsp = "no" *) wire [6:0] product_33_7;
-    assign product_33_7 = $signed(lanes_7[15:12]) * $signed(lanes_7[15:12]);
-    reg [30:0] squares_1_7, squares_2_7, squares_3_7, square_0_7;
-    reg [7:0] pair_01_7, pair_02_7, pair_03_7, pair_12_7, pair_13_7, pair_23_7;
-    reg [25:0] outer_7, pairs_7;
-    reg [9:0] inner_7;
-    always @(posedge clock) begin
-      squares_1_7 <= {product_33_7, product_22_7, product_11_7, product_00_7};
-      pair_01_7 <= product_01_7;
-      pair_02_7 <= product_02_7;
-      pair_03_7 <= product_03_7;
-      pair_12_7 <= product_12_7;
-      pair_13_7 <= product_13_7;
-      pair_23_7 <= product_23_7;
-      squares_2_7 <= squares_1_7;
-      outer_7 <= {{2{pair_23_7[7]}}, pair_23_7, 8'd0, pair_01_7}
-        + {{6{pair_13_7[7]}}, pair_13_7, pair_02_7, 4'd0};
-      inner_7 <= {{2{pair_03_7[7]}}, pair_03_7} + {2'd0, pair_12_7};
-      squares_3_7 <= squares_2_7;
-      pairs_7 <= outer_7 + {{8{inner_7[9]}}, inner_7, 8'd0};
-      square_0_7 <= squares_3_7 + {pairs_7, 5'd0};
-    end
-    reg [16:0] sum_1_0;
-    reg [31:0] square_1_0;
-    always @(posedge clock) begin
-      sum_1_0 <= {sum_0_0[15], sum_0_0} + {sum_0_1[15], sum_0_1};
-      square_1_0 <= {1'b0, square_0_0} + {1'b0, square_0_1};
-    end
-    reg [16:0] sum_1_1;
-    reg [31:0] square_1_1;
-    always @(posedge clock) begin
-      sum_1_1 <= {sum_0_2[15], sum_0_2} + {sum_0_3[15], sum_0_3};
-      square_1_1 <= {1'b0, square_0_2} + {1'b0, square_0_3};
-    end
-    reg [16:0] sum_1_2;
-    reg [31:0] square_1_2;
-    always @(posedge clock) begin
-      sum_1_2 <= {sum_0_4[15], sum_0_4} + {sum_0_5[15], sum_0_5};
-      square_1_2 <= {1'b0, square_0_4} + {1'b0, square_0_5};
-    end
-    reg [16:0] sum_1_3;
-    reg [31:0] square_1_3;
-    always @(posedge clock) begin
-      sum_1_3 <= {sum_0_6[15], sum_0_6} + {sum_0_7[15], sum_0_7};
-      square_1_3 <= {1'b0, square_0_6} + {1'b0, square_0_7};
-    end
-    reg [17:0] sum_2_0;
-    reg [32:0] square_2_0;
-    always @(posedge clock) begin
-      sum_2_0 <= {sum_1_0[16], sum_1_0} + {sum_1_1[16], sum_1_1};
-      square_2_0 <= {1'b0, square_1_0} + {1'b0, square_1_1};
-    end
-    reg [17:0] sum_2_1;
-    reg [32:0] square_2_1;
-    always @(posedge clock) begin
-      sum_2_1 <= {sum_1_2[16], sum_1_2} + {sum_1_3[16], sum_1_3};
-      square_2_1 <= {1'b0, square_1_2} + {1'b0, square_1_3};
-    end
-    reg [18:0] sum_3_0;
-    reg [33:0] square_3_0;
-    always @(posedge clock) begin
-      sum_3_0 <= {sum_2_0[17], sum_2_0} + {sum_2_1[17], sum_2_1};
-      square_3_0 <= {1'b0, square_2_0} + {1'b0, square_2_1};
-    end
+    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : level_0
+        wire [15:0] x = lanes[16 * i +: 16];
+        (* use_dsp = "no" *) wire [7:0] product_00;
+        assign product_00 = $signed({1'b0, x[3:0]}) * $signed({1'b0, x[3:0]});
+        (* use_dsp = "no" *) wire [7:0] product_01;
+        assign product_01 = $signed({1'b0, x[3:0]}) * $signed({1'b0, x[7:4]});
+        (* use_dsp = "no" *) wire [7:0] product_02;
+        assign product_02 = $signed({1'b0, x[3:0]}) * $signed({1'b0, x[11:8]});
+        (* use_dsp = "no" *) wire [7:0] product_03;
+        assign product_03 = $signed({1'b0, x[3:0]}) * $signed(x[15:12]);
+        (* use_dsp = "no" *) wire [7:0] product_11;
+        assign product_11 = $signed({1'b0, x[7:4]}) * $signed({1'b0, x[7:4]});
+        (* use_dsp = "no" *) wire [7:0] product_12;
+        assign product_12 = $signed({1'b0, x[7:4]}) * $signed({1'b0, x[11:8]});
+        (* use_dsp = "no" *) wire [7:0] product_13;
+        assign product_13 = $signed({1'b0, x[7:4]}) * $signed(x[15:12]);
+        (* use_dsp = "no" *) wire [7:0] product_22;
+        assign product_22 = $signed({1'b0, x[11:8]}) * $signed({1'b0, x[11:8]});
+        (* use_dsp = "no" *) wire [7:0] product_23;
+        assign product_23 = $signed({1'b0, x[11:8]}) * $signed(x[15:12]);
+        (* use_dsp = "no" *) wire [6:0] product_33;
+        assign product_33 = $signed(x[15:12]) * $signed(x[15:12]);
+        reg [15:0] part;
+        reg [30:0] squares_1, squares_2, squares_3, square;
+        reg [7:0] pair_01, pair_02, pair_03, pair_12, pair_13, pair_23;
+        reg [25:0] outer, pairs;
+        reg [9:0] inner;
+        always @(posedge clock) begin
+          part <= x;
+          squares_1 <= {product_33, product_22, product_11, product_00};
+          pair_01 <= product_01;
+          pair_02 <= product_02;
+          pair_03 <= product_03;
+          pair_12 <= product_12;
+          pair_13 <= product_13;
+          pair_23 <= product_23;
+          squares_2 <= squares_1;
+          outer <= {{2{pair_23[7]}}, pair_23, 8'd0, pair_01}
+            + {{6{pair_13[7]}}, pair_13, pair_02, 4'd0};
+          inner <= {{2{pair_03[7]}}, pair_03} + {2'd0, pair_12};
+          squares_3 <= squares_2;
+          pairs <= outer + {{8{inner[9]}}, inner, 8'd0};
+          square <= squares_3 + {pairs, 5'd0};
+        end
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : level_1
+        wire [15:0] a = level_0[2 * i].part;
+        wire [15:0] b = level_0[2 * i + 1].part;
+        reg [16:0] part;
+        reg [31:0] square;
+        always @(posedge clock) begin
+          part <= {a[15], a} + {b[15], b};
+          square <= {1'b0, level_0[2 * i].square} + {1'b0, level_0[2 * i + 1].square};
+        end
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 2; i = i + 1) begin : level_2
+        wire [16:0] a = level_1[2 * i].part;
+        wire [16:0] b = level_1[2 * i + 1].part;
+        reg [17:0] part;
+        reg [32:0] square;
+        always @(posedge clock) begin
+          part <= {a[16], a} + {b[16], b};
+          square <= {1'b0, level_1[2 * i].square} + {1'b0, level_1[2 * i + 1].square};
+        end
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 1; i = i + 1) begin : level_3
+        wire [17:0] a = level_2[2 * i].part;
+        wire [17:0] b = level_2[2 * i + 1].part;
+        reg [18:0] part;
+        reg [33:0] square;
+        always @(posedge clock) begin
+          part <= {a[17], a} + {b[17], b};
+          square <= {1'b0, level_2[2 * i].square} + {1'b0, level_2[2 * i + 1].square};
+        end
+      end
+    endgenerate
     reg [18:0] sum_word;
     reg [29:0] sum_total, sum_result;
     reg [56:0] sum_delay;
     reg [29:0] low_total;
     reg [21:0] high_total;
     reg [43:0] square_result;
-    wire [43:0] square_word = {10'd0, square_3_0};
+    wire [43:0] square_word = {10'd0, level_3[0].square};
     wire adds = word_flags[6];
     wire anew = first_flags[6];
     wire [29:0] low_next = (anew ? 30'd0 : low_total) + {8'd0, square_word[21:0]};
@@ -422,7 +129,7 @@ module RowStatistics_c8 (
       sum_total = 30'd0; low_total = 30'd0; high_total = 22'd0; sum_result = 30'd0; square_result = 44'd0;
     end
     always @(posedge clock) begin
-      {sum_word, sum_delay} <= {sum_delay, sum_3_0};
+      {sum_word, sum_delay} <= {sum_delay, level_3[0].part};
       if (reset) begin
         sum_total <= 30'd0;
         low_total <= 30'd0;

@@ -23,30 +23,33 @@ module RowSum_c8 (
       last_flags <= {last_flags[1:0], last};
       finished <= loads & ~reset;
     end
-    wire [7:0] sum_0_0 = {~lanes_0[7], lanes_0[6:0]};
-    wire [7:0] sum_0_1 = {~lanes_1[7], lanes_1[6:0]};
-    wire [7:0] sum_0_2 = {~lanes_2[7], lanes_2[6:0]};
-    wire [7:0] sum_0_3 = {~lanes_3[7], lanes_3[6:0]};
-    wire [7:0] sum_0_4 = {~lanes_4[7], lanes_4[6:0]};
-    wire [7:0] sum_0_5 = {~lanes_5[7], lanes_5[6:0]};
-    wire [7:0] sum_0_6 = {~lanes_6[7], lanes_6[6:0]};
-    wire [7:0] sum_0_7 = {~lanes_7[7], lanes_7[6:0]};
-    reg [8:0] sum_1_0;
-    always @(posedge clock) sum_1_0 <= {1'b0, sum_0_0} + {1'b0, sum_0_1};
-    reg [8:0] sum_1_1;
-    always @(posedge clock) sum_1_1 <= {1'b0, sum_0_2} + {1'b0, sum_0_3};
-    reg [8:0] sum_1_2;
-    always @(posedge clock) sum_1_2 <= {1'b0, sum_0_4} + {1'b0, sum_0_5};
-    reg [8:0] sum_1_3;
-    always @(posedge clock) sum_1_3 <= {1'b0, sum_0_6} + {1'b0, sum_0_7};
-    reg [9:0] sum_2_0;
-    always @(posedge clock) sum_2_0 <= {1'b0, sum_1_0} + {1'b0, sum_1_1};
-    reg [9:0] sum_2_1;
-    always @(posedge clock) sum_2_1 <= {1'b0, sum_1_2} + {1'b0, sum_1_3};
-    reg [10:0] sum_3_0;
-    always @(posedge clock) sum_3_0 <= {1'b0, sum_2_0} + {1'b0, sum_2_1};
+    wire [63:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : level_0
+        wire [7:0] part = {~lanes[8 * i + 7], lanes[8 * i +: 7]};
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 4; i = i + 1) begin : level_1
+        reg [8:0] part;
+        always @(posedge clock) part <= {1'b0, level_0[2 * i].part} + {1'b0, level_0[2 * i + 1].part};
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 2; i = i + 1) begin : level_2
+        reg [9:0] part;
+        always @(posedge clock) part <= {1'b0, level_1[2 * i].part} + {1'b0, level_1[2 * i + 1].part};
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 1; i = i + 1) begin : level_3
+        reg [10:0] part;
+        always @(posedge clock) part <= {1'b0, level_2[2 * i].part} + {1'b0, level_2[2 * i + 1].part};
+      end
+    endgenerate
     reg [23:0] total, result;
-    wire [23:0] next = (restart ? 24'd0 : total) + {13'd0, sum_3_0};
+    wire [23:0] next = (restart ? 24'd0 : total) + {13'd0, level_3[0].part};
     assign sum = result;
     initial begin
       total = 24'd0; result = 24'd0;

@@ -41,16 +41,9 @@ module StationaryMemory_c8_n2048 (
     end
     reg [2:0] rotate_1, rotate_2, rotate_3, rotate_4;
     reg [63:0] read_word;
-    wire [63:0] read_banks = {taken_7, taken_6, taken_5, taken_4, taken_3, taken_2, taken_1, taken_0};
+    wire [63:0] read_banks;
     wire [127:0] read_turned = {read_banks, read_banks} >> {rotate_4, 3'd0};
-    assign read_data_0 = read_word[7:0];
-    assign read_data_1 = read_word[15:8];
-    assign read_data_2 = read_word[23:16];
-    assign read_data_3 = read_word[31:24];
-    assign read_data_4 = read_word[39:32];
-    assign read_data_5 = read_word[47:40];
-    assign read_data_6 = read_word[55:48];
-    assign read_data_7 = read_word[63:56];
+    assign {read_data_7, read_data_6, read_data_5, read_data_4, read_data_3, read_data_2, read_data_1, read_data_0} = read_word;
     initial begin
       rotate_1 = 3'd0; rotate_2 = 3'd0; rotate_3 = 3'd0; rotate_4 = 3'd0; read_word = 64'd0;
     end
@@ -65,180 +58,46 @@ module StationaryMemory_c8_n2048 (
     wire _unused_write_rotate = &{1'b0, write_rotate[5:3]};
     wire _unused_read_rotate = &{1'b0, read_rotate[5:3]};
     wire _unused_write_at = &{1'b0, write_at[15:11]};
-    (* ram_style = "block" *) reg [7:0] bank_0 [0:2047];
-    reg [7:0] stage_0, taken_0;
-    reg [15:0] address_0;
-    reg inside_0;
-    reg [10:0] step_0;
-    reg wraps_0;
-    always @(posedge clock) begin
-      step_0 <= 11'd0;
-      wraps_0 <= 3'd0 < read_rotate[2:0];
-      address_0 <= (wraps_0 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_0};
-      inside_0 <= {1'b0, address_0} < 17'd2048;
-      stage_0 <= bank_0[address_0[10:0]];
-      taken_0 <= inside_0 ? stage_0 : 8'd0;
-      if (write_go && write_inside) bank_0[write_at[10:0]] <= write_word[7:0];
-    end
+    // Banks before the rotation belong to the next row.
+    wire [7:0] wrapping = ~({8{1'b1}} << read_rotate[2:0]);
+    reg [7:0] wraps;
+    reg [87:0] steps;
     initial begin
-      stage_0 = 8'd0; taken_0 = 8'd0; address_0 = 16'd0; step_0 = 0; wraps_0 = 1'b0; inside_0 = 1'b0;
+      wraps = 0; steps = 0;
     end
-    `ifndef SYNTHESIS
-    integer i_0;
-    initial for (i_0 = 0; i_0 < 2048; i_0 = i_0 + 1) bank_0[i_0] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_1 [0:2047];
-    reg [7:0] stage_1, taken_1;
-    reg [15:0] address_1;
-    reg inside_1;
-    reg [10:0] step_1;
-    reg wraps_1;
     always @(posedge clock) begin
-      step_1 <= {3'd0, stride};
-      wraps_1 <= 3'd1 < read_rotate[2:0];
-      address_1 <= (wraps_1 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_1};
-      inside_1 <= {1'b0, address_1} < 17'd2048;
-      stage_1 <= bank_1[address_1[10:0]];
-      taken_1 <= inside_1 ? stage_1 : 8'd0;
-      if (write_go && write_inside) bank_1[write_at[10:0]] <= write_word[15:8];
+      wraps <= wrapping;
+      steps[10:0] <= 11'd0;
+      steps[21:11] <= {3'd0, stride};
+      steps[32:22] <= {2'd0, stride, 1'd0};
+      steps[43:33] <= {1'd0, stride, 2'd0} - {3'd0, stride};
+      steps[54:44] <= {1'd0, stride, 2'd0};
+      steps[65:55] <= {1'd0, stride, 2'd0} + {3'd0, stride};
+      steps[76:66] <= {stride, 3'd0} - {2'd0, stride, 1'd0};
+      steps[87:77] <= {stride, 3'd0} - {3'd0, stride};
     end
-    initial begin
-      stage_1 = 8'd0; taken_1 = 8'd0; address_1 = 16'd0; step_1 = 0; wraps_1 = 1'b0; inside_1 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_1;
-    initial for (i_1 = 0; i_1 < 2048; i_1 = i_1 + 1) bank_1[i_1] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_2 [0:2047];
-    reg [7:0] stage_2, taken_2;
-    reg [15:0] address_2;
-    reg inside_2;
-    reg [10:0] step_2;
-    reg wraps_2;
-    always @(posedge clock) begin
-      step_2 <= {2'd0, stride, 1'd0};
-      wraps_2 <= 3'd2 < read_rotate[2:0];
-      address_2 <= (wraps_2 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_2};
-      inside_2 <= {1'b0, address_2} < 17'd2048;
-      stage_2 <= bank_2[address_2[10:0]];
-      taken_2 <= inside_2 ? stage_2 : 8'd0;
-      if (write_go && write_inside) bank_2[write_at[10:0]] <= write_word[23:16];
-    end
-    initial begin
-      stage_2 = 8'd0; taken_2 = 8'd0; address_2 = 16'd0; step_2 = 0; wraps_2 = 1'b0; inside_2 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_2;
-    initial for (i_2 = 0; i_2 < 2048; i_2 = i_2 + 1) bank_2[i_2] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_3 [0:2047];
-    reg [7:0] stage_3, taken_3;
-    reg [15:0] address_3;
-    reg inside_3;
-    reg [10:0] step_3;
-    reg wraps_3;
-    always @(posedge clock) begin
-      step_3 <= {1'd0, stride, 2'd0} - {3'd0, stride};
-      wraps_3 <= 3'd3 < read_rotate[2:0];
-      address_3 <= (wraps_3 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_3};
-      inside_3 <= {1'b0, address_3} < 17'd2048;
-      stage_3 <= bank_3[address_3[10:0]];
-      taken_3 <= inside_3 ? stage_3 : 8'd0;
-      if (write_go && write_inside) bank_3[write_at[10:0]] <= write_word[31:24];
-    end
-    initial begin
-      stage_3 = 8'd0; taken_3 = 8'd0; address_3 = 16'd0; step_3 = 0; wraps_3 = 1'b0; inside_3 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_3;
-    initial for (i_3 = 0; i_3 < 2048; i_3 = i_3 + 1) bank_3[i_3] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_4 [0:2047];
-    reg [7:0] stage_4, taken_4;
-    reg [15:0] address_4;
-    reg inside_4;
-    reg [10:0] step_4;
-    reg wraps_4;
-    always @(posedge clock) begin
-      step_4 <= {1'd0, stride, 2'd0};
-      wraps_4 <= 3'd4 < read_rotate[2:0];
-      address_4 <= (wraps_4 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_4};
-      inside_4 <= {1'b0, address_4} < 17'd2048;
-      stage_4 <= bank_4[address_4[10:0]];
-      taken_4 <= inside_4 ? stage_4 : 8'd0;
-      if (write_go && write_inside) bank_4[write_at[10:0]] <= write_word[39:32];
-    end
-    initial begin
-      stage_4 = 8'd0; taken_4 = 8'd0; address_4 = 16'd0; step_4 = 0; wraps_4 = 1'b0; inside_4 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_4;
-    initial for (i_4 = 0; i_4 < 2048; i_4 = i_4 + 1) bank_4[i_4] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_5 [0:2047];
-    reg [7:0] stage_5, taken_5;
-    reg [15:0] address_5;
-    reg inside_5;
-    reg [10:0] step_5;
-    reg wraps_5;
-    always @(posedge clock) begin
-      step_5 <= {1'd0, stride, 2'd0} + {3'd0, stride};
-      wraps_5 <= 3'd5 < read_rotate[2:0];
-      address_5 <= (wraps_5 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_5};
-      inside_5 <= {1'b0, address_5} < 17'd2048;
-      stage_5 <= bank_5[address_5[10:0]];
-      taken_5 <= inside_5 ? stage_5 : 8'd0;
-      if (write_go && write_inside) bank_5[write_at[10:0]] <= write_word[47:40];
-    end
-    initial begin
-      stage_5 = 8'd0; taken_5 = 8'd0; address_5 = 16'd0; step_5 = 0; wraps_5 = 1'b0; inside_5 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_5;
-    initial for (i_5 = 0; i_5 < 2048; i_5 = i_5 + 1) bank_5[i_5] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_6 [0:2047];
-    reg [7:0] stage_6, taken_6;
-    reg [15:0] address_6;
-    reg inside_6;
-    reg [10:0] step_6;
-    reg wraps_6;
-    always @(posedge clock) begin
-      step_6 <= {stride, 3'd0} - {2'd0, stride, 1'd0};
-      wraps_6 <= 3'd6 < read_rotate[2:0];
-      address_6 <= (wraps_6 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_6};
-      inside_6 <= {1'b0, address_6} < 17'd2048;
-      stage_6 <= bank_6[address_6[10:0]];
-      taken_6 <= inside_6 ? stage_6 : 8'd0;
-      if (write_go && write_inside) bank_6[write_at[10:0]] <= write_word[55:48];
-    end
-    initial begin
-      stage_6 = 8'd0; taken_6 = 8'd0; address_6 = 16'd0; step_6 = 0; wraps_6 = 1'b0; inside_6 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_6;
-    initial for (i_6 = 0; i_6 < 2048; i_6 = i_6 + 1) bank_6[i_6] = 8'd0;
-    `endif
-    (* ram_style = "block" *) reg [7:0] bank_7 [0:2047];
-    reg [7:0] stage_7, taken_7;
-    reg [15:0] address_7;
-    reg inside_7;
-    reg [10:0] step_7;
-    reg wraps_7;
-    always @(posedge clock) begin
-      step_7 <= {stride, 3'd0} - {3'd0, stride};
-      wraps_7 <= 1'b0;
-      address_7 <= (wraps_7 ? base_wrapped : base) - {5'd0, back} + {5'd0, step_7};
-      inside_7 <= {1'b0, address_7} < 17'd2048;
-      stage_7 <= bank_7[address_7[10:0]];
-      taken_7 <= inside_7 ? stage_7 : 8'd0;
-      if (write_go && write_inside) bank_7[write_at[10:0]] <= write_word[63:56];
-    end
-    initial begin
-      stage_7 = 8'd0; taken_7 = 8'd0; address_7 = 16'd0; step_7 = 0; wraps_7 = 1'b0; inside_7 = 1'b0;
-    end
-    `ifndef SYNTHESIS
-    integer i_7;
-    initial for (i_7 = 0; i_7 < 2048; i_7 = i_7 + 1) bank_7[i_7] = 8'd0;
-    `endif
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : banks
+        (* ram_style = "block" *) reg [7:0] bank [0:2047];
+        reg [7:0] stage, taken;
+        reg [15:0] address;
+        reg present;
+        assign read_banks[8 * i +: 8] = taken;
+        always @(posedge clock) begin
+          address <= (wraps[i] ? base_wrapped : base) - {5'd0, back} + {5'd0, steps[11 * i +: 11]};
+          present <= {1'b0, address} < 17'd2048;
+          stage <= bank[address[10:0]];
+          taken <= present ? stage : 8'd0;
+          if (write_go && write_inside) bank[write_at[10:0]] <= write_word[8 * i +: 8];
+        end
+        initial begin
+          stage = 8'd0; taken = 8'd0; address = 16'd0; present = 1'b0;
+        end
+        `ifndef SYNTHESIS
+        integer n;
+        initial for (n = 0; n < 2048; n = n + 1) bank[n] = 8'd0;
+        `endif
+      end
+    endgenerate
 endmodule

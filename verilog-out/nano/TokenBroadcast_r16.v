@@ -7,132 +7,26 @@ module TokenBroadcast_r16 (
     output wire [7:0] q_0, q_1, q_2, q_3, q_4, q_5, q_6, q_7, q_8, q_9, q_10, q_11, q_12, q_13, q_14, q_15, q_16, q_17,
     output wire [7:0] q_18, q_19, q_20, q_21, q_22, q_23, q_24, q_25, q_26, q_27, q_28, q_29, q_30, q_31
 );
-    reg [7:0] lane_0;
-    initial lane_0 = 8'd0;
-    assign q_0 = lane_0[7:0];
-    always @(posedge clock) lane_0 <= d_0;
-    reg [7:0] lane_1;
-    initial lane_1 = 8'd0;
-    assign q_1 = lane_1[7:0];
-    always @(posedge clock) lane_1 <= d_1;
-    reg [7:0] lane_2;
-    initial lane_2 = 8'd0;
-    assign q_2 = lane_2[7:0];
-    always @(posedge clock) lane_2 <= d_2;
-    reg [7:0] lane_3;
-    initial lane_3 = 8'd0;
-    assign q_3 = lane_3[7:0];
-    always @(posedge clock) lane_3 <= d_3;
-    reg [7:0] lane_4;
-    initial lane_4 = 8'd0;
-    assign q_4 = lane_4[7:0];
-    always @(posedge clock) lane_4 <= d_4;
-    reg [7:0] lane_5;
-    initial lane_5 = 8'd0;
-    assign q_5 = lane_5[7:0];
-    always @(posedge clock) lane_5 <= d_5;
-    reg [7:0] lane_6;
-    initial lane_6 = 8'd0;
-    assign q_6 = lane_6[7:0];
-    always @(posedge clock) lane_6 <= d_6;
-    reg [7:0] lane_7;
-    initial lane_7 = 8'd0;
-    assign q_7 = lane_7[7:0];
-    always @(posedge clock) lane_7 <= d_7;
-    reg [7:0] lane_8;
-    initial lane_8 = 8'd0;
-    assign q_8 = lane_8[7:0];
-    always @(posedge clock) lane_8 <= d_8;
-    reg [7:0] lane_9;
-    initial lane_9 = 8'd0;
-    assign q_9 = lane_9[7:0];
-    always @(posedge clock) lane_9 <= d_9;
-    reg [7:0] lane_10;
-    initial lane_10 = 8'd0;
-    assign q_10 = lane_10[7:0];
-    always @(posedge clock) lane_10 <= d_10;
-    reg [7:0] lane_11;
-    initial lane_11 = 8'd0;
-    assign q_11 = lane_11[7:0];
-    always @(posedge clock) lane_11 <= d_11;
-    reg [7:0] lane_12;
-    initial lane_12 = 8'd0;
-    assign q_12 = lane_12[7:0];
-    always @(posedge clock) lane_12 <= d_12;
-    reg [7:0] lane_13;
-    initial lane_13 = 8'd0;
-    assign q_13 = lane_13[7:0];
-    always @(posedge clock) lane_13 <= d_13;
-    reg [7:0] lane_14;
-    initial lane_14 = 8'd0;
-    assign q_14 = lane_14[7:0];
-    always @(posedge clock) lane_14 <= d_14;
-    reg [7:0] lane_15;
-    initial lane_15 = 8'd0;
-    assign q_15 = lane_15[7:0];
-    always @(posedge clock) lane_15 <= d_15;
-    reg [7:0] lane_16;
-    initial lane_16 = 8'd0;
-    assign q_16 = lane_16[7:0];
-    always @(posedge clock) lane_16 <= d_16;
-    reg [7:0] lane_17;
-    initial lane_17 = 8'd0;
-    assign q_17 = lane_17[7:0];
-    always @(posedge clock) lane_17 <= d_17;
-    reg [7:0] lane_18;
-    initial lane_18 = 8'd0;
-    assign q_18 = lane_18[7:0];
-    always @(posedge clock) lane_18 <= d_18;
-    reg [7:0] lane_19;
-    initial lane_19 = 8'd0;
-    assign q_19 = lane_19[7:0];
-    always @(posedge clock) lane_19 <= d_19;
-    reg [7:0] lane_20;
-    initial lane_20 = 8'd0;
-    assign q_20 = lane_20[7:0];
-    always @(posedge clock) lane_20 <= d_20;
-    reg [7:0] lane_21;
-    initial lane_21 = 8'd0;
-    assign q_21 = lane_21[7:0];
-    always @(posedge clock) lane_21 <= d_21;
-    reg [7:0] lane_22;
-    initial lane_22 = 8'd0;
-    assign q_22 = lane_22[7:0];
-    always @(posedge clock) lane_22 <= d_22;
-    reg [7:0] lane_23;
-    initial lane_23 = 8'd0;
-    assign q_23 = lane_23[7:0];
-    always @(posedge clock) lane_23 <= d_23;
-    reg [7:0] lane_24;
-    initial lane_24 = 8'd0;
-    assign q_24 = lane_24[7:0];
-    always @(posedge clock) lane_24 <= d_24;
-    reg [7:0] lane_25;
-    initial lane_25 = 8'd0;
-    assign q_25 = lane_25[7:0];
-    always @(posedge clock) lane_25 <= d_25;
-    reg [7:0] lane_26;
-    initial lane_26 = 8'd0;
-    assign q_26 = lane_26[7:0];
-    always @(posedge clock) lane_26 <= d_26;
-    reg [7:0] lane_27;
-    initial lane_27 = 8'd0;
-    assign q_27 = lane_27[7:0];
-    always @(posedge clock) lane_27 <= d_27;
-    reg [7:0] lane_28;
-    initial lane_28 = 8'd0;
-    assign q_28 = lane_28[7:0];
-    always @(posedge clock) lane_28 <= d_28;
-    reg [7:0] lane_29;
-    initial lane_29 = 8'd0;
-    assign q_29 = lane_29[7:0];
-    always @(posedge clock) lane_29 <= d_29;
-    reg [7:0] lane_30;
-    initial lane_30 = 8'd0;
-    assign q_30 = lane_30[7:0];
-    always @(posedge clock) lane_30 <= d_30;
-    reg [7:0] lane_31;
-    initial lane_31 = 8'd0;
-    assign q_31 = lane_31[7:0];
-    always @(posedge clock) lane_31 <= d_31;
+    wire [255:0] entering = {
+      d_31, d_30, d_29, d_28, d_27, d_26, d_25, d_24, d_23, d_22, d_21, d_20, d_19, d_18, d_17, d_16, d_15, d_14,
+      d_13, d_12, d_11, d_10, d_9, d_8, d_7, d_6, d_5, d_4, d_3, d_2, d_1, d_0
+    };
+    wire [255:0] leaving;
+    assign {
+      q_31, q_30, q_29, q_28, q_27, q_26, q_25, q_24, q_23, q_22, q_21, q_20, q_19, q_18, q_17, q_16, q_15, q_14,
+      q_13, q_12, q_11, q_10, q_9, q_8, q_7, q_6, q_5, q_4, q_3, q_2, q_1, q_0
+    } = leaving;
+    // Cycles of each lane, those of lane 0 in the last digit.
+    localparam [127:0] DELAYS = 128'h11111111111111111111111111111111;
+    genvar i;
+    generate
+      for (i = 0; i < 32; i = i + 1) begin : lane
+        localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
+        reg [8 * CYCLES - 1:0] held;
+        wire [8 * CYCLES + 7:0] line = {held, entering[8 * i +: 8]};
+        initial held = 0;
+        always @(posedge clock) held <= line[8 * CYCLES - 1:0];
+        assign leaving[8 * i +: 8] = line[8 * CYCLES +: 8];
+      end
+    endgenerate
 endmodule

@@ -7,116 +7,26 @@ module TokenSkew_r16 (
     output wire [7:0] q_0, q_1, q_2, q_3, q_4, q_5, q_6, q_7, q_8, q_9, q_10, q_11, q_12, q_13, q_14, q_15, q_16, q_17,
     output wire [7:0] q_18, q_19, q_20, q_21, q_22, q_23, q_24, q_25, q_26, q_27
 );
-    reg [7:0] lane_0;
-    initial lane_0 = 8'd0;
-    assign q_0 = lane_0[7:0];
-    always @(posedge clock) lane_0 <= d_0;
-    reg [15:0] lane_1;
-    initial lane_1 = 16'd0;
-    assign q_1 = lane_1[15:8];
-    always @(posedge clock) lane_1 <= {lane_1[7:0], d_1};
-    reg [23:0] lane_2;
-    initial lane_2 = 24'd0;
-    assign q_2 = lane_2[23:16];
-    always @(posedge clock) lane_2 <= {lane_2[15:0], d_2};
-    reg [31:0] lane_3;
-    initial lane_3 = 32'd0;
-    assign q_3 = lane_3[31:24];
-    always @(posedge clock) lane_3 <= {lane_3[23:0], d_3};
-    reg [39:0] lane_4;
-    initial lane_4 = 40'd0;
-    assign q_4 = lane_4[39:32];
-    always @(posedge clock) lane_4 <= {lane_4[31:0], d_4};
-    reg [47:0] lane_5;
-    initial lane_5 = 48'd0;
-    assign q_5 = lane_5[47:40];
-    always @(posedge clock) lane_5 <= {lane_5[39:0], d_5};
-    reg [55:0] lane_6;
-    initial lane_6 = 56'd0;
-    assign q_6 = lane_6[55:48];
-    always @(posedge clock) lane_6 <= {lane_6[47:0], d_6};
-    reg [7:0] lane_7;
-    initial lane_7 = 8'd0;
-    assign q_7 = lane_7[7:0];
-    always @(posedge clock) lane_7 <= d_7;
-    reg [15:0] lane_8;
-    initial lane_8 = 16'd0;
-    assign q_8 = lane_8[15:8];
-    always @(posedge clock) lane_8 <= {lane_8[7:0], d_8};
-    reg [23:0] lane_9;
-    initial lane_9 = 24'd0;
-    assign q_9 = lane_9[23:16];
-    always @(posedge clock) lane_9 <= {lane_9[15:0], d_9};
-    reg [31:0] lane_10;
-    initial lane_10 = 32'd0;
-    assign q_10 = lane_10[31:24];
-    always @(posedge clock) lane_10 <= {lane_10[23:0], d_10};
-    reg [39:0] lane_11;
-    initial lane_11 = 40'd0;
-    assign q_11 = lane_11[39:32];
-    always @(posedge clock) lane_11 <= {lane_11[31:0], d_11};
-    reg [47:0] lane_12;
-    initial lane_12 = 48'd0;
-    assign q_12 = lane_12[47:40];
-    always @(posedge clock) lane_12 <= {lane_12[39:0], d_12};
-    reg [55:0] lane_13;
-    initial lane_13 = 56'd0;
-    assign q_13 = lane_13[55:48];
-    always @(posedge clock) lane_13 <= {lane_13[47:0], d_13};
-    reg [7:0] lane_14;
-    initial lane_14 = 8'd0;
-    assign q_14 = lane_14[7:0];
-    always @(posedge clock) lane_14 <= d_14;
-    reg [15:0] lane_15;
-    initial lane_15 = 16'd0;
-    assign q_15 = lane_15[15:8];
-    always @(posedge clock) lane_15 <= {lane_15[7:0], d_15};
-    reg [23:0] lane_16;
-    initial lane_16 = 24'd0;
-    assign q_16 = lane_16[23:16];
-    always @(posedge clock) lane_16 <= {lane_16[15:0], d_16};
-    reg [31:0] lane_17;
-    initial lane_17 = 32'd0;
-    assign q_17 = lane_17[31:24];
-    always @(posedge clock) lane_17 <= {lane_17[23:0], d_17};
-    reg [39:0] lane_18;
-    initial lane_18 = 40'd0;
-    assign q_18 = lane_18[39:32];
-    always @(posedge clock) lane_18 <= {lane_18[31:0], d_18};
-    reg [47:0] lane_19;
-    initial lane_19 = 48'd0;
-    assign q_19 = lane_19[47:40];
-    always @(posedge clock) lane_19 <= {lane_19[39:0], d_19};
-    reg [55:0] lane_20;
-    initial lane_20 = 56'd0;
-    assign q_20 = lane_20[55:48];
-    always @(posedge clock) lane_20 <= {lane_20[47:0], d_20};
-    reg [7:0] lane_21;
-    initial lane_21 = 8'd0;
-    assign q_21 = lane_21[7:0];
-    always @(posedge clock) lane_21 <= d_21;
-    reg [15:0] lane_22;
-    initial lane_22 = 16'd0;
-    assign q_22 = lane_22[15:8];
-    always @(posedge clock) lane_22 <= {lane_22[7:0], d_22};
-    reg [23:0] lane_23;
-    initial lane_23 = 24'd0;
-    assign q_23 = lane_23[23:16];
-    always @(posedge clock) lane_23 <= {lane_23[15:0], d_23};
-    reg [31:0] lane_24;
-    initial lane_24 = 32'd0;
-    assign q_24 = lane_24[31:24];
-    always @(posedge clock) lane_24 <= {lane_24[23:0], d_24};
-    reg [39:0] lane_25;
-    initial lane_25 = 40'd0;
-    assign q_25 = lane_25[39:32];
-    always @(posedge clock) lane_25 <= {lane_25[31:0], d_25};
-    reg [47:0] lane_26;
-    initial lane_26 = 48'd0;
-    assign q_26 = lane_26[47:40];
-    always @(posedge clock) lane_26 <= {lane_26[39:0], d_26};
-    reg [55:0] lane_27;
-    initial lane_27 = 56'd0;
-    assign q_27 = lane_27[55:48];
-    always @(posedge clock) lane_27 <= {lane_27[47:0], d_27};
+    wire [223:0] entering = {
+      d_27, d_26, d_25, d_24, d_23, d_22, d_21, d_20, d_19, d_18, d_17, d_16, d_15, d_14, d_13, d_12, d_11, d_10,
+      d_9, d_8, d_7, d_6, d_5, d_4, d_3, d_2, d_1, d_0
+    };
+    wire [223:0] leaving;
+    assign {
+      q_27, q_26, q_25, q_24, q_23, q_22, q_21, q_20, q_19, q_18, q_17, q_16, q_15, q_14, q_13, q_12, q_11, q_10,
+      q_9, q_8, q_7, q_6, q_5, q_4, q_3, q_2, q_1, q_0
+    } = leaving;
+    // Cycles of each lane, those of lane 0 in the last digit.
+    localparam [111:0] DELAYS = 112'h7654321765432176543217654321;
+    genvar i;
+    generate
+      for (i = 0; i < 28; i = i + 1) begin : lane
+        localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
+        reg [8 * CYCLES - 1:0] held;
+        wire [8 * CYCLES + 7:0] line = {held, entering[8 * i +: 8]};
+        initial held = 0;
+        always @(posedge clock) held <= line[8 * CYCLES - 1:0];
+        assign leaving[8 * i +: 8] = line[8 * CYCLES +: 8];
+      end
+    endgenerate
 endmodule

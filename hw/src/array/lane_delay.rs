@@ -8,6 +8,7 @@
 
 use super::lanes;
 use crate::prelude::*;
+use crate::primitives::leaf::{loop_text, packed_text, unpacked_text};
 
 /// The lanes; see the module.
 #[derive(LogicBlock, Default)]
@@ -24,11 +25,11 @@ pub struct LaneDelay<const W: usize> {
 }
 
 impl<const W: usize> LaneDelay<W> {
-    /// Lane `i` is delayed by `cycles[i]`, at least one.
+    /// Lane `i` is delayed by `cycles[i]`, one to fifteen.
     pub fn new(module: &str, cycles: Vec<usize>) -> Self {
         assert!(
-            cycles.iter().all(|&n| n > 0),
-            "{module}: a lane needs at least one register"
+            cycles.iter().all(|n| (1..16).contains(n)),
+            "{module}: a lane needs one to fifteen registers"
         );
         let first = cycles.iter().scan(0, |sum, &n| {
             *sum += n;
@@ -64,27 +65,32 @@ impl<const W: usize> Logic for LaneDelay<W> {
     }
 
     fn hdl(&self) -> Verilog {
-        let text: String = self
-            ._cycles
-            .iter()
-            .enumerate()
-            .map(|(lane, &cycles)| {
-                let top = W * cycles - 1;
-                let shifted = match cycles {
-                    1 => format!("d_{lane}"),
-                    _ => format!("{{lane_{lane}[{}:0], d_{lane}}}", top - W),
-                };
-                format!(
-                    "reg [{top}:0] lane_{lane};\ninitial lane_{lane} = {width}'d0;\nassign q_{lane} = lane_{lane}[{top}:{bottom}];\n\
-                     always @(posedge clock) lane_{lane} <= {shifted};\n",
-                    width = top + 1,
-                    bottom = top + 1 - W,
-                )
-            })
-            .collect();
-        Verilog::Custom(format!("// module: {}\n{text}", self._module))
+        let lanes = self._cycles.len();
+        let digits: String = self._cycles.iter().rev().map(|n| format!("{n:x}")).collect();
+        let line = LINE_TEXT
+            .replace("TOP", &(W - 1).to_string())
+            .replace("WIDTH", &W.to_string());
+        Verilog::Custom(format!(
+            "// module: {}\n{}{}// Cycles of each lane, those of lane 0 in the last digit.\n\
+             localparam [{}:0] DELAYS = {}'h{digits};\ngenvar i;\n{}",
+            self._module,
+            packed_text("entering", "d", lanes, W),
+            unpacked_text("leaving", "q", lanes, W),
+            4 * lanes - 1,
+            4 * lanes,
+            loop_text("lane", lanes, &line),
+        ))
     }
 }
+
+const LINE_TEXT: &str = "\
+localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
+reg [WIDTH * CYCLES - 1:0] held;
+wire [WIDTH * CYCLES + TOP:0] line = {held, entering[WIDTH * i +: WIDTH]};
+initial held = 0;
+always @(posedge clock) held <= line[WIDTH * CYCLES - 1:0];
+assign leaving[WIDTH * i +: WIDTH] = line[WIDTH * CYCLES +: WIDTH];
+";
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@
 
 use crate::numerics::exp2::{probability, probability_table};
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, rom_text, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, packed_text, ports, rom_text, unpacked_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 5;
@@ -59,38 +59,31 @@ impl ExpLanes {
             .val()
             .then(|| self.lanes.iter().enumerate().map(byte).collect())
     }
-
-    fn lane_text(lane: usize) -> String {
-        LANE_TEXT
-            .replace("_n", &format!("_{lane}"))
-            .replace("LANE", &lane.to_string())
-    }
 }
 
 const LANE_TEXT: &str = "\
-reg [7:0] byte_n;
-reg [15:0] distance_n, part_n_0, part_n_1, part_n_2, part_n_3, entry_n, shifted_n;
-reg [9:0] places_n_1;
-reg [7:0] places_n;
-reg inside_n, inside_n_1, alive_n;
-wire [15:0] rounded_n = shifted_n + 16'd128;
-wire _unused_n = &{1'b0, rounded_n[7:0]};
-assign bytes_n = byte_n;
-initial byte_n = 8'd0;
+reg [15:0] distance, part_0, part_1, part_2, part_3, entry, shifted;
+reg [9:0] places_1;
+reg [7:0] places, result;
+reg present, present_1, alive;
+wire [15:0] rounded = shifted + 16'd128;
+wire _unused = &{1'b0, rounded[7:0]};
+assign bytes[8 * i +: 8] = result;
+initial result = 8'd0;
 always @(posedge clock) begin
-  distance_n <= maximum - lanes_n;
-  inside_n <= lane_count > 7'dLANE;
-  part_n_0 <= exponential[{2'd0, distance_n[5:0]}];
-  part_n_1 <= exponential[{2'd1, distance_n[5:0]}];
-  part_n_2 <= exponential[{2'd2, distance_n[5:0]}];
-  part_n_3 <= exponential[{2'd3, distance_n[5:0]}];
-  places_n_1 <= distance_n[15:6];
-  inside_n_1 <= inside_n;
-  entry_n <= places_n_1[1] ? (places_n_1[0] ? part_n_3 : part_n_2) : (places_n_1[0] ? part_n_1 : part_n_0);
-  places_n <= places_n_1[9:2];
-  alive_n <= inside_n_1;
-  shifted_n <= (alive_n && places_n < 8'd16) ? entry_n >> places_n[3:0] : 16'd0;
-  if (loads) byte_n <= {~rounded_n[15], rounded_n[14:8]};
+  distance <= maximum - lanes[16 * i +: 16];
+  present <= ~beyond[i];
+  part_0 <= exponential[{2'd0, distance[5:0]}];
+  part_1 <= exponential[{2'd1, distance[5:0]}];
+  part_2 <= exponential[{2'd2, distance[5:0]}];
+  part_3 <= exponential[{2'd3, distance[5:0]}];
+  places_1 <= distance[15:6];
+  present_1 <= present;
+  entry <= places_1[1] ? (places_1[0] ? part_3 : part_2) : (places_1[0] ? part_1 : part_0);
+  places <= places_1[9:2];
+  alive <= present_1;
+  shifted <= (alive && places < 8'd16) ? entry >> places[3:0] : 16'd0;
+  if (loads) result <= {~rounded[15], rounded[14:8]};
 end
 ";
 
@@ -123,7 +116,12 @@ impl Logic for ExpLanes {
             16,
             probability_table().iter().map(|&x| u64::from(x)),
         );
-        let lanes: String = (0..columns).map(Self::lane_text).collect();
-        Verilog::Custom(format!("// module: ExpLanes_c{columns}\n{flow}{rom}{lanes}"))
+        Verilog::Custom(format!(
+            "// module: ExpLanes_c{columns}\n{flow}{rom}{}{}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << lane_count;\ngenvar i;\n{}",
+            packed_text("lanes", "lanes", columns, 16),
+            unpacked_text("bytes", "bytes", columns, 8),
+            loop_text("lane", columns, LANE_TEXT),
+            top = columns - 1,
+        ))
     }
 }

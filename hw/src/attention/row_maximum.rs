@@ -8,7 +8,7 @@
 //! `done` comes [`latency_cycles`] cycles after the last word. Rows may follow each other directly.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
+use crate::primitives::leaf::{packed_text, ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -67,27 +67,11 @@ impl RowMaximum {
         self.last.val().then_some(self._maximum)
     }
 
-    fn input_text(lane: usize) -> String {
-        format!(
-            "reg signed [15:0] score_0_{lane};\n\
-             always @(posedge clock) score_0_{lane} <= (last && last_lanes <= 7'd{lane}) ? 16'h8000 : lanes_{lane};\n"
-        )
-    }
-
-    fn node_text(level: usize, node: usize) -> String {
-        let (below, a, b) = (level - 1, 2 * node, 2 * node + 1);
-        format!(
-            "reg signed [15:0] score_{level}_{node};\n\
-             always @(posedge clock)\n  \
-             score_{level}_{node} <= (score_{below}_{a} > score_{below}_{b}) ? score_{below}_{a} : score_{below}_{b};\n"
-        )
-    }
-
     fn running_text(levels: usize) -> String {
         format!(
             "reg signed [15:0] running;\nreg [15:0] result;\n\
              wire signed [15:0] best = restart ? 16'sh8000 : running;\n\
-             wire signed [15:0] larger = (score_{levels}_0 > best) ? score_{levels}_0 : best;\n\
+             wire signed [15:0] larger = (level_{levels}[0].score > best) ? level_{levels}[0].score : best;\n\
              assign maximum = result;\n\
              initial begin\n  running = 16'sh8000;\n  result = 16'd0;\nend\n\
              always @(posedge clock) begin\n  if (reset) running <= 16'sh8000;\n  else if (word) running <= larger;\n  \
@@ -95,6 +79,18 @@ impl RowMaximum {
         )
     }
 }
+
+const LEAF_TEXT: &str = "\
+reg signed [15:0] score;
+always @(posedge clock) score <= (last && beyond[i]) ? 16'h8000 : lanes[16 * i +: 16];
+";
+
+const NODE_TEXT: &str = "\
+wire signed [15:0] a = BELOW[2 * i].score;
+wire signed [15:0] b = BELOW[2 * i + 1].score;
+reg signed [15:0] score;
+always @(posedge clock) score <= (a > b) ? a : b;
+";
 
 impl Logic for RowMaximum {
     fn update(&mut self) {
@@ -122,13 +118,12 @@ impl Logic for RowMaximum {
         let columns = self.lanes.len();
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
-        let inputs: String = (0..columns).map(Self::input_text).collect();
-        let tree: String = (1..=levels)
-            .flat_map(|level| (0..columns >> level).map(move |node| Self::node_text(level, node)))
-            .collect();
         Verilog::Custom(format!(
-            "// module: RowMaximum_c{columns}\n{flow}{inputs}{tree}{}",
-            Self::running_text(levels)
+            "// module: RowMaximum_c{columns}\n{flow}{}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << last_lanes;\ngenvar i;\n{}{}",
+            packed_text("lanes", "lanes", columns, 16),
+            tree_text(columns, LEAF_TEXT, |_, below| NODE_TEXT.replace("BELOW", below)),
+            Self::running_text(levels),
+            top = columns - 1,
         ))
     }
 }

@@ -8,7 +8,7 @@
 //! reciprocal's input; a row of 2,047 probabilities needs 19.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, Pipeline};
+use crate::primitives::leaf::{packed_text, ports, row_flow_text, tree_text, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -65,14 +65,17 @@ impl RowSum {
         self.last.val().then_some(self._sum)
     }
 
-    fn node_text(level: usize, node: usize) -> String {
-        let (top, below, a, b) = (7 + level, level - 1, 2 * node, 2 * node + 1);
+    fn node_text(level: usize, below: &str) -> String {
+        let top = 7 + level;
         format!(
-            "reg [{top}:0] sum_{level}_{node};\n\
-             always @(posedge clock) sum_{level}_{node} <= {{1'b0, sum_{below}_{a}}} + {{1'b0, sum_{below}_{b}}};\n"
+            "reg [{top}:0] part;\n\
+             always @(posedge clock) part <= {{1'b0, {below}[2 * i].part}} + {{1'b0, {below}[2 * i + 1].part}};\n"
         )
     }
 }
+
+/// A lane, made unsigned.
+const LEAF_TEXT: &str = "wire [7:0] part = {~lanes[8 * i + 7], lanes[8 * i +: 7]};\n";
 
 impl Logic for RowSum {
     fn update(&mut self) {
@@ -100,19 +103,15 @@ impl Logic for RowSum {
         let columns = self.lanes.len();
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
-        let inputs: String = (0..columns)
-            .map(|lane| format!("wire [7:0] sum_0_{lane} = {{~lanes_{lane}[7], lanes_{lane}[6:0]}};\n"))
-            .collect();
-        let tree: String = (1..=levels)
-            .flat_map(|level| (0..columns >> level).map(move |node| Self::node_text(level, node)))
-            .collect();
         Verilog::Custom(format!(
-            "// module: RowSum_c{columns}\n{flow}{inputs}{tree}\
+            "// module: RowSum_c{columns}\n{flow}{lanes}genvar i;\n{tree}\
              reg [23:0] total, result;\n\
-             wire [23:0] next = (restart ? 24'd0 : total) + {{{fill}'d0, sum_{levels}_0}};\n\
+             wire [23:0] next = (restart ? 24'd0 : total) + {{{fill}'d0, level_{levels}[0].part}};\n\
              assign sum = result;\ninitial begin\n  total = 24'd0;\n  result = 24'd0;\nend\n\
              always @(posedge clock) begin\n  if (reset) total <= 24'd0;\n  else if (word) total <= next;\n  \
              if (loads) result <= next;\nend\n",
+            lanes = packed_text("lanes", "lanes", columns, 8),
+            tree = tree_text(columns, LEAF_TEXT, Self::node_text),
             fill = 16 - levels,
         ))
     }

@@ -21,7 +21,7 @@
 
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{joined, ports, split_text, unused_text};
+use crate::primitives::leaf::{joined, loop_text, packed_text, ports, unused_text};
 
 /// Cycles from a read to its data: products, address, memory, output register, rotation.
 pub const KV_READ_CYCLES: usize = 5;
@@ -128,32 +128,39 @@ impl StationaryMemory {
         self._rotations[0] = rotate;
     }
 
-    fn bank_text(&self, bank: usize) -> String {
-        let bits = self.read_data.len().ilog2();
-        let top = self._depth.next_power_of_two().ilog2() - 1;
+    /// Every bank's multiple of the stride, then the banks.
+    fn banks_text(&self) -> String {
+        let columns = self.read_data.len();
+        let bits = columns.ilog2();
+        let step = bits as usize + 8;
+        let multiples: String = (0..columns)
+            .map(|bank| {
+                let (top, bottom) = (step * (bank + 1) - 1, step * bank);
+                format!("  steps[{top}:{bottom}] <= {};\n", multiple_text(bank, bits))
+            })
+            .collect();
         let settings = [
-            ("_n", format!("_{bank}")),
-            // The last bank is never before the rotation.
-            (
-                "WRAPS",
-                match bank + 1 == self.read_data.len() {
-                    true => "1'b0".into(),
-                    false => format!("{bits}'d{bank} < read_rotate[{}:0]", bits - 1),
-                },
-            ),
-            ("PRODUCTTOP", (bits + 7).to_string()),
+            ("STEP", step.to_string()),
             ("PAD", (8 - bits).to_string()),
-            ("MULTIPLE", multiple_text(bank, bits)),
             ("DEPTH", self._depth.to_string()),
             ("LAST", (self._depth - 1).to_string()),
-            ("TOP", top.to_string()),
-            ("SLICE", format!("[{}:{}]", 8 * bank + 7, 8 * bank)),
+            ("TOP", (self._depth.next_power_of_two().ilog2() - 1).to_string()),
         ];
-        settings
+        let bank = settings
             .iter()
             .fold(BANK_TEXT.into(), |text: String, (name, value)| {
                 text.replace(name, value)
-            })
+            });
+        format!(
+            "// Banks before the rotation belong to the next row.\n\
+             wire [{last}:0] wrapping = ~({{{columns}{{1'b1}}}} << read_rotate[{sel}:0]);\n\
+             reg [{last}:0] wraps;\nreg [{steps}:0] steps;\ninitial begin\n  wraps = 0;\n  steps = 0;\nend\n\
+             always @(posedge clock) begin\n  wraps <= wrapping;\n{multiples}end\ngenvar i;\n{}",
+            loop_text("banks", columns, &bank),
+            last = columns - 1,
+            sel = bits - 1,
+            steps = step * columns - 1,
+        )
     }
 
     /// What the addresses of all banks share: base, stride and the way back to the row of lane 0.
@@ -182,14 +189,14 @@ impl StationaryMemory {
         let (width, bits) = (8 * columns, columns.ilog2());
         format!(
             "reg write_go, write_inside;\nreg [15:0] write_at;\nreg [{top}:0] write_word;\n\
-             wire [{top}:0] write_lanes = {lanes};\n\
+             {lanes}\
              wire [{double}:0] write_turned = {{write_lanes, write_lanes}} << {{write_rotate[{sel}:0], 3'd0}};\n\
              initial write_go = 1'b0;\n\
              always @(posedge clock) begin\n  write_go <= write_enable;\n  write_at <= write_address;\n  \
              write_inside <= {{1'b0, write_address}} < 17'd{depth};\n  write_word <= write_turned[{double}:{width}];\nend\n\
              reg [{sel}:0] rotate_1, rotate_2, rotate_3, rotate_4;\nreg [{top}:0] read_word;\n\
-             wire [{top}:0] read_banks = {banks};\n\
-             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_4, 3'd0}};\n{outputs}\
+             wire [{top}:0] read_banks;\n\
+             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_4, 3'd0}};\nassign {outputs} = read_word;\n\
              initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  rotate_4 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
              always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  rotate_4 <= rotate_3;\n  \
              read_word <= read_turned[{top}:0];\nend\n\
@@ -198,9 +205,8 @@ impl StationaryMemory {
             double = 2 * width - 1,
             sel = bits - 1,
             depth = self._depth,
-            lanes = joined("write_data", columns),
-            banks = joined("taken", columns),
-            outputs = split_text("read_data", columns, 8, "read_word"),
+            lanes = packed_text("write_lanes", "write_data", columns, 8),
+            outputs = joined("read_data", columns),
             unused = self.unused_ports_text(),
         )
     }
@@ -255,32 +261,27 @@ end
 ";
 
 const BANK_TEXT: &str = "\
-(* ram_style = \"block\" *) reg [7:0] bank_n [0:LAST];
-reg [7:0] stage_n, taken_n;
-reg [15:0] address_n;
-reg inside_n;
-reg [PRODUCTTOP:0] step_n;
-reg wraps_n;
+(* ram_style = \"block\" *) reg [7:0] bank [0:LAST];
+reg [7:0] stage, taken;
+reg [15:0] address;
+reg present;
+assign read_banks[8 * i +: 8] = taken;
 always @(posedge clock) begin
-  step_n <= MULTIPLE;
-  wraps_n <= WRAPS;
-  address_n <= (wraps_n ? base_wrapped : base) - {PAD'd0, back} + {PAD'd0, step_n};
-  inside_n <= {1'b0, address_n} < 17'dDEPTH;
-  stage_n <= bank_n[address_n[TOP:0]];
-  taken_n <= inside_n ? stage_n : 8'd0;
-  if (write_go && write_inside) bank_n[write_at[TOP:0]] <= write_wordSLICE;
+  address <= (wraps[i] ? base_wrapped : base) - {PAD'd0, back} + {PAD'd0, steps[STEP * i +: STEP]};
+  present <= {1'b0, address} < 17'dDEPTH;
+  stage <= bank[address[TOP:0]];
+  taken <= present ? stage : 8'd0;
+  if (write_go && write_inside) bank[write_at[TOP:0]] <= write_word[8 * i +: 8];
 end
 initial begin
-  stage_n = 8'd0;
-  taken_n = 8'd0;
-  address_n = 16'd0;
-  step_n = 0;
-  wraps_n = 1'b0;
-  inside_n = 1'b0;
+  stage = 8'd0;
+  taken = 8'd0;
+  address = 16'd0;
+  present = 1'b0;
 end
 `ifndef SYNTHESIS
-integer i_n;
-initial for (i_n = 0; i_n < DEPTH; i_n = i_n + 1) bank_n[i_n] = 8'd0;
+integer n;
+initial for (n = 0; n < DEPTH; n = n + 1) bank[n] = 8'd0;
 `endif
 ";
 
@@ -302,12 +303,12 @@ impl Logic for StationaryMemory {
 
     fn hdl(&self) -> Verilog {
         let columns = self.read_data.len();
-        let banks: String = (0..columns).map(|bank| self.bank_text(bank)).collect();
         Verilog::Custom(format!(
-            "// module: StationaryMemory_c{columns}_n{}\n{}{}{banks}",
+            "// module: StationaryMemory_c{columns}_n{}\n{}{}{}",
             self._depth,
             self.origin_text(),
-            self.rotation_text()
+            self.rotation_text(),
+            self.banks_text()
         ))
     }
 }

@@ -10,7 +10,7 @@
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, RowScale as Scale};
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, signed, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, packed_text, ports, signed, unpacked_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 8;
@@ -73,10 +73,6 @@ impl ElementLanes {
                 .collect()
         })
     }
-
-    fn lane_text(lane: usize) -> String {
-        LANE_TEXT.replace("_n", &format!("_{lane}"))
-    }
 }
 
 /// Flags and shifts that travel with the word. The product is below 2^43: from 44 on every shift gives 0.
@@ -97,36 +93,37 @@ end
 ";
 
 const LANE_TEXT: &str = "\
-reg [7:0] byte_n;
-initial byte_n = 8'd0;
-reg signed [26:0] centred_n;
-wire signed [43:0] centred_wide_n = {{17{centred_n[26]}}, centred_n};
-wire signed [43:0] factor_wide_n = {27'd0, factor_1};
-reg signed [43:0] product_n, product_held_n;
+wire [15:0] x = lanes[16 * i +: 16];
+reg [7:0] result;
+initial result = 8'd0;
+reg signed [26:0] centred;
+wire signed [43:0] centred_wide = {{17{centred[26]}}, centred};
+wire signed [43:0] factor_wide = {27'd0, factor_1};
+reg signed [43:0] product, product_held;
 // Twice the shifted product, whose last bit rounds.
-reg signed [44:0] coarse_n, fine_n;
-reg signed [16:0] clamped_n;
-wire fits_n = fine_n[44:16] == {29{fine_n[44]}};
-wire too_high_n = ~clamped_n[16] & (wide_flags[5] ? clamped_n > 17'sd32638 : clamped_n > 17'sd254);
-wire too_low_n = clamped_n[16] & (wide_flags[5] ? clamped_n < -17'sd32639 : clamped_n < -17'sd257);
-wire [14:0] rounded_n = clamped_n[15:1] + {14'd0, clamped_n[0]};
-wire [14:0] limit_n = wide_flags[5] ? 15'd16319 : 15'd127;
-wire [14:0] floor_n = wide_flags[5] ? 15'd16449 : 15'd32640;
-reg [14:0] y_n;
-wire [14:0] shifted_n = y_n + 15'd64;
-wire [7:0] low_byte_n = {~shifted_n[6], ~shifted_n[6], shifted_n[5:0]};
-wire [7:0] wide_byte_n = low_flags[6] ? low_byte_n : shifted_n[14:7];
+reg signed [44:0] coarse, fine;
+reg signed [16:0] clamped;
+wire fits = fine[44:16] == {29{fine[44]}};
+wire too_high = ~clamped[16] & (wide_flags[5] ? clamped > 17'sd32638 : clamped > 17'sd254);
+wire too_low = clamped[16] & (wide_flags[5] ? clamped < -17'sd32639 : clamped < -17'sd257);
+wire [14:0] rounded = clamped[15:1] + {14'd0, clamped[0]};
+wire [14:0] most = wide_flags[5] ? 15'd16319 : 15'd127;
+wire [14:0] least = wide_flags[5] ? 15'd16449 : 15'd32640;
+reg [14:0] y;
+wire [14:0] shifted = y + 15'd64;
+wire [7:0] low_byte = {~shifted[6], ~shifted[6], shifted[5:0]};
+wire [7:0] wide_byte = low_flags[6] ? low_byte : shifted[14:7];
 always @(posedge clock) begin
-  centred_n <= {lanes_n[15], lanes_n, 10'd0} - mean;
-  product_n <= centred_wide_n * factor_wide_n;
-  product_held_n <= product_n;
-  coarse_n <= $signed({product_held_n, 1'b0}) >>> {shift_3[5:3], 3'd0};
-  fine_n <= coarse_n >>> shift_4;
-  clamped_n <= fits_n ? fine_n[16:0] : {fine_n[44], {16{~fine_n[44]}}};
-  y_n <= too_high_n ? limit_n : too_low_n ? floor_n : rounded_n;
-  if (loads) byte_n <= wide_flags[6] ? wide_byte_n : y_n[7:0];
+  centred <= {x[15], x, 10'd0} - mean;
+  product <= centred_wide * factor_wide;
+  product_held <= product;
+  coarse <= $signed({product_held, 1'b0}) >>> {shift_3[5:3], 3'd0};
+  fine <= coarse >>> shift_4;
+  clamped <= fits ? fine[16:0] : {fine[44], {16{~fine[44]}}};
+  y <= too_high ? most : too_low ? least : rounded;
+  if (loads) result <= wide_flags[6] ? wide_byte : y[7:0];
 end
-assign bytes_n = byte_n;
+assign bytes[8 * i +: 8] = result;
 ";
 
 impl Logic for ElementLanes {
@@ -152,10 +149,12 @@ impl Logic for ElementLanes {
 
     fn hdl(&self) -> Verilog {
         let columns = self.lanes.len();
-        let lanes: String = (0..columns).map(Self::lane_text).collect();
-        let flow = valid_text(LATENCY_CYCLES);
         Verilog::Custom(format!(
-            "// module: ElementLanes_c{columns}\n{flow}{WORD_TEXT}{lanes}"
+            "// module: ElementLanes_c{columns}\n{}{WORD_TEXT}{}{}genvar i;\n{}",
+            valid_text(LATENCY_CYCLES),
+            packed_text("lanes", "lanes", columns, 16),
+            unpacked_text("bytes", "bytes", columns, 8),
+            loop_text("lane", columns, LANE_TEXT),
         ))
     }
 }

@@ -12,7 +12,7 @@
 //! fabric: DSPs are for the array.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, signed, unsigned, Pipeline};
+use crate::primitives::leaf::{packed_text, ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Bits of the sum.
 pub const SUM_BITS: u32 = 30;
@@ -81,40 +81,34 @@ impl RowStatistics {
         self.last.val().then_some(self._sums)
     }
 
-    fn node_text(level: usize, node: usize) -> String {
-        let (sum_top, square_top, sign) = (15 + level, 30 + level, 14 + level);
-        let (below, a, b) = (level - 1, 2 * node, 2 * node + 1);
-        format!(
-            "reg [{sum_top}:0] sum_{level}_{node};\nreg [{square_top}:0] square_{level}_{node};\n\
-             always @(posedge clock) begin\n  \
-             sum_{level}_{node} <= {{sum_{below}_{a}[{sign}], sum_{below}_{a}}} + {{sum_{below}_{b}[{sign}], sum_{below}_{b}}};\n  \
-             square_{level}_{node} <= {{1'b0, square_{below}_{a}}} + {{1'b0, square_{below}_{b}}};\nend\n"
-        )
+    fn node_text(level: usize, below: &str) -> String {
+        NODE_TEXT
+            .replace("TOP", &(15 + level).to_string())
+            .replace("SQUARE", &(30 + level).to_string())
+            .replace("SIGN", &(14 + level).to_string())
+            .replace("BELOW", below)
     }
 
-    /// A lane and its square: digits of four bits (the last one signed), their squares and the products of pairs.
-    fn input_text(lane: usize) -> String {
-        let mut text =
-            format!("reg [15:0] sum_0_{lane};\nalways @(posedge clock) sum_0_{lane} <= lanes_{lane};\n");
+    /// The products of a lane's digits of four bits, the last of them signed.
+    fn products_text() -> String {
         let digit = |i: usize| {
-            let part = format!("lanes_{lane}[{}:{}]", 4 * i + 3, 4 * i);
-            if i == 3 {
-                format!("$signed({part})")
-            } else {
-                format!("$signed({{1'b0, {part}}})")
+            let part = format!("x[{}:{}]", 4 * i + 3, 4 * i);
+            match i {
+                3 => format!("$signed({part})"),
+                _ => format!("$signed({{1'b0, {part}}})"),
             }
         };
-        for i in 0..4 {
-            for j in i..4 {
-                let (name, top) = (format!("product_{i}{j}_{lane}"), if i == 3 { 6 } else { 7 });
-                text += &format!(
-                    "(* use_dsp = \"no\" *) wire [{top}:0] {name};\nassign {name} = {} * {};\n",
-                    digit(i),
-                    digit(j)
-                );
-            }
-        }
-        text + &LANE_TEXT.replace("LANE", &lane.to_string())
+        let product = |(i, j): (usize, usize)| {
+            let (a, b, top) = (digit(i), digit(j), if i == 3 { 6 } else { 7 });
+            format!(
+                "(* use_dsp = \"no\" *) wire [{top}:0] product_{i}{j};\nassign product_{i}{j} = {a} * {b};\n"
+            )
+        };
+        let pairs = (0..4).flat_map(|i| (i..4).map(move |j| (i, j)));
+        format!(
+            "wire [15:0] x = lanes[16 * i +: 16];\n{}",
+            pairs.map(product).collect::<String>()
+        )
     }
 
     /// The squares add up in two halves, whose sums overlap: a short carry. The row's end puts them together.
@@ -126,7 +120,7 @@ impl RowStatistics {
         format!(
             "reg [{sum_top}:0] sum_word;\nreg [29:0] sum_total, sum_result;\n\
              reg [{delay_top}:0] sum_delay;\nreg [29:0] low_total;\nreg [21:0] high_total;\nreg [43:0] square_result;\n\
-             wire [43:0] square_word = {{{square_fill}'d0, square_{levels}_0}};\n\
+             wire [43:0] square_word = {{{square_fill}'d0, level_{levels}[0].square}};\n\
              wire adds = word_flags[{add}];\nwire anew = first_flags[{add}];\n\
              wire [29:0] low_next = (anew ? 30'd0 : low_total) + {{8'd0, square_word[21:0]}};\n\
              wire [21:0] high_next = (anew ? 22'd0 : high_total) + square_word[43:22];\n\
@@ -134,7 +128,7 @@ impl RowStatistics {
              assign sum = sum_result;\nassign squares_low = square_result[31:0];\nassign squares_high = square_result[43:32];\n\
              initial begin\n  sum_total = 30'd0;\n  low_total = 30'd0;\n  high_total = 22'd0;\n  \
              sum_result = 30'd0;\n  square_result = 44'd0;\nend\n\
-             always @(posedge clock) begin\n  {{sum_word, sum_delay}} <= {{sum_delay, sum_{levels}_0}};\n  \
+             always @(posedge clock) begin\n  {{sum_word, sum_delay}} <= {{sum_delay, level_{levels}[0].part}};\n  \
              if (reset) begin\n    sum_total <= 30'd0;\n    low_total <= 30'd0;\n    high_total <= 22'd0;\n  \
              end else begin\n    if (word) sum_total <= sum_next;\n    \
              if (adds) begin\n      low_total <= low_next;\n      high_total <= high_next;\n    end\n  end\n  \
@@ -148,25 +142,38 @@ impl RowStatistics {
 
 // Digit pairs 01 and 23, 02 and 13, 03 and 12 stand beside each other or at the same place.
 const LANE_TEXT: &str = "\
-reg [30:0] squares_1_LANE, squares_2_LANE, squares_3_LANE, square_0_LANE;
-reg [7:0] pair_01_LANE, pair_02_LANE, pair_03_LANE, pair_12_LANE, pair_13_LANE, pair_23_LANE;
-reg [25:0] outer_LANE, pairs_LANE;
-reg [9:0] inner_LANE;
+reg [15:0] part;
+reg [30:0] squares_1, squares_2, squares_3, square;
+reg [7:0] pair_01, pair_02, pair_03, pair_12, pair_13, pair_23;
+reg [25:0] outer, pairs;
+reg [9:0] inner;
 always @(posedge clock) begin
-  squares_1_LANE <= {product_33_LANE, product_22_LANE, product_11_LANE, product_00_LANE};
-  pair_01_LANE <= product_01_LANE;
-  pair_02_LANE <= product_02_LANE;
-  pair_03_LANE <= product_03_LANE;
-  pair_12_LANE <= product_12_LANE;
-  pair_13_LANE <= product_13_LANE;
-  pair_23_LANE <= product_23_LANE;
-  squares_2_LANE <= squares_1_LANE;
-  outer_LANE <= {{2{pair_23_LANE[7]}}, pair_23_LANE, 8'd0, pair_01_LANE}
-    + {{6{pair_13_LANE[7]}}, pair_13_LANE, pair_02_LANE, 4'd0};
-  inner_LANE <= {{2{pair_03_LANE[7]}}, pair_03_LANE} + {2'd0, pair_12_LANE};
-  squares_3_LANE <= squares_2_LANE;
-  pairs_LANE <= outer_LANE + {{8{inner_LANE[9]}}, inner_LANE, 8'd0};
-  square_0_LANE <= squares_3_LANE + {pairs_LANE, 5'd0};
+  part <= x;
+  squares_1 <= {product_33, product_22, product_11, product_00};
+  pair_01 <= product_01;
+  pair_02 <= product_02;
+  pair_03 <= product_03;
+  pair_12 <= product_12;
+  pair_13 <= product_13;
+  pair_23 <= product_23;
+  squares_2 <= squares_1;
+  outer <= {{2{pair_23[7]}}, pair_23, 8'd0, pair_01}
+    + {{6{pair_13[7]}}, pair_13, pair_02, 4'd0};
+  inner <= {{2{pair_03[7]}}, pair_03} + {2'd0, pair_12};
+  squares_3 <= squares_2;
+  pairs <= outer + {{8{inner[9]}}, inner, 8'd0};
+  square <= squares_3 + {pairs, 5'd0};
+end
+";
+
+const NODE_TEXT: &str = "\
+wire [SIGN:0] a = BELOW[2 * i].part;
+wire [SIGN:0] b = BELOW[2 * i + 1].part;
+reg [TOP:0] part;
+reg [SQUARE:0] square;
+always @(posedge clock) begin
+  part <= {a[SIGN], a} + {b[SIGN], b};
+  square <= {1'b0, BELOW[2 * i].square} + {1'b0, BELOW[2 * i + 1].square};
 end
 ";
 
@@ -200,13 +207,11 @@ impl Logic for RowStatistics {
         let columns = self.lanes.len();
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
-        let inputs: String = (0..columns).map(Self::input_text).collect();
-        let tree: String = (1..=levels)
-            .flat_map(|level| (0..columns >> level).map(move |node| Self::node_text(level, node)))
-            .collect();
         Verilog::Custom(format!(
-            "// module: RowStatistics_c{columns}\n{flow}{inputs}{tree}{}",
-            Self::accumulator_text(levels)
+            "// module: RowStatistics_c{columns}\n{flow}{}genvar i;\n{}{}",
+            packed_text("lanes", "lanes", columns, 16),
+            tree_text(columns, &(Self::products_text() + LANE_TEXT), Self::node_text),
+            Self::accumulator_text(levels),
         ))
     }
 }

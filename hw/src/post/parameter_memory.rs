@@ -13,6 +13,7 @@
 
 use crate::config::{AccelConfig, PARAMETER_BYTES};
 use crate::prelude::*;
+use crate::primitives::leaf::{loop_text, unpacked_text, unused_text};
 
 /// Blocks that are held at a time; four cost the same distributed memory as two.
 pub const BANKS: usize = 4;
@@ -109,15 +110,9 @@ impl ParameterMemory {
         }
     }
 
-    /// One field of the channels of one word: `width` bits from byte `byte` on.
-    fn field_text(&self, word: usize, field: &str, byte: usize, width: usize) -> String {
+    /// A field of every channel: `width` bits from byte `byte` on, a memory for each word of the stream.
+    fn field_text(&self, field: &str, byte: usize, width: usize) -> String {
         let count = self.channels_per_word();
-        let top = count * width - 1;
-        let name = format!("{field}_{word}");
-        let outputs: Vec<String> = (0..count)
-            .rev()
-            .map(|i| format!("{field}_{}", word * count + i))
-            .collect();
         let inputs: Vec<String> = (0..count)
             .rev()
             .flat_map(|i| {
@@ -126,26 +121,38 @@ impl ParameterMemory {
                     .map(move |b| format!("data_{}", PARAMETER_BYTES * i + byte + b))
             })
             .collect();
+        let memory = MEMORY_TEXT
+            .replace("FIELD", field)
+            .replace("BITS", &(count * width).to_string())
+            .replace("TOP", &(count * width - 1).to_string())
+            .replace("LAST", &(BANKS - 1).to_string());
         format!(
-            "(* ram_style = \"distributed\" *) reg [{top}:0] memory_{name} [0:{last}];\n\
-             reg [{top}:0] read_{name};\n\
-             assign {{{outputs}}} = read_{name};\n\
-             always @(posedge clock) begin\n\
-             \x20 if (write && write_word == 2'd{word}) memory_{name}[write_bank] <= {{{inputs}}};\n\
-             \x20 read_{name} <= memory_{name}[{field}_bank_1];\n\
-             end\n\
-             `ifndef SYNTHESIS\n\
-             initial begin\n  read_{name} = 0;\n{clear}end\n\
-             `endif\n",
-            last = BANKS - 1,
-            outputs = outputs.join(", "),
+            "reg [1:0] {field}_bank_1;\nalways @(posedge clock) {field}_bank_1 <= {field}_bank;\ninitial {field}_bank_1 = 2'd0;\n\
+             wire [{top}:0] {field}_data = {{{inputs}}};\n{all}{loops}",
+            top = count * width - 1,
             inputs = inputs.join(", "),
-            clear = (0..BANKS)
-                .map(|b| format!("  memory_{name}[{b}] = 0;\n"))
-                .collect::<String>(),
+            all = unpacked_text(&format!("{field}_all"), field, self.bias.len(), width),
+            loops = loop_text(&format!("{field}_words"), self.words(), &memory),
         )
     }
 }
+
+const MEMORY_TEXT: &str = "\
+(* ram_style = \"distributed\" *) reg [TOP:0] memory [0:LAST];
+reg [TOP:0] taken;
+assign FIELD_all[BITS * i +: BITS] = taken;
+always @(posedge clock) begin
+  if (writes[i]) memory[write_bank] <= FIELD_data;
+  taken <= memory[FIELD_bank_1];
+end
+`ifndef SYNTHESIS
+integer n;
+initial begin
+  taken = 0;
+  for (n = 0; n <= LAST; n = n + 1) memory[n] = 0;
+end
+`endif
+";
 
 impl Logic for ParameterMemory {
     fn update(&mut self) {
@@ -163,19 +170,15 @@ impl Logic for ParameterMemory {
 
     fn hdl(&self) -> Verilog {
         let fields = [("bias", 0, 32), ("mantissa", 4, 16), ("factor", 6, 16)];
-        let banks: String = fields
-            .iter()
-            .map(|(field, ..)| {
-                format!("reg [1:0] {field}_bank_1;\nalways @(posedge clock) {field}_bank_1 <= {field}_bank;\ninitial {field}_bank_1 = 2'd0;\n")
-            })
-            .collect();
-        let memories: String = (0..self.words())
-            .flat_map(|word| fields.map(|(field, byte, width)| self.field_text(word, field, byte, width)))
-            .collect();
+        let fields = fields.map(|(field, byte, width)| self.field_text(field, byte, width));
+        let (words, bits) = (self.words(), self.words().max(2));
         Verilog::Custom(format!(
-            "// module: ParameterMemory_w{}_c{}\n{banks}{memories}",
+            "// module: ParameterMemory_w{}_c{}\nwire [{top}:0] writes = {{{top}'d0, write}} << write_word;\ngenvar i;\n{unused}{}",
             self.data.len(),
-            self.bias.len()
+            self.bias.len(),
+            fields.concat(),
+            top = bits - 1,
+            unused = unused_text("writes", words, bits),
         ))
     }
 }

@@ -15,6 +15,7 @@
 use super::post_lane::VALUE_SUM_BITS;
 use crate::config::AccelConfig;
 use crate::prelude::*;
+use crate::primitives::leaf::{loop_text, packed_text, unpacked_text};
 use crate::primitives::ram::{self, Ram, RamStyle};
 
 /// Words of sums; the commands' fields have 8 bits.
@@ -114,6 +115,14 @@ impl ByteAccumulators {
     }
 }
 
+const LANE_TEXT: &str = "\
+reg [19:0] sum;
+initial sum = 20'd0;
+always @(posedge clock)
+  if (accumulate) sum <= (sum & {20{~first}}) + {{12{bytes[8 * i + 7]}}, bytes[8 * i +: 8]};
+assign totals[20 * i +: 20] = sum;
+";
+
 impl Logic for ByteAccumulators {
     fn update(&mut self) {
         if !self.clock.pos_edge() || !self.accumulate.val() {
@@ -132,15 +141,12 @@ impl Logic for ByteAccumulators {
 
     fn hdl(&self) -> Verilog {
         let columns = self.data.len();
-        let lanes: String = (0..columns)
-            .map(|i| {
-                format!(
-                    "reg [19:0] sum_{i};\nassign sums_{i} = sum_{i};\ninitial sum_{i} = 20'd0;\nalways @(posedge clock)\n  \
-                     if (accumulate) sum_{i} <= (sum_{i} & {{20{{~first}}}}) + {{{{12{{data_{i}[7]}}}}, data_{i}}};\n"
-                )
-            })
-            .collect();
-        Verilog::Custom(format!("// module: ByteAccumulators_c{columns}\n{lanes}"))
+        Verilog::Custom(format!(
+            "// module: ByteAccumulators_c{columns}\n{}{}genvar i;\n{}",
+            packed_text("bytes", "data", columns, 8),
+            unpacked_text("totals", "sums", columns, 20),
+            loop_text("lane", columns, LANE_TEXT),
+        ))
     }
 }
 

@@ -87,18 +87,58 @@ pub fn row_flow_text(latency: usize) -> String {
     )
 }
 
-/// Verilog: `name_0` in the lowest bits up to `name_{count-1}` in the highest, joined.
+/// Verilog: `name_0` in the lowest bits up to `name_{count-1}` in the highest, joined; lines of at most [`JOINED_LINE`] characters.
 pub fn joined(name: &str, count: usize) -> String {
-    let lanes: Vec<String> = (0..count).rev().map(|lane| format!("{name}_{lane}")).collect();
-    format!("{{{}}}", lanes.join(", "))
+    let mut lines = vec![String::new()];
+    for lane in (0..count).rev() {
+        let item = format!("{name}_{lane}{}", if lane > 0 { ", " } else { "" });
+        match lines.last_mut() {
+            Some(line) if line.len() + item.len() <= JOINED_LINE => *line += &item,
+            _ => lines.push(item),
+        }
+    }
+    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
+    match &lines[..] {
+        [line] => format!("{{{line}}}"),
+        lines => format!("{{\n  {}\n}}", lines.join("\n  ")),
+    }
 }
 
-/// Verilog: the outputs `name_0` .. from the `width`-bit slices of `source`, lowest first.
-pub fn split_text(name: &str, count: usize, width: usize, source: &str) -> String {
-    let slice = |lane: usize| format!("{source}[{}:{}]", (lane + 1) * width - 1, lane * width);
-    (0..count)
-        .map(|lane| format!("assign {name}_{lane} = {};\n", slice(lane)))
-        .collect()
+const JOINED_LINE: usize = 110;
+
+/// Verilog: the inputs `name_0` .. of `width` bits as one word.
+pub fn packed_text(word: &str, name: &str, count: usize, width: usize) -> String {
+    format!(
+        "wire [{}:0] {word} = {};\n",
+        count * width - 1,
+        joined(name, count)
+    )
+}
+
+/// Verilog: a word of the outputs `name_0` .. of `width` bits.
+pub fn unpacked_text(word: &str, name: &str, count: usize, width: usize) -> String {
+    format!(
+        "wire [{}:0] {word};\nassign {} = {word};\n",
+        count * width - 1,
+        joined(name, count)
+    )
+}
+
+/// Verilog: `body` for each `i` below `count`, in scopes `label[i]`. The module declares `genvar i` once.
+pub fn loop_text(label: &str, count: usize, body: &str) -> String {
+    let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
+    format!("generate\n  for (i = 0; i < {count}; i = i + 1) begin : {label}\n{body}  end\nendgenerate\n")
+}
+
+/// Verilog: a binary tree in scopes `level_0[i]` (`leaf`, for `count` leaves) to the last one's `[0]`; `node` gives the text of a
+/// level, given its number and the name of the scopes below.
+pub fn tree_text(count: usize, leaf: &str, node: impl Fn(usize, &str) -> String) -> String {
+    let level = |level: usize| {
+        let body = node(level, &format!("level_{}", level - 1));
+        loop_text(&format!("level_{level}"), count >> level, &body)
+    };
+    let levels: String = (1..=count.ilog2() as usize).map(level).collect();
+    format!("{}{levels}", loop_text("level_0", count, leaf))
 }
 
 /// Verilog: bits `from..width` of `name`, marked as left out on purpose; empty where there are none.
