@@ -27,7 +27,7 @@ module Stream (
     reg  [10:0] rows_left;
     reg  [15:0] row_base, word, group;
     reg  [9:0] chunk;
-    reg  low;
+    reg  row_ends, low;
 
     always @(posedge clock) begin
         if (reserve & !pop) places <= places + 6'd1;
@@ -38,14 +38,16 @@ module Stream (
             if (planes & !low) write_address <= word + plane_offset;
             else begin
                 chunk <= chunk + 10'd1;
+                row_ends <= (chunk + 10'd2) == chunks;
                 group <= group << 1'b1;
                 if (group == last_group) begin
                     group <= 16'd1;
                     word <= word + 16'd1;
                     write_address <= word + 16'd1;
                 end
-                if ((chunk + 10'd1) == chunks) begin
+                if (row_ends) begin
                     chunk <= 10'd0;
+                    row_ends <= chunks == 10'd1;
                     group <= 16'd1;
                     row_base <= row_base + dst_stride;
                     word <= row_base + dst_stride;
@@ -67,6 +69,7 @@ module Stream (
             write_address <= dst_base;
             group <= 16'd1;
             chunk <= 10'd0;
+            row_ends <= chunks == 10'd1;
             low <= 1'b0;
         end
         if (reset) begin
@@ -92,6 +95,6 @@ module Stream (
 
     initial begin
         places = 6'd0; busy = 1'b0; done = 1'b0; rows_left = 11'd0; row_base = 16'd0; word = 16'd0;
-        write_address = 16'd0; group = 16'd0; chunk = 10'd0; low = 1'b0;
+        write_address = 16'd0; group = 16'd0; chunk = 10'd0; row_ends = 1'b0; low = 1'b0;
     end
 endmodule

@@ -55,6 +55,8 @@ pub struct WriteStream {
     address: DFF<Bits<16>>,
     group: DFF<Bits<16>>,
     chunk: DFF<Bits<10>>,
+    /// The next chunk is the last one of its row.
+    row_ends: DFF<Bit>,
     low: DFF<Bit>,
     _groups: usize,
     _columns: usize,
@@ -95,6 +97,7 @@ impl WriteStream {
             address: DFF::default(),
             group: DFF::default(),
             chunk: DFF::default(),
+            row_ends: DFF::default(),
             low: DFF::default(),
             _groups: groups,
             _columns: columns,
@@ -106,7 +109,7 @@ impl Logic for WriteStream {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, places, busy, finished, rows_left, row_base, word, address);
-        dff_setup!(self, clock, group, chunk, low);
+        dff_setup!(self, clock, group, chunk, row_ends, low);
         self.queue.clock.next = self.clock.val();
         self.queue.reset.next = self.reset.val();
         self.queue.write_valid.next = self.push.val();
@@ -129,14 +132,16 @@ impl Logic for WriteStream {
                 self.address.d.next = self.word.q.val() + self.plane_offset.val();
             } else {
                 self.chunk.d.next = self.chunk.q.val() + 1;
+                self.row_ends.d.next = self.chunk.q.val() + 2 == self.chunks.val();
                 self.group.d.next = self.group.q.val() << 1;
                 if self.group.q.val() == self.last_group.val() {
                     self.group.d.next = 1.into();
                     self.word.d.next = self.word.q.val() + 1;
                     self.address.d.next = self.word.q.val() + 1;
                 }
-                if self.chunk.q.val() + 1 == self.chunks.val() {
+                if self.row_ends.q.val() {
                     self.chunk.d.next = 0.into();
+                    self.row_ends.d.next = self.chunks.val() == 1;
                     self.group.d.next = 1.into();
                     self.row_base.d.next = self.row_base.q.val() + self.dst_stride.val();
                     self.word.d.next = self.row_base.q.val() + self.dst_stride.val();
@@ -166,6 +171,7 @@ impl Logic for WriteStream {
             self.address.d.next = self.dst_base.val();
             self.group.d.next = 1.into();
             self.chunk.d.next = 0.into();
+            self.row_ends.d.next = self.chunks.val() == 1;
             self.low.d.next = false;
         }
         if self.reset.val() {
