@@ -58,11 +58,7 @@ module Sequencer (
     reg  [5:0] issued;
     reg  go;
     wire [3:0] opcode;
-    wire mine;
-    reg  wait_now;
-    wire quiet_now;
-    reg  rest_now;
-    wire fetch_quiet, running;
+    wire mine, running;
     reg  expert_over;
     reg  [3:0] state_next, state;
     reg  [15:0] index;
@@ -79,36 +75,21 @@ module Sequencer (
     reg  loop_over_next, loop_over;
     reg  [31:0] loop_mask_next, loop_mask;
     reg  [4:0] loop_expert_next;
-    reg  [7:0] outstanding_0, outstanding_1, outstanding_2, outstanding_3, outstanding_4, outstanding_5;
     reg  [12:0] abort_count;
-    reg  done_sent, wait_over, all_quiet, rest_quiet, overlapped;
+    reg  done_sent, overlapped;
     wire [31:0] memory_command_0, memory_command_2, memory_command_3, memory_command_4, memory_command_5;
     wire [31:0] memory_command_6;
-    wire check_legal;
-    reg  [5:0] counted;
+    wire check_legal, scoreboard_reset, scoreboard_wait_over, scoreboard_fetch_quiet, scoreboard_others_quiet;
+    wire scoreboard_quiet;
 
     always @(posedge clock) begin
         load_start <= 1'b0;
         done <= 1'b0;
         take <= 1'b0;
-        if (overlapped & rest_quiet & rest_now) begin
+        if (overlapped & scoreboard_others_quiet) begin
             overlapped <= 1'b0;
             done <= 1'b1;
         end
-        counted <= 6'd0;
-        if (go) counted <= issued;
-        if (counted[0] & !unit_done_0) outstanding_0 <= outstanding_0 + 8'd1;
-        else if (!counted[0] & unit_done_0) outstanding_0 <= outstanding_0 - 8'd1;
-        if (counted[1] & !unit_done_1) outstanding_1 <= outstanding_1 + 8'd1;
-        else if (!counted[1] & unit_done_1) outstanding_1 <= outstanding_1 - 8'd1;
-        if (counted[2] & !unit_done_2) outstanding_2 <= outstanding_2 + 8'd1;
-        else if (!counted[2] & unit_done_2) outstanding_2 <= outstanding_2 - 8'd1;
-        if (counted[3] & !unit_done_3) outstanding_3 <= outstanding_3 + 8'd1;
-        else if (!counted[3] & unit_done_3) outstanding_3 <= outstanding_3 - 8'd1;
-        if (counted[4] & !unit_done_4) outstanding_4 <= outstanding_4 + 8'd1;
-        else if (!counted[4] & unit_done_4) outstanding_4 <= outstanding_4 - 8'd1;
-        if (counted[5] & !unit_done_5) outstanding_5 <= outstanding_5 + 8'd1;
-        else if (!counted[5] & unit_done_5) outstanding_5 <= outstanding_5 - 8'd1;
         case (state)
             State_Idle: begin
                 program_sent <= 1'b0;
@@ -146,7 +127,7 @@ module Sequencer (
                 end else if (!mine) begin
                     pause <= 4'd0;
                     index <= index + 16'd1;
-                end else if (wait_over & (!overlapped | (opcode == 4'd1))) begin
+                end else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
                     if (!(opcode == 4'd15)) begin
                         if (opcode == 4'd8) begin
                             loop_base <= index + 16'd1;
@@ -175,12 +156,12 @@ module Sequencer (
                 end
             end
             State_Drain: begin
-                if (waiting & fetch_quiet) begin
+                if (waiting & scoreboard_fetch_quiet) begin
                     take <= 1'b1;
                     overlapped <= 1'b1;
                     index <= 16'd0;
                     pause <= 4'd0;
-                end else if (all_quiet & quiet_now) done <= 1'b1;
+                end else if (scoreboard_quiet) done <= 1'b1;
             end
             State_Abort: begin
                 overlapped <= 1'b0;
@@ -194,12 +175,6 @@ module Sequencer (
             end
             State_Clear: begin
                 pause <= pause + 4'd1;
-                outstanding_0 <= 8'd0;
-                outstanding_1 <= 8'd0;
-                outstanding_2 <= 8'd0;
-                outstanding_3 <= 8'd0;
-                outstanding_4 <= 8'd0;
-                outstanding_5 <= 8'd0;
                 if (pause == 4'd15) begin
                     unit_reset <= 1'b0;
                     hold_bus <= 1'b0;
@@ -226,13 +201,6 @@ module Sequencer (
             hold_bus <= 1'b0;
             unit_reset <= 1'b0;
             error_code <= 4'd0;
-            counted <= 6'd0;
-            outstanding_0 <= 8'd0;
-            outstanding_1 <= 8'd0;
-            outstanding_2 <= 8'd0;
-            outstanding_3 <= 8'd0;
-            outstanding_4 <= 8'd0;
-            outstanding_5 <= 8'd0;
         end
     end
 
@@ -264,7 +232,7 @@ module Sequencer (
             State_Decide: begin
                 if (at_end | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
                 else if (!mine) state_next = State_Read;
-                else if (wait_over & (!overlapped | (opcode == 4'd1))) begin
+                else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
                     if (opcode == 4'd15) state_next = State_Drain;
                     else if (opcode == 4'd8) begin
                         loop_left_next = memory_command_2[5:0];
@@ -294,8 +262,8 @@ module Sequencer (
                 if (go) expert_over = 1'b1;
             end
             State_Drain: begin
-                if (waiting & fetch_quiet) state_next = State_Read;
-                else if (all_quiet & quiet_now) state_next = State_Idle;
+                if (waiting & scoreboard_fetch_quiet) state_next = State_Read;
+                else if (scoreboard_quiet) state_next = State_Idle;
             end
             State_Abort: begin
                 if (bus_quiet & (abort_count >= 13'd16)) state_next = State_Clear;
@@ -385,34 +353,7 @@ module Sequencer (
     assign command_8 = tail;
     assign opcode = memory_command_0[3:0];
     assign mine = bits_0_0_of_8(memory_command_0[15:8] >> task_number);
-
-    always @* begin
-        wait_now = 1'b1;
-        wait_now = wait_now & ((command_1[2:0] == 3'd7) | ({5'd0, command_1[2:0]} >= outstanding_0));
-        wait_now = wait_now & ((command_1[5:3] == 3'd7) | ({5'd0, command_1[5:3]} >= outstanding_1));
-        wait_now = wait_now & ((command_1[8:6] == 3'd7) | ({5'd0, command_1[8:6]} >= outstanding_2));
-        wait_now = wait_now & ((command_1[11:9] == 3'd7) | ({5'd0, command_1[11:9]} >= outstanding_3));
-        wait_now = wait_now & ((command_1[14:12] == 3'd7) | ({5'd0, command_1[14:12]} >= outstanding_4));
-        wait_now = wait_now & ((command_1[17:15] == 3'd7) | ({5'd0, command_1[17:15]} >= outstanding_5));
-    end
-
-    always @* begin
-        rest_now = 1'b1;
-        rest_now = rest_now & (outstanding_1 == 8'd0);
-        rest_now = rest_now & (outstanding_2 == 8'd0);
-        rest_now = rest_now & (outstanding_3 == 8'd0);
-        rest_now = rest_now & (outstanding_4 == 8'd0);
-        rest_now = rest_now & (outstanding_5 == 8'd0);
-    end
-
-    assign busy_0 = outstanding_0 != 8'd0;
-    assign busy_1 = outstanding_1 != 8'd0;
-    assign busy_2 = outstanding_2 != 8'd0;
-    assign busy_3 = outstanding_3 != 8'd0;
-    assign busy_4 = outstanding_4 != 8'd0;
-    assign busy_5 = outstanding_5 != 8'd0;
-    assign fetch_quiet = outstanding_0 == 8'd0;
-    assign quiet_now = rest_now & fetch_quiet;
+    assign scoreboard_reset = reset | (state == State_Clear);
     assign bursts = (command_count + 16'd7) >> 2'd3;
     assign program_load = bursts << words_shift;
 
@@ -456,14 +397,20 @@ module Sequencer (
         .command_6(memory_command_6), .command_7(command_7), .legal(check_legal)
     );
 
+    Scoreboard u_scoreboard (
+        .clock(clock), .reset(scoreboard_reset), .go(go), .issued(issued), .unit_done_0(unit_done_0),
+        .unit_done_1(unit_done_1), .unit_done_2(unit_done_2), .unit_done_3(unit_done_3), .unit_done_4(unit_done_4),
+        .unit_done_5(unit_done_5), .waits(command_1), .wait_over(scoreboard_wait_over), .busy_0(busy_0),
+        .busy_1(busy_1), .busy_2(busy_2), .busy_3(busy_3), .busy_4(busy_4), .busy_5(busy_5),
+        .fetch_quiet(scoreboard_fetch_quiet), .others_quiet(scoreboard_others_quiet), .quiet(scoreboard_quiet)
+    );
+
     initial begin
         state = 4'd0; index = 16'd0; at_end = 1'b0; all_scanned = 1'b0; scanned = 16'd0; pause = 4'd0;
         program_sent = 1'b0; load_start = 1'b0; in_loop = 1'b0; loop_base = 16'd0; loop_body = 3'd0;
         loop_position = 3'd0; loop_words = 16'd0; loop_left = 6'd0; loop_over = 1'b0; loop_mask = 32'd0;
-        count_expert = 5'd0; outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0; outstanding_3 = 8'd0;
-        outstanding_4 = 8'd0; outstanding_5 = 8'd0; error_code = 4'd0; error_command = 16'd0; abort_count = 13'd0;
-        done_sent = 1'b0; done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; wait_over = 1'b0; all_quiet = 1'b0;
-        rest_quiet = 1'b0; overlapped = 1'b0; take = 1'b0; counted = 6'd0;
+        count_expert = 5'd0; error_code = 4'd0; error_command = 16'd0; abort_count = 13'd0; done_sent = 1'b0;
+        done = 1'b0; hold_bus = 1'b0; unit_reset = 1'b0; overlapped = 1'b0; take = 1'b0;
     end
 
     always @(posedge clock) begin
@@ -474,8 +421,5 @@ module Sequencer (
         loop_over <= loop_over_next;
         loop_mask <= loop_mask_next;
         count_expert <= loop_expert_next;
-        wait_over <= wait_now;
-        all_quiet <= quiet_now;
-        rest_quiet <= rest_now;
     end
 endmodule

@@ -5,6 +5,7 @@ Registers.v
 Delay.v
 ProgramMemory_w16.v
 CommandCheck.v
+Scoreboard.v
 Sequencer.v
 Watchdog.v
 Issuer.v

@@ -2,7 +2,7 @@
 //!
 //! `start` makes it fetch `command_count` commands through the weight stream (a Fetch of its own making), check every one of
 //! them (one a cycle; the first illegal one stops the frame before any other bus traffic), and dispatch them in order. A command
-//! waits until the units named in its wait fields have few enough commands outstanding, then is pushed into its unit's queue;
+//! waits until the units named in its wait fields have few enough commands outstanding ([`Scoreboard`]), then is pushed into its unit's queue;
 //! MatMul and Copy enter the feed's and the drain's queue together. An ExpertLoop repeats its body for every expert in
 //! `nonempty`, ascending, with the expert and its queue's length beside the command; it takes a ticket of the fetch unit for each
 //! expert, and sends a Discard for one that was fetched and has no token. End waits for all units and raises `done`.
@@ -28,16 +28,16 @@
 use super::command::COMMAND_WORDS;
 use super::command_check::{self, CommandCheck};
 use super::program_memory::{self, ProgramMemory};
+use super::scoreboard::{Scoreboard, UNITS};
 use crate::config::{AccelConfig, BURST_BYTES};
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
+use crate::primitives::leaf::ports;
 
 /// Words that travel with a command: its own, and one for the loop (`expert | length << 5 | in_loop << 16`).
 pub const QUEUE_LANES: usize = COMMAND_WORDS + 1;
 /// Queues in front of the units: fetch, feed, drain, norm, softmax, router, write.
 pub const QUEUES: usize = 7;
-/// Units with a wait field, in the order of [`super::command::Unit`].
-const UNITS: usize = 6;
 /// Cycles from an index to the verdict on its command.
 const SCAN_CYCLES: usize = program_memory::LATENCY_CYCLES + command_check::LATENCY_CYCLES;
 
@@ -124,7 +124,6 @@ pub struct Sequencer {
     loop_over: DFF<Bit>,
     loop_mask: DFF<Bits<32>>,
     loop_expert: DFF<Bits<5>>,
-    outstanding: Vec<DFF<Bits<8>>>,
     fault: DFF<Bits<4>>,
     fault_command: DFF<Bits<16>>,
     abort_count: DFF<Bits<13>>,
@@ -132,35 +131,23 @@ pub struct Sequencer {
     done_pulse: DFF<Bit>,
     aborting: DFF<Bit>,
     clearing: DFF<Bit>,
-    wait_over: DFF<Bit>,
-    all_quiet: DFF<Bit>,
-    /// Units other than fetch have nothing outstanding.
-    rest_quiet: DFF<Bit>,
     /// The older of two frames has not ended.
     overlapped: DFF<Bit>,
     take_pulse: DFF<Bit>,
     memory: ProgramMemory,
     check: CommandCheck,
+    scoreboard: Scoreboard,
     tail: Signal<Local, Bits<32>>,
     bursts: Signal<Local, Bits<16>>,
     target: Signal<Local, Bits<7>>,
     issued: Signal<Local, Bits<6>>,
-    counted: DFF<Bits<6>>,
     go: Signal<Local, Bit>,
     opcode: Signal<Local, Bits<4>>,
     mine: Signal<Local, Bit>,
-    wait_now: Signal<Local, Bit>,
-    quiet_now: Signal<Local, Bit>,
-    rest_now: Signal<Local, Bit>,
-    fetch_quiet: Signal<Local, Bit>,
     running: Signal<Local, Bit>,
     expert_over: Signal<Local, Bit>,
     words_shift: Constant<Bits<16>>,
     _bytes: usize,
-}
-
-fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
 }
 
 impl Sequencer {
@@ -173,7 +160,7 @@ impl Sequencer {
             command_count: Signal::default(),
             task_number: Signal::default(),
             program_write: Signal::default(),
-            program_data: signals(config.weight_word_bytes()),
+            program_data: ports(config.weight_word_bytes()),
             program_loaded: Signal::default(),
             program_load: Signal::default(),
             load_start: Signal::default(),
@@ -196,11 +183,11 @@ impl Sequencer {
             ticket_fetched: Signal::default(),
             count_expert: Signal::default(),
             count: Signal::default(),
-            unit_done: signals(UNITS),
-            busy: signals(UNITS),
-            room: signals(QUEUES),
-            push: signals(QUEUES),
-            command: signals(QUEUE_LANES),
+            unit_done: ports(UNITS),
+            busy: ports(UNITS),
+            room: ports(QUEUES),
+            push: ports(QUEUES),
+            command: ports(QUEUE_LANES),
             state: DFF::default(),
             index: DFF::default(),
             at_end: DFF::default(),
@@ -219,7 +206,6 @@ impl Sequencer {
             loop_over: DFF::default(),
             loop_mask: DFF::default(),
             loop_expert: DFF::default(),
-            outstanding: (0..UNITS).map(|_| DFF::default()).collect(),
             fault: DFF::default(),
             fault_command: DFF::default(),
             abort_count: DFF::default(),
@@ -227,25 +213,18 @@ impl Sequencer {
             done_pulse: DFF::default(),
             aborting: DFF::default(),
             clearing: DFF::default(),
-            wait_over: DFF::default(),
-            all_quiet: DFF::default(),
-            rest_quiet: DFF::default(),
             overlapped: DFF::default(),
             take_pulse: DFF::default(),
             memory: ProgramMemory::new(config),
             check: CommandCheck::default(),
+            scoreboard: Scoreboard::default(),
             tail: Signal::default(),
             bursts: Signal::default(),
             target: Signal::default(),
             issued: Signal::default(),
-            counted: DFF::default(),
             go: Signal::default(),
             opcode: Signal::default(),
             mine: Signal::default(),
-            wait_now: Signal::default(),
-            quiet_now: Signal::default(),
-            rest_now: Signal::default(),
-            fetch_quiet: Signal::default(),
             running: Signal::default(),
             expert_over: Signal::default(),
             words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
@@ -287,10 +266,18 @@ impl Logic for Sequencer {
             done_sent
         );
         dff_setup!(self, clock, loop_words, loop_left, loop_over);
-        dff_setup!(self, clock, done_pulse, aborting, clearing, wait_over, all_quiet);
-        dff_setup!(self, clock, at_end, all_scanned);
-        dff_setup!(self, clock, rest_quiet, overlapped, take_pulse, counted);
-        clock!(self, clock, scan_valid, memory, check);
+        dff_setup!(
+            self,
+            clock,
+            done_pulse,
+            aborting,
+            clearing,
+            at_end,
+            all_scanned,
+            overlapped,
+            take_pulse
+        );
+        clock!(self, clock, scan_valid, memory, check, scoreboard);
         self.scan_valid.reset.next = self.reset.val();
         self.load_pulse.d.next = false;
         self.done_pulse.d.next = false;
@@ -327,83 +314,58 @@ impl Logic for Sequencer {
             .get_bits::<8>(8)
             .get_bit(self.task_number.val().index());
 
-        // The scoreboard: may the command that stands at the memory's output start?
-        self.wait_now.next = true;
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(0) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(0))
-                    >= self.outstanding[0].q.val()));
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(3) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(3))
-                    >= self.outstanding[1].q.val()));
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(6) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(6))
-                    >= self.outstanding[2].q.val()));
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(9) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(9))
-                    >= self.outstanding[3].q.val()));
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(12) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(12))
-                    >= self.outstanding[4].q.val()));
-        self.wait_now.next = self.wait_now.val()
-            & ((self.memory.command[1].val().get_bits::<3>(15) == 7)
-                | (bit_cast::<8, 3>(self.memory.command[1].val().get_bits::<3>(15))
-                    >= self.outstanding[5].q.val()));
-        self.wait_over.d.next = self.wait_now.val();
-        self.rest_now.next = true;
+        self.scoreboard.reset.next = self.reset.val() | (self.state.q.val() == State::Clear);
+        self.scoreboard.waits.next = self.memory.command[1].val();
         for u in 0..6 {
-            self.outstanding[u].clock.next = self.clock.val();
-            self.busy[u].next = self.outstanding[u].q.val() != 0;
+            self.scoreboard.unit_done[u].next = self.unit_done[u].val();
+            self.busy[u].next = self.scoreboard.busy[u].val();
         }
-        for u in 1..6 {
-            self.rest_now.next = self.rest_now.val() & (self.outstanding[u].q.val() == 0);
-        }
-        self.fetch_quiet.next = self.outstanding[0].q.val() == 0;
-        self.quiet_now.next = self.rest_now.val() & self.fetch_quiet.val();
-        self.all_quiet.d.next = self.quiet_now.val();
-        self.rest_quiet.d.next = self.rest_now.val();
-        if self.overlapped.q.val() & self.rest_quiet.q.val() & self.rest_now.val() {
+        if self.overlapped.q.val() & self.scoreboard.others_quiet.val() {
             self.overlapped.d.next = false;
             self.done_pulse.d.next = true;
         }
 
-        // Which queues take it.
+        // Which queues take it (opcodes of `command`), and which units count it.
         self.target.next = 0.into();
         self.issued.next = 0.into();
         match self.opcode.val().index() {
             1 => {
+                // Fetch.
                 self.target.next = 1.into();
                 self.issued.next = 1.into();
             }
             2 => {
+                // Copy.
                 self.target.next = 6.into();
                 self.issued.next = 2.into();
             }
             3 => {
+                // MatMul.
                 self.target.next = 6.into();
                 self.issued.next = 2.into();
             }
             4 => {
+                // Norm.
                 self.target.next = 8.into();
                 self.issued.next = 4.into();
             }
             5 => {
+                // Softmax.
                 self.target.next = 16.into();
                 self.issued.next = 8.into();
             }
             9 => {
+                // Discard.
                 self.target.next = 6.into();
                 self.issued.next = 2.into();
             }
             6 => {
+                // Route.
                 self.target.next = 32.into();
                 self.issued.next = 16.into();
             }
             7 => {
+                // Write.
                 self.target.next = 64.into();
                 self.issued.next = 32.into();
             }
@@ -436,19 +398,8 @@ impl Logic for Sequencer {
         for q in 0..7 {
             self.push[q].next = self.go.val() & self.target.val().get_bit(q);
         }
-        // Counted a cycle later: nobody looks before the next command is read, and no unit is that fast.
-        self.counted.d.next = 0.into();
-        if self.go.val() {
-            self.counted.d.next = self.issued.val();
-        }
-        for u in 0..6 {
-            self.outstanding[u].d.next = self.outstanding[u].q.val();
-            if self.counted.q.val().get_bit(u) & !self.unit_done[u].val() {
-                self.outstanding[u].d.next = self.outstanding[u].q.val() + 1;
-            } else if !self.counted.q.val().get_bit(u) & self.unit_done[u].val() {
-                self.outstanding[u].d.next = self.outstanding[u].q.val() - 1;
-            }
-        }
+        self.scoreboard.go.next = self.go.val();
+        self.scoreboard.issued.next = self.issued.val();
 
         self.at_end.d.next = self.index.q.val() == self.command_count.val();
         self.all_scanned.d.next = self.scanned.q.val() == self.command_count.val();
@@ -510,7 +461,9 @@ impl Logic for Sequencer {
                     self.pause.d.next = 0.into();
                     self.index.d.next = self.index.q.val() + 1;
                     self.state.d.next = State::Read;
-                } else if self.wait_over.q.val() & (!self.overlapped.q.val() | (self.opcode.val() == 1)) {
+                } else if self.scoreboard.wait_over.val()
+                    & (!self.overlapped.q.val() | (self.opcode.val() == 1))
+                {
                     if self.opcode.val() == 15 {
                         self.state.d.next = State::Drain;
                     } else if self.opcode.val() == 8 {
@@ -564,13 +517,13 @@ impl Logic for Sequencer {
                 }
             }
             State::Drain => {
-                if self.waiting.val() & self.fetch_quiet.val() {
+                if self.waiting.val() & self.scoreboard.fetch_quiet.val() {
                     self.take_pulse.d.next = true;
                     self.overlapped.d.next = true;
                     self.index.d.next = 0.into();
                     self.pause.d.next = 0.into();
                     self.state.d.next = State::Read;
-                } else if self.all_quiet.q.val() & self.quiet_now.val() {
+                } else if self.scoreboard.quiet.val() {
                     self.done_pulse.d.next = true;
                     self.state.d.next = State::Idle;
                 }
@@ -593,9 +546,6 @@ impl Logic for Sequencer {
             }
             State::Clear => {
                 self.pause.d.next = self.pause.q.val() + 1;
-                for u in 0..6 {
-                    self.outstanding[u].d.next = 0.into();
-                }
                 if self.pause.q.val() == 15 {
                     self.clearing.d.next = false;
                     self.aborting.d.next = false;
@@ -646,10 +596,6 @@ impl Logic for Sequencer {
             self.aborting.d.next = false;
             self.clearing.d.next = false;
             self.fault.d.next = 0.into();
-            self.counted.d.next = 0.into();
-            for u in 0..6 {
-                self.outstanding[u].d.next = 0.into();
-            }
         }
     }
 }

@@ -5,6 +5,7 @@ use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{masks, Operation};
 use moevit_hw::control::command_check::CommandCheck;
 use moevit_hw::control::program_memory::ProgramMemory;
+use moevit_hw::control::scoreboard::Scoreboard;
 use moevit_hw::control::watchdog::Watchdog;
 use moevit_hw::cosim::{Lockstep, Rng, Rule};
 
@@ -16,6 +17,17 @@ fn watchdog() {
         ("progress", |rng| u64::from(rng.chance(8))),
     ];
     lock_step("Watchdog", Watchdog::default, &rules, &[]);
+}
+
+#[test]
+fn scoreboard() {
+    // More ends than starts as well as the other way round: the counters wrap like their Verilog's.
+    let rules: [Rule; 3] = [
+        ("go", |rng| u64::from(rng.chance(20))),
+        ("unit_done", |rng| u64::from(rng.chance(10))),
+        ("reset", |rng| u64::from(rng.chance(2))),
+    ];
+    lock_step("Scoreboard", Scoreboard::default, &rules, &[]);
 }
 
 #[test]
