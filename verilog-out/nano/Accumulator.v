@@ -7,15 +7,13 @@ module Accumulator (
     input  wire [9:0] write_pair,
     input  wire write_bank, first,
     input  wire [1:0] shift,
-    input  wire [20:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
-    input  wire [20:0] sum_1_2, sum_1_3, sum_1_4, sum_1_5, sum_1_6, sum_1_7,
+    input  wire [167:0] sum_0, sum_1,
     input  wire [9:0] drain_pair,
     input  wire drain_bank,
-    output wire [31:0] drain_0_0, drain_0_1, drain_0_2, drain_0_3, drain_0_4, drain_0_5, drain_0_6, drain_0_7,
-    output wire [31:0] drain_1_0, drain_1_1, drain_1_2, drain_1_3, drain_1_4, drain_1_5, drain_1_6, drain_1_7
+    output wire [255:0] drain_0, drain_1
 );
     reg  [9:0] pair_0, pair_1;
-    reg  bank_delay_0, bank_delay_1;
+    reg  [1:0] bank_delay;
 
     always @* begin
         pair_0 = drain_pair;
@@ -27,60 +25,18 @@ module Accumulator (
         if (read_valid & read_bank) pair_1 = read_pair;
     end
 
-    AccumulatorColumn_p32 u_columns_0 (
+    AccumulatorColumn_p32 u_columns [7:0] (
         .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_0), .sum_1(sum_1_0),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_0), .drain_1(drain_1_0)
-    );
-
-    AccumulatorColumn_p32 u_columns_1 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_1), .sum_1(sum_1_1),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_1), .drain_1(drain_1_1)
-    );
-
-    AccumulatorColumn_p32 u_columns_2 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_2), .sum_1(sum_1_2),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_2), .drain_1(drain_1_2)
-    );
-
-    AccumulatorColumn_p32 u_columns_3 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_3), .sum_1(sum_1_3),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_3), .drain_1(drain_1_3)
-    );
-
-    AccumulatorColumn_p32 u_columns_4 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_4), .sum_1(sum_1_4),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_4), .drain_1(drain_1_4)
-    );
-
-    AccumulatorColumn_p32 u_columns_5 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_5), .sum_1(sum_1_5),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_5), .drain_1(drain_1_5)
-    );
-
-    AccumulatorColumn_p32 u_columns_6 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_6), .sum_1(sum_1_6),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_6), .drain_1(drain_1_6)
-    );
-
-    AccumulatorColumn_p32 u_columns_7 (
-        .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
-        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0_7), .sum_1(sum_1_7),
-        .drain_bank(bank_delay_1), .drain_0(drain_0_7), .drain_1(drain_1_7)
+        .write_bank(write_bank), .first(first), .shift(shift), .sum_0(sum_0), .sum_1(sum_1), .drain_bank(bank_delay[1]),
+        .drain_0(drain_0), .drain_1(drain_1)
     );
 
     initial begin
-        bank_delay_0 = 1'b0; bank_delay_1 = 1'b0;
+        bank_delay = 2'd0;
     end
 
     always @(posedge clock) begin
-        bank_delay_0 <= drain_bank;
-        bank_delay_1 <= bank_delay_0;
+        bank_delay[0] <= drain_bank;
+        bank_delay[1] <= bank_delay[0];
     end
 endmodule

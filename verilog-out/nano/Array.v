@@ -2,306 +2,54 @@
 
 module Array (
     input  wire clock,
-    input  wire [7:0] token_0_0, token_0_1, token_0_2, token_0_3, token_0_4, token_0_5, token_0_6, token_0_7, token_0_8,
-    input  wire [7:0] token_0_9, token_0_10, token_0_11, token_0_12, token_0_13, token_0_14, token_0_15, token_1_0,
-    input  wire [7:0] token_1_1, token_1_2, token_1_3, token_1_4, token_1_5, token_1_6, token_1_7, token_1_8, token_1_9,
-    input  wire [7:0] token_1_10, token_1_11, token_1_12, token_1_13, token_1_14, token_1_15,
+    input  wire [127:0] token_0, token_1,
     input  wire swap,
-    input  wire [7:0] load_data_0_0, load_data_0_1, load_data_0_2, load_data_0_3, load_data_0_4, load_data_0_5,
-    input  wire [7:0] load_data_0_6, load_data_0_7, load_data_1_0, load_data_1_1, load_data_1_2, load_data_1_3,
-    input  wire [7:0] load_data_1_4, load_data_1_5, load_data_1_6, load_data_1_7,
-    input  wire load_enable_0, load_enable_1, load_enable_2, load_enable_3,
-    output wire [20:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
-    output wire [20:0] sum_1_2, sum_1_3, sum_1_4, sum_1_5, sum_1_6, sum_1_7
+    input  wire [127:0] load_data,
+    input  wire [3:0] load_enable,
+    output wire [167:0] sum_0, sum_1
 );
-    wire [7:0] skew_q_0, skew_q_1, skew_q_2, skew_q_3, skew_q_4, skew_q_5, skew_q_6, skew_q_7, skew_q_8, skew_q_9;
-    wire [7:0] skew_q_10, skew_q_11, skew_q_12, skew_q_13, skew_q_14, skew_q_15, skew_q_16, skew_q_17, skew_q_18;
-    wire [7:0] skew_q_19, skew_q_20, skew_q_21, skew_q_22, skew_q_23, skew_q_24, skew_q_25, skew_q_26, skew_q_27;
-    wire [7:0] broadcast_0_q_0, broadcast_0_q_1, broadcast_0_q_2, broadcast_0_q_3, broadcast_0_q_4, broadcast_0_q_5;
-    wire [7:0] broadcast_0_q_6, broadcast_0_q_7, broadcast_0_q_8, broadcast_0_q_9, broadcast_0_q_10, broadcast_0_q_11;
-    wire [7:0] broadcast_0_q_12, broadcast_0_q_13, broadcast_0_q_14, broadcast_0_q_15, broadcast_0_q_16;
-    wire [7:0] broadcast_0_q_17, broadcast_0_q_18, broadcast_0_q_19, broadcast_0_q_20, broadcast_0_q_21;
-    wire [7:0] broadcast_0_q_22, broadcast_0_q_23, broadcast_0_q_24, broadcast_0_q_25, broadcast_0_q_26;
-    wire [7:0] broadcast_0_q_27, broadcast_0_q_28, broadcast_0_q_29, broadcast_0_q_30, broadcast_0_q_31;
-    wire [7:0] broadcast_1_q_0, broadcast_1_q_1, broadcast_1_q_2, broadcast_1_q_3, broadcast_1_q_4, broadcast_1_q_5;
-    wire [7:0] broadcast_1_q_6, broadcast_1_q_7, broadcast_1_q_8, broadcast_1_q_9, broadcast_1_q_10, broadcast_1_q_11;
-    wire [7:0] broadcast_1_q_12, broadcast_1_q_13, broadcast_1_q_14, broadcast_1_q_15, broadcast_1_q_16;
-    wire [7:0] broadcast_1_q_17, broadcast_1_q_18, broadcast_1_q_19, broadcast_1_q_20, broadcast_1_q_21;
-    wire [7:0] broadcast_1_q_22, broadcast_1_q_23, broadcast_1_q_24, broadcast_1_q_25, broadcast_1_q_26;
-    wire [7:0] broadcast_1_q_27, broadcast_1_q_28, broadcast_1_q_29, broadcast_1_q_30, broadcast_1_q_31;
-    wire [7:0] load_stages_0_q_0, load_stages_0_q_1, load_stages_0_q_2, load_stages_0_q_3, load_stages_0_q_4;
-    wire [7:0] load_stages_0_q_5, load_stages_0_q_6, load_stages_0_q_7, load_stages_1_q_0, load_stages_1_q_1;
-    wire [7:0] load_stages_1_q_2, load_stages_1_q_3, load_stages_1_q_4, load_stages_1_q_5, load_stages_1_q_6;
-    wire [7:0] load_stages_1_q_7;
-    reg  swap_chain_0, swap_chain_1, swap_chain_2, swap_chain_3, swap_chain_4, swap_chain_5, swap_chain_6, swap_chain_7;
-    reg  load_stage_0, load_stage_1, load_stage_2, load_stage_3, swap_broadcast_0_0, swap_broadcast_0_1;
-    reg  swap_broadcast_0_2, swap_broadcast_0_3, swap_broadcast_0_4, swap_broadcast_0_5, swap_broadcast_0_6;
-    reg  swap_broadcast_0_7, swap_broadcast_1_0, swap_broadcast_1_1, swap_broadcast_1_2, swap_broadcast_1_3;
-    reg  swap_broadcast_1_4, swap_broadcast_1_5, swap_broadcast_1_6, swap_broadcast_1_7, load_broadcast_0_0;
-    reg  load_broadcast_0_1, load_broadcast_0_2, load_broadcast_0_3, load_broadcast_1_0, load_broadcast_1_1;
-    reg  load_broadcast_1_2, load_broadcast_1_3;
+    wire [111:0] skew_0_q, skew_1_q;
+    wire [255:0] broadcast_0_q, broadcast_1_q;
+    wire [127:0] load_stages_q;
+    reg  [7:0] swap_chain;
+    reg  [3:0] load_stage;
+    reg  [15:0] swap_broadcast;
+    reg  [7:0] load_broadcast;
 
-    TokenSkew_r16 u_skew (
-        .clock(clock), .d_0(token_0_1), .d_1(token_0_2), .d_2(token_0_3), .d_3(token_0_4), .d_4(token_0_5),
-        .d_5(token_0_6), .d_6(token_0_7), .d_7(token_1_1), .d_8(token_1_2), .d_9(token_1_3), .d_10(token_1_4),
-        .d_11(token_1_5), .d_12(token_1_6), .d_13(token_1_7), .d_14(token_0_9), .d_15(token_0_10), .d_16(token_0_11),
-        .d_17(token_0_12), .d_18(token_0_13), .d_19(token_0_14), .d_20(token_0_15), .d_21(token_1_9), .d_22(token_1_10),
-        .d_23(token_1_11), .d_24(token_1_12), .d_25(token_1_13), .d_26(token_1_14), .d_27(token_1_15), .q_0(skew_q_0),
-        .q_1(skew_q_1), .q_2(skew_q_2), .q_3(skew_q_3), .q_4(skew_q_4), .q_5(skew_q_5), .q_6(skew_q_6), .q_7(skew_q_7),
-        .q_8(skew_q_8), .q_9(skew_q_9), .q_10(skew_q_10), .q_11(skew_q_11), .q_12(skew_q_12), .q_13(skew_q_13),
-        .q_14(skew_q_14), .q_15(skew_q_15), .q_16(skew_q_16), .q_17(skew_q_17), .q_18(skew_q_18), .q_19(skew_q_19),
-        .q_20(skew_q_20), .q_21(skew_q_21), .q_22(skew_q_22), .q_23(skew_q_23), .q_24(skew_q_24), .q_25(skew_q_25),
-        .q_26(skew_q_26), .q_27(skew_q_27)
+    TokenSkew_r16 u_skew_0 (.clock(clock), .d({token_0[127:72], token_0[63:8]}), .q(skew_0_q));
+    TokenSkew_r16 u_skew_1 (.clock(clock), .d({token_1[127:72], token_1[63:8]}), .q(skew_1_q));
+
+    TokenBroadcast_r16 u_broadcast_0 [1:0] (
+        .clock(clock), .d({skew_0_q[111:56], token_0[71:64], skew_0_q[55:0], token_0[7:0]}), .q(broadcast_0_q)
     );
 
-    TokenBroadcast_r16 u_broadcast_0 (
-        .clock(clock), .d_0(token_0_0), .d_1(skew_q_0), .d_2(skew_q_1), .d_3(skew_q_2), .d_4(skew_q_3), .d_5(skew_q_4),
-        .d_6(skew_q_5), .d_7(skew_q_6), .d_8(token_1_0), .d_9(skew_q_7), .d_10(skew_q_8), .d_11(skew_q_9),
-        .d_12(skew_q_10), .d_13(skew_q_11), .d_14(skew_q_12), .d_15(skew_q_13), .d_16(token_0_8), .d_17(skew_q_14),
-        .d_18(skew_q_15), .d_19(skew_q_16), .d_20(skew_q_17), .d_21(skew_q_18), .d_22(skew_q_19), .d_23(skew_q_20),
-        .d_24(token_1_8), .d_25(skew_q_21), .d_26(skew_q_22), .d_27(skew_q_23), .d_28(skew_q_24), .d_29(skew_q_25),
-        .d_30(skew_q_26), .d_31(skew_q_27), .q_0(broadcast_0_q_0), .q_1(broadcast_0_q_1), .q_2(broadcast_0_q_2),
-        .q_3(broadcast_0_q_3), .q_4(broadcast_0_q_4), .q_5(broadcast_0_q_5), .q_6(broadcast_0_q_6),
-        .q_7(broadcast_0_q_7), .q_8(broadcast_0_q_8), .q_9(broadcast_0_q_9), .q_10(broadcast_0_q_10),
-        .q_11(broadcast_0_q_11), .q_12(broadcast_0_q_12), .q_13(broadcast_0_q_13), .q_14(broadcast_0_q_14),
-        .q_15(broadcast_0_q_15), .q_16(broadcast_0_q_16), .q_17(broadcast_0_q_17), .q_18(broadcast_0_q_18),
-        .q_19(broadcast_0_q_19), .q_20(broadcast_0_q_20), .q_21(broadcast_0_q_21), .q_22(broadcast_0_q_22),
-        .q_23(broadcast_0_q_23), .q_24(broadcast_0_q_24), .q_25(broadcast_0_q_25), .q_26(broadcast_0_q_26),
-        .q_27(broadcast_0_q_27), .q_28(broadcast_0_q_28), .q_29(broadcast_0_q_29), .q_30(broadcast_0_q_30),
-        .q_31(broadcast_0_q_31)
+    TokenBroadcast_r16 u_broadcast_1 [1:0] (
+        .clock(clock), .d({skew_1_q[111:56], token_1[71:64], skew_1_q[55:0], token_1[7:0]}), .q(broadcast_1_q)
     );
 
-    TokenBroadcast_r16 u_broadcast_1 (
-        .clock(clock), .d_0(token_0_0), .d_1(skew_q_0), .d_2(skew_q_1), .d_3(skew_q_2), .d_4(skew_q_3), .d_5(skew_q_4),
-        .d_6(skew_q_5), .d_7(skew_q_6), .d_8(token_1_0), .d_9(skew_q_7), .d_10(skew_q_8), .d_11(skew_q_9),
-        .d_12(skew_q_10), .d_13(skew_q_11), .d_14(skew_q_12), .d_15(skew_q_13), .d_16(token_0_8), .d_17(skew_q_14),
-        .d_18(skew_q_15), .d_19(skew_q_16), .d_20(skew_q_17), .d_21(skew_q_18), .d_22(skew_q_19), .d_23(skew_q_20),
-        .d_24(token_1_8), .d_25(skew_q_21), .d_26(skew_q_22), .d_27(skew_q_23), .d_28(skew_q_24), .d_29(skew_q_25),
-        .d_30(skew_q_26), .d_31(skew_q_27), .q_0(broadcast_1_q_0), .q_1(broadcast_1_q_1), .q_2(broadcast_1_q_2),
-        .q_3(broadcast_1_q_3), .q_4(broadcast_1_q_4), .q_5(broadcast_1_q_5), .q_6(broadcast_1_q_6),
-        .q_7(broadcast_1_q_7), .q_8(broadcast_1_q_8), .q_9(broadcast_1_q_9), .q_10(broadcast_1_q_10),
-        .q_11(broadcast_1_q_11), .q_12(broadcast_1_q_12), .q_13(broadcast_1_q_13), .q_14(broadcast_1_q_14),
-        .q_15(broadcast_1_q_15), .q_16(broadcast_1_q_16), .q_17(broadcast_1_q_17), .q_18(broadcast_1_q_18),
-        .q_19(broadcast_1_q_19), .q_20(broadcast_1_q_20), .q_21(broadcast_1_q_21), .q_22(broadcast_1_q_22),
-        .q_23(broadcast_1_q_23), .q_24(broadcast_1_q_24), .q_25(broadcast_1_q_25), .q_26(broadcast_1_q_26),
-        .q_27(broadcast_1_q_27), .q_28(broadcast_1_q_28), .q_29(broadcast_1_q_29), .q_30(broadcast_1_q_30),
-        .q_31(broadcast_1_q_31)
+    LoadStages_n2 u_load_stages [7:0] (.clock(clock), .d(load_data), .q(load_stages_q));
+
+    Columns u_columns_0_to_3 [3:0] (
+        .clock(clock), .token_0(broadcast_0_q[127:0]), .token_1(broadcast_1_q[127:0]), .swap(swap_broadcast[7:0]),
+        .load(load_broadcast[3:0]), .weight(load_stages_q[63:0]), .sum_0(sum_0[83:0]), .sum_1(sum_1[83:0])
     );
 
-    LoadStages_c8 u_load_stages_0 (
-        .clock(clock), .d_0(load_data_0_0), .d_1(load_data_0_1), .d_2(load_data_0_2), .d_3(load_data_0_3),
-        .d_4(load_data_0_4), .d_5(load_data_0_5), .d_6(load_data_0_6), .d_7(load_data_0_7), .q_0(load_stages_0_q_0),
-        .q_1(load_stages_0_q_1), .q_2(load_stages_0_q_2), .q_3(load_stages_0_q_3), .q_4(load_stages_0_q_4),
-        .q_5(load_stages_0_q_5), .q_6(load_stages_0_q_6), .q_7(load_stages_0_q_7)
-    );
-
-    LoadStages_c8 u_load_stages_1 (
-        .clock(clock), .d_0(load_data_1_0), .d_1(load_data_1_1), .d_2(load_data_1_2), .d_3(load_data_1_3),
-        .d_4(load_data_1_4), .d_5(load_data_1_5), .d_6(load_data_1_6), .d_7(load_data_1_7), .q_0(load_stages_1_q_0),
-        .q_1(load_stages_1_q_1), .q_2(load_stages_1_q_2), .q_3(load_stages_1_q_3), .q_4(load_stages_1_q_4),
-        .q_5(load_stages_1_q_5), .q_6(load_stages_1_q_6), .q_7(load_stages_1_q_7)
-    );
-
-    Columns u_columns_0 (
-        .clock(clock), .token_0_0(broadcast_0_q_0), .token_0_1(broadcast_0_q_1), .token_0_2(broadcast_0_q_2),
-        .token_0_3(broadcast_0_q_3), .token_0_4(broadcast_0_q_4), .token_0_5(broadcast_0_q_5),
-        .token_0_6(broadcast_0_q_6), .token_0_7(broadcast_0_q_7), .token_0_8(broadcast_0_q_16),
-        .token_0_9(broadcast_0_q_17), .token_0_10(broadcast_0_q_18), .token_0_11(broadcast_0_q_19),
-        .token_0_12(broadcast_0_q_20), .token_0_13(broadcast_0_q_21), .token_0_14(broadcast_0_q_22),
-        .token_0_15(broadcast_0_q_23), .token_1_0(broadcast_0_q_8), .token_1_1(broadcast_0_q_9),
-        .token_1_2(broadcast_0_q_10), .token_1_3(broadcast_0_q_11), .token_1_4(broadcast_0_q_12),
-        .token_1_5(broadcast_0_q_13), .token_1_6(broadcast_0_q_14), .token_1_7(broadcast_0_q_15),
-        .token_1_8(broadcast_0_q_24), .token_1_9(broadcast_0_q_25), .token_1_10(broadcast_0_q_26),
-        .token_1_11(broadcast_0_q_27), .token_1_12(broadcast_0_q_28), .token_1_13(broadcast_0_q_29),
-        .token_1_14(broadcast_0_q_30), .token_1_15(broadcast_0_q_31), .swap_0(swap_broadcast_0_0),
-        .swap_1(swap_broadcast_0_1), .swap_2(swap_broadcast_0_2), .swap_3(swap_broadcast_0_3),
-        .swap_4(swap_broadcast_0_4), .swap_5(swap_broadcast_0_5), .swap_6(swap_broadcast_0_6),
-        .swap_7(swap_broadcast_0_7), .load_0(load_broadcast_0_0), .load_1(load_broadcast_0_1),
-        .load_2(load_broadcast_0_2), .load_3(load_broadcast_0_3), .weight_0(load_stages_0_q_0),
-        .weight_1(load_stages_1_q_0), .sum_0(sum_0_0), .sum_1(sum_1_0)
-    );
-
-    Columns u_columns_1 (
-        .clock(clock), .token_0_0(broadcast_0_q_0), .token_0_1(broadcast_0_q_1), .token_0_2(broadcast_0_q_2),
-        .token_0_3(broadcast_0_q_3), .token_0_4(broadcast_0_q_4), .token_0_5(broadcast_0_q_5),
-        .token_0_6(broadcast_0_q_6), .token_0_7(broadcast_0_q_7), .token_0_8(broadcast_0_q_16),
-        .token_0_9(broadcast_0_q_17), .token_0_10(broadcast_0_q_18), .token_0_11(broadcast_0_q_19),
-        .token_0_12(broadcast_0_q_20), .token_0_13(broadcast_0_q_21), .token_0_14(broadcast_0_q_22),
-        .token_0_15(broadcast_0_q_23), .token_1_0(broadcast_0_q_8), .token_1_1(broadcast_0_q_9),
-        .token_1_2(broadcast_0_q_10), .token_1_3(broadcast_0_q_11), .token_1_4(broadcast_0_q_12),
-        .token_1_5(broadcast_0_q_13), .token_1_6(broadcast_0_q_14), .token_1_7(broadcast_0_q_15),
-        .token_1_8(broadcast_0_q_24), .token_1_9(broadcast_0_q_25), .token_1_10(broadcast_0_q_26),
-        .token_1_11(broadcast_0_q_27), .token_1_12(broadcast_0_q_28), .token_1_13(broadcast_0_q_29),
-        .token_1_14(broadcast_0_q_30), .token_1_15(broadcast_0_q_31), .swap_0(swap_broadcast_0_0),
-        .swap_1(swap_broadcast_0_1), .swap_2(swap_broadcast_0_2), .swap_3(swap_broadcast_0_3),
-        .swap_4(swap_broadcast_0_4), .swap_5(swap_broadcast_0_5), .swap_6(swap_broadcast_0_6),
-        .swap_7(swap_broadcast_0_7), .load_0(load_broadcast_0_0), .load_1(load_broadcast_0_1),
-        .load_2(load_broadcast_0_2), .load_3(load_broadcast_0_3), .weight_0(load_stages_0_q_1),
-        .weight_1(load_stages_1_q_1), .sum_0(sum_0_1), .sum_1(sum_1_1)
-    );
-
-    Columns u_columns_2 (
-        .clock(clock), .token_0_0(broadcast_0_q_0), .token_0_1(broadcast_0_q_1), .token_0_2(broadcast_0_q_2),
-        .token_0_3(broadcast_0_q_3), .token_0_4(broadcast_0_q_4), .token_0_5(broadcast_0_q_5),
-        .token_0_6(broadcast_0_q_6), .token_0_7(broadcast_0_q_7), .token_0_8(broadcast_0_q_16),
-        .token_0_9(broadcast_0_q_17), .token_0_10(broadcast_0_q_18), .token_0_11(broadcast_0_q_19),
-        .token_0_12(broadcast_0_q_20), .token_0_13(broadcast_0_q_21), .token_0_14(broadcast_0_q_22),
-        .token_0_15(broadcast_0_q_23), .token_1_0(broadcast_0_q_8), .token_1_1(broadcast_0_q_9),
-        .token_1_2(broadcast_0_q_10), .token_1_3(broadcast_0_q_11), .token_1_4(broadcast_0_q_12),
-        .token_1_5(broadcast_0_q_13), .token_1_6(broadcast_0_q_14), .token_1_7(broadcast_0_q_15),
-        .token_1_8(broadcast_0_q_24), .token_1_9(broadcast_0_q_25), .token_1_10(broadcast_0_q_26),
-        .token_1_11(broadcast_0_q_27), .token_1_12(broadcast_0_q_28), .token_1_13(broadcast_0_q_29),
-        .token_1_14(broadcast_0_q_30), .token_1_15(broadcast_0_q_31), .swap_0(swap_broadcast_0_0),
-        .swap_1(swap_broadcast_0_1), .swap_2(swap_broadcast_0_2), .swap_3(swap_broadcast_0_3),
-        .swap_4(swap_broadcast_0_4), .swap_5(swap_broadcast_0_5), .swap_6(swap_broadcast_0_6),
-        .swap_7(swap_broadcast_0_7), .load_0(load_broadcast_0_0), .load_1(load_broadcast_0_1),
-        .load_2(load_broadcast_0_2), .load_3(load_broadcast_0_3), .weight_0(load_stages_0_q_2),
-        .weight_1(load_stages_1_q_2), .sum_0(sum_0_2), .sum_1(sum_1_2)
-    );
-
-    Columns u_columns_3 (
-        .clock(clock), .token_0_0(broadcast_0_q_0), .token_0_1(broadcast_0_q_1), .token_0_2(broadcast_0_q_2),
-        .token_0_3(broadcast_0_q_3), .token_0_4(broadcast_0_q_4), .token_0_5(broadcast_0_q_5),
-        .token_0_6(broadcast_0_q_6), .token_0_7(broadcast_0_q_7), .token_0_8(broadcast_0_q_16),
-        .token_0_9(broadcast_0_q_17), .token_0_10(broadcast_0_q_18), .token_0_11(broadcast_0_q_19),
-        .token_0_12(broadcast_0_q_20), .token_0_13(broadcast_0_q_21), .token_0_14(broadcast_0_q_22),
-        .token_0_15(broadcast_0_q_23), .token_1_0(broadcast_0_q_8), .token_1_1(broadcast_0_q_9),
-        .token_1_2(broadcast_0_q_10), .token_1_3(broadcast_0_q_11), .token_1_4(broadcast_0_q_12),
-        .token_1_5(broadcast_0_q_13), .token_1_6(broadcast_0_q_14), .token_1_7(broadcast_0_q_15),
-        .token_1_8(broadcast_0_q_24), .token_1_9(broadcast_0_q_25), .token_1_10(broadcast_0_q_26),
-        .token_1_11(broadcast_0_q_27), .token_1_12(broadcast_0_q_28), .token_1_13(broadcast_0_q_29),
-        .token_1_14(broadcast_0_q_30), .token_1_15(broadcast_0_q_31), .swap_0(swap_broadcast_0_0),
-        .swap_1(swap_broadcast_0_1), .swap_2(swap_broadcast_0_2), .swap_3(swap_broadcast_0_3),
-        .swap_4(swap_broadcast_0_4), .swap_5(swap_broadcast_0_5), .swap_6(swap_broadcast_0_6),
-        .swap_7(swap_broadcast_0_7), .load_0(load_broadcast_0_0), .load_1(load_broadcast_0_1),
-        .load_2(load_broadcast_0_2), .load_3(load_broadcast_0_3), .weight_0(load_stages_0_q_3),
-        .weight_1(load_stages_1_q_3), .sum_0(sum_0_3), .sum_1(sum_1_3)
-    );
-
-    Columns u_columns_4 (
-        .clock(clock), .token_0_0(broadcast_1_q_0), .token_0_1(broadcast_1_q_1), .token_0_2(broadcast_1_q_2),
-        .token_0_3(broadcast_1_q_3), .token_0_4(broadcast_1_q_4), .token_0_5(broadcast_1_q_5),
-        .token_0_6(broadcast_1_q_6), .token_0_7(broadcast_1_q_7), .token_0_8(broadcast_1_q_16),
-        .token_0_9(broadcast_1_q_17), .token_0_10(broadcast_1_q_18), .token_0_11(broadcast_1_q_19),
-        .token_0_12(broadcast_1_q_20), .token_0_13(broadcast_1_q_21), .token_0_14(broadcast_1_q_22),
-        .token_0_15(broadcast_1_q_23), .token_1_0(broadcast_1_q_8), .token_1_1(broadcast_1_q_9),
-        .token_1_2(broadcast_1_q_10), .token_1_3(broadcast_1_q_11), .token_1_4(broadcast_1_q_12),
-        .token_1_5(broadcast_1_q_13), .token_1_6(broadcast_1_q_14), .token_1_7(broadcast_1_q_15),
-        .token_1_8(broadcast_1_q_24), .token_1_9(broadcast_1_q_25), .token_1_10(broadcast_1_q_26),
-        .token_1_11(broadcast_1_q_27), .token_1_12(broadcast_1_q_28), .token_1_13(broadcast_1_q_29),
-        .token_1_14(broadcast_1_q_30), .token_1_15(broadcast_1_q_31), .swap_0(swap_broadcast_1_0),
-        .swap_1(swap_broadcast_1_1), .swap_2(swap_broadcast_1_2), .swap_3(swap_broadcast_1_3),
-        .swap_4(swap_broadcast_1_4), .swap_5(swap_broadcast_1_5), .swap_6(swap_broadcast_1_6),
-        .swap_7(swap_broadcast_1_7), .load_0(load_broadcast_1_0), .load_1(load_broadcast_1_1),
-        .load_2(load_broadcast_1_2), .load_3(load_broadcast_1_3), .weight_0(load_stages_0_q_4),
-        .weight_1(load_stages_1_q_4), .sum_0(sum_0_4), .sum_1(sum_1_4)
-    );
-
-    Columns u_columns_5 (
-        .clock(clock), .token_0_0(broadcast_1_q_0), .token_0_1(broadcast_1_q_1), .token_0_2(broadcast_1_q_2),
-        .token_0_3(broadcast_1_q_3), .token_0_4(broadcast_1_q_4), .token_0_5(broadcast_1_q_5),
-        .token_0_6(broadcast_1_q_6), .token_0_7(broadcast_1_q_7), .token_0_8(broadcast_1_q_16),
-        .token_0_9(broadcast_1_q_17), .token_0_10(broadcast_1_q_18), .token_0_11(broadcast_1_q_19),
-        .token_0_12(broadcast_1_q_20), .token_0_13(broadcast_1_q_21), .token_0_14(broadcast_1_q_22),
-        .token_0_15(broadcast_1_q_23), .token_1_0(broadcast_1_q_8), .token_1_1(broadcast_1_q_9),
-        .token_1_2(broadcast_1_q_10), .token_1_3(broadcast_1_q_11), .token_1_4(broadcast_1_q_12),
-        .token_1_5(broadcast_1_q_13), .token_1_6(broadcast_1_q_14), .token_1_7(broadcast_1_q_15),
-        .token_1_8(broadcast_1_q_24), .token_1_9(broadcast_1_q_25), .token_1_10(broadcast_1_q_26),
-        .token_1_11(broadcast_1_q_27), .token_1_12(broadcast_1_q_28), .token_1_13(broadcast_1_q_29),
-        .token_1_14(broadcast_1_q_30), .token_1_15(broadcast_1_q_31), .swap_0(swap_broadcast_1_0),
-        .swap_1(swap_broadcast_1_1), .swap_2(swap_broadcast_1_2), .swap_3(swap_broadcast_1_3),
-        .swap_4(swap_broadcast_1_4), .swap_5(swap_broadcast_1_5), .swap_6(swap_broadcast_1_6),
-        .swap_7(swap_broadcast_1_7), .load_0(load_broadcast_1_0), .load_1(load_broadcast_1_1),
-        .load_2(load_broadcast_1_2), .load_3(load_broadcast_1_3), .weight_0(load_stages_0_q_5),
-        .weight_1(load_stages_1_q_5), .sum_0(sum_0_5), .sum_1(sum_1_5)
-    );
-
-    Columns u_columns_6 (
-        .clock(clock), .token_0_0(broadcast_1_q_0), .token_0_1(broadcast_1_q_1), .token_0_2(broadcast_1_q_2),
-        .token_0_3(broadcast_1_q_3), .token_0_4(broadcast_1_q_4), .token_0_5(broadcast_1_q_5),
-        .token_0_6(broadcast_1_q_6), .token_0_7(broadcast_1_q_7), .token_0_8(broadcast_1_q_16),
-        .token_0_9(broadcast_1_q_17), .token_0_10(broadcast_1_q_18), .token_0_11(broadcast_1_q_19),
-        .token_0_12(broadcast_1_q_20), .token_0_13(broadcast_1_q_21), .token_0_14(broadcast_1_q_22),
-        .token_0_15(broadcast_1_q_23), .token_1_0(broadcast_1_q_8), .token_1_1(broadcast_1_q_9),
-        .token_1_2(broadcast_1_q_10), .token_1_3(broadcast_1_q_11), .token_1_4(broadcast_1_q_12),
-        .token_1_5(broadcast_1_q_13), .token_1_6(broadcast_1_q_14), .token_1_7(broadcast_1_q_15),
-        .token_1_8(broadcast_1_q_24), .token_1_9(broadcast_1_q_25), .token_1_10(broadcast_1_q_26),
-        .token_1_11(broadcast_1_q_27), .token_1_12(broadcast_1_q_28), .token_1_13(broadcast_1_q_29),
-        .token_1_14(broadcast_1_q_30), .token_1_15(broadcast_1_q_31), .swap_0(swap_broadcast_1_0),
-        .swap_1(swap_broadcast_1_1), .swap_2(swap_broadcast_1_2), .swap_3(swap_broadcast_1_3),
-        .swap_4(swap_broadcast_1_4), .swap_5(swap_broadcast_1_5), .swap_6(swap_broadcast_1_6),
-        .swap_7(swap_broadcast_1_7), .load_0(load_broadcast_1_0), .load_1(load_broadcast_1_1),
-        .load_2(load_broadcast_1_2), .load_3(load_broadcast_1_3), .weight_0(load_stages_0_q_6),
-        .weight_1(load_stages_1_q_6), .sum_0(sum_0_6), .sum_1(sum_1_6)
-    );
-
-    Columns u_columns_7 (
-        .clock(clock), .token_0_0(broadcast_1_q_0), .token_0_1(broadcast_1_q_1), .token_0_2(broadcast_1_q_2),
-        .token_0_3(broadcast_1_q_3), .token_0_4(broadcast_1_q_4), .token_0_5(broadcast_1_q_5),
-        .token_0_6(broadcast_1_q_6), .token_0_7(broadcast_1_q_7), .token_0_8(broadcast_1_q_16),
-        .token_0_9(broadcast_1_q_17), .token_0_10(broadcast_1_q_18), .token_0_11(broadcast_1_q_19),
-        .token_0_12(broadcast_1_q_20), .token_0_13(broadcast_1_q_21), .token_0_14(broadcast_1_q_22),
-        .token_0_15(broadcast_1_q_23), .token_1_0(broadcast_1_q_8), .token_1_1(broadcast_1_q_9),
-        .token_1_2(broadcast_1_q_10), .token_1_3(broadcast_1_q_11), .token_1_4(broadcast_1_q_12),
-        .token_1_5(broadcast_1_q_13), .token_1_6(broadcast_1_q_14), .token_1_7(broadcast_1_q_15),
-        .token_1_8(broadcast_1_q_24), .token_1_9(broadcast_1_q_25), .token_1_10(broadcast_1_q_26),
-        .token_1_11(broadcast_1_q_27), .token_1_12(broadcast_1_q_28), .token_1_13(broadcast_1_q_29),
-        .token_1_14(broadcast_1_q_30), .token_1_15(broadcast_1_q_31), .swap_0(swap_broadcast_1_0),
-        .swap_1(swap_broadcast_1_1), .swap_2(swap_broadcast_1_2), .swap_3(swap_broadcast_1_3),
-        .swap_4(swap_broadcast_1_4), .swap_5(swap_broadcast_1_5), .swap_6(swap_broadcast_1_6),
-        .swap_7(swap_broadcast_1_7), .load_0(load_broadcast_1_0), .load_1(load_broadcast_1_1),
-        .load_2(load_broadcast_1_2), .load_3(load_broadcast_1_3), .weight_0(load_stages_0_q_7),
-        .weight_1(load_stages_1_q_7), .sum_0(sum_0_7), .sum_1(sum_1_7)
+    Columns u_columns_4_to_7 [3:0] (
+        .clock(clock), .token_0(broadcast_0_q[255:128]), .token_1(broadcast_1_q[255:128]), .swap(swap_broadcast[15:8]),
+        .load(load_broadcast[7:4]), .weight(load_stages_q[127:64]), .sum_0(sum_0[167:84]), .sum_1(sum_1[167:84])
     );
 
     initial begin
-        swap_chain_0 = 1'b0; swap_chain_1 = 1'b0; swap_chain_2 = 1'b0; swap_chain_3 = 1'b0; swap_chain_4 = 1'b0;
-        swap_chain_5 = 1'b0; swap_chain_6 = 1'b0; swap_chain_7 = 1'b0; load_stage_0 = 1'b0; load_stage_1 = 1'b0;
-        load_stage_2 = 1'b0; load_stage_3 = 1'b0; swap_broadcast_0_0 = 1'b0; swap_broadcast_0_1 = 1'b0;
-        swap_broadcast_0_2 = 1'b0; swap_broadcast_0_3 = 1'b0; swap_broadcast_0_4 = 1'b0; swap_broadcast_0_5 = 1'b0;
-        swap_broadcast_0_6 = 1'b0; swap_broadcast_0_7 = 1'b0; swap_broadcast_1_0 = 1'b0; swap_broadcast_1_1 = 1'b0;
-        swap_broadcast_1_2 = 1'b0; swap_broadcast_1_3 = 1'b0; swap_broadcast_1_4 = 1'b0; swap_broadcast_1_5 = 1'b0;
-        swap_broadcast_1_6 = 1'b0; swap_broadcast_1_7 = 1'b0; load_broadcast_0_0 = 1'b0; load_broadcast_0_1 = 1'b0;
-        load_broadcast_0_2 = 1'b0; load_broadcast_0_3 = 1'b0; load_broadcast_1_0 = 1'b0; load_broadcast_1_1 = 1'b0;
-        load_broadcast_1_2 = 1'b0; load_broadcast_1_3 = 1'b0;
+        swap_chain = 8'd0; load_stage = 4'd0; swap_broadcast = 16'd0; load_broadcast = 8'd0;
     end
 
     always @(posedge clock) begin
-        swap_chain_0 <= swap;
-        swap_chain_1 <= swap_chain_0;
-        swap_chain_2 <= swap_chain_1;
-        swap_chain_3 <= swap_chain_2;
-        swap_chain_4 <= swap_chain_3;
-        swap_chain_5 <= swap_chain_4;
-        swap_chain_6 <= swap_chain_5;
-        swap_chain_7 <= swap_chain_6;
-        load_stage_0 <= load_enable_0;
-        load_stage_1 <= load_enable_1;
-        load_stage_2 <= load_enable_2;
-        load_stage_3 <= load_enable_3;
-        swap_broadcast_0_0 <= swap_chain_0;
-        swap_broadcast_0_1 <= swap_chain_1;
-        swap_broadcast_0_2 <= swap_chain_2;
-        swap_broadcast_0_3 <= swap_chain_3;
-        swap_broadcast_0_4 <= swap_chain_4;
-        swap_broadcast_0_5 <= swap_chain_5;
-        swap_broadcast_0_6 <= swap_chain_6;
-        swap_broadcast_0_7 <= swap_chain_7;
-        swap_broadcast_1_0 <= swap_chain_0;
-        swap_broadcast_1_1 <= swap_chain_1;
-        swap_broadcast_1_2 <= swap_chain_2;
-        swap_broadcast_1_3 <= swap_chain_3;
-        swap_broadcast_1_4 <= swap_chain_4;
-        swap_broadcast_1_5 <= swap_chain_5;
-        swap_broadcast_1_6 <= swap_chain_6;
-        swap_broadcast_1_7 <= swap_chain_7;
-        load_broadcast_0_0 <= load_stage_0;
-        load_broadcast_0_1 <= load_stage_1;
-        load_broadcast_0_2 <= load_stage_2;
-        load_broadcast_0_3 <= load_stage_3;
-        load_broadcast_1_0 <= load_stage_0;
-        load_broadcast_1_1 <= load_stage_1;
-        load_broadcast_1_2 <= load_stage_2;
-        load_broadcast_1_3 <= load_stage_3;
+        swap_chain[0] <= swap;
+        swap_chain[7:1] <= swap_chain[6:0];
+        load_stage <= load_enable;
+        swap_broadcast[7:0] <= swap_chain;
+        swap_broadcast[15:8] <= swap_chain;
+        load_broadcast[3:0] <= load_stage;
+        load_broadcast[7:4] <= load_stage;
     end
 endmodule

@@ -2,12 +2,10 @@
 
 module Buffer (
     input  wire clock, reset, write_valid,
-    input  wire [31:0] write_data_0, write_data_1, write_data_2, write_data_3,
+    input  wire [127:0] write_data,
     output wire stream_valid,
     input  wire stream_ready,
-    output wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
-    output wire [7:0] stream_data_6, stream_data_7, stream_data_8, stream_data_9, stream_data_10, stream_data_11,
-    output wire [7:0] stream_data_12, stream_data_13, stream_data_14, stream_data_15,
+    output wire [127:0] stream_data,
     output reg  [15:0] stream_level,
     output reg  consumed
 );
@@ -16,15 +14,15 @@ module Buffer (
 
     wire request, take;
     reg  reached;
-    wire [31:0] ram_read_data_0, ram_read_data_1, ram_read_data_2, ram_read_data_3;
+    wire [127:0] ram_read_data;
     wire unused_ready_words_write_ready;
-    wire [31:0] ready_words_read_data_0, ready_words_read_data_1, ready_words_read_data_2, ready_words_read_data_3;
+    wire [127:0] ready_words_read_data;
     reg  [15:0] tail, head;
     reg  [16:0] stored;
     reg  some;
     reg  [3:0] places;
-    reg  requested, arriving, fresh_0_next, fresh_0, fresh_1_next, fresh_1, fresh_2_next, fresh_2, fresh_3_next;
-    reg  fresh_3;
+    reg  requested, arriving;
+    reg  [3:0] fresh_next, fresh;
     reg  [15:0] level_next;
 
     always @(posedge clock) begin
@@ -49,75 +47,53 @@ module Buffer (
         if (take & !request) places <= places + 4'd1;
         else if (request & !take) places <= places - 4'd1;
         if (reset) begin
-            tail <= 16'd0;
-            head <= 16'd0;
-            stored <= 17'd0;
-            some <= 1'b0;
+            tail <= 16'd0; head <= 16'd0; stored <= 17'd0; some <= 1'b0;
             places <= all_places;
-            requested <= 1'b0;
-            arriving <= 1'b0;
-            consumed <= 1'b0;
+            requested <= 1'b0; arriving <= 1'b0; consumed <= 1'b0;
         end
     end
 
     always @* begin
         level_next = stream_level;
         reached = write_valid;
-        fresh_0_next = reached;
-        reached = fresh_0;
-        fresh_1_next = reached;
-        reached = fresh_1;
-        fresh_2_next = reached;
-        reached = fresh_2;
-        fresh_3_next = reached;
-        reached = fresh_3;
+        fresh_next[0] = reached;
+        reached = fresh[0];
+        fresh_next[1] = reached;
+        reached = fresh[1];
+        fresh_next[2] = reached;
+        reached = fresh[2];
+        fresh_next[3] = reached;
+        reached = fresh[3];
         if (reached & !take) level_next = stream_level + 16'd1;
         else if (take & !reached) level_next = stream_level - 16'd1;
         if (reset) begin
-            level_next = 16'd0;
-            fresh_0_next = 1'b0;
-            fresh_1_next = 1'b0;
-            fresh_2_next = 1'b0;
-            fresh_3_next = 1'b0;
+            level_next = 16'd0; fresh_next = 4'd0;
         end
     end
 
     assign request = some & (|places);
     assign take = stream_valid & stream_ready;
 
-    WeightRam u_ram (
-        .clock(clock), .write_enable_0(write_valid), .write_address(tail), .write_data_0(write_data_0),
-        .write_data_1(write_data_1), .write_data_2(write_data_2), .write_data_3(write_data_3), .read_address(head),
-        .read_data_0(ram_read_data_0), .read_data_1(ram_read_data_1), .read_data_2(ram_read_data_2),
-        .read_data_3(ram_read_data_3)
+    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(2048)) u_ram (
+        .clock(clock), .write_enable(write_valid), .write_address(tail), .write_data(write_data), .read_address(head),
+        .read_data(ram_read_data)
     );
 
-    WeightReadyQueue u_ready_words (
+    Queue #(.WIDTH(128), .DEPTH(8)) u_ready_words (
         .clock(clock), .reset(reset), .write_valid(arriving), .write_ready(unused_ready_words_write_ready),
-        .write_data_0(ram_read_data_0), .write_data_1(ram_read_data_1), .write_data_2(ram_read_data_2),
-        .write_data_3(ram_read_data_3), .read_valid(stream_valid), .read_ready(stream_ready),
-        .read_data_0(ready_words_read_data_0), .read_data_1(ready_words_read_data_1),
-        .read_data_2(ready_words_read_data_2), .read_data_3(ready_words_read_data_3)
+        .write_data(ram_read_data), .read_valid(stream_valid), .read_ready(stream_ready),
+        .read_data(ready_words_read_data)
     );
 
-    Lanes_w32_w8_n4 u_split (
-        .from_0(ready_words_read_data_0), .from_1(ready_words_read_data_1), .from_2(ready_words_read_data_2),
-        .from_3(ready_words_read_data_3), .to_0(stream_data_0), .to_1(stream_data_1), .to_2(stream_data_2),
-        .to_3(stream_data_3), .to_4(stream_data_4), .to_5(stream_data_5), .to_6(stream_data_6), .to_7(stream_data_7),
-        .to_8(stream_data_8), .to_9(stream_data_9), .to_10(stream_data_10), .to_11(stream_data_11),
-        .to_12(stream_data_12), .to_13(stream_data_13), .to_14(stream_data_14), .to_15(stream_data_15)
-    );
+    Lanes #(.WIDTH(128)) u_split (.from(ready_words_read_data), .to(stream_data));
 
     initial begin
         tail = 16'd0; head = 16'd0; stored = 17'd0; some = 1'b0; places = 4'd0; requested = 1'b0; arriving = 1'b0;
-        fresh_0 = 1'b0; fresh_1 = 1'b0; fresh_2 = 1'b0; fresh_3 = 1'b0; stream_level = 16'd0; consumed = 1'b0;
+        fresh = 4'd0; stream_level = 16'd0; consumed = 1'b0;
     end
 
     always @(posedge clock) begin
-        fresh_0 <= fresh_0_next;
-        fresh_1 <= fresh_1_next;
-        fresh_2 <= fresh_2_next;
-        fresh_3 <= fresh_3_next;
+        fresh <= fresh_next;
         stream_level <= level_next;
     end
 endmodule

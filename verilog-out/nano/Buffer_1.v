@@ -8,13 +8,11 @@ module Buffer_1 (
     output reg  read_valid,
     input  wire read_ready,
     output reg  [15:0] read_address,
-    input  wire [15:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    input  wire [15:0] read_data_7,
+    input  wire [127:0] read_data,
     output reg  arrival_valid, arrival_first, arrival_last,
     input  wire issue, hold,
     output reg  issue_last, word_valid,
-    output wire [15:0] word_data_0, word_data_1, word_data_2, word_data_3, word_data_4, word_data_5, word_data_6,
-    output wire [15:0] word_data_7
+    output wire [127:0] word_data
 );
     wire free, request, advance, close;
     reg  [10:0] rows_left;
@@ -40,8 +38,7 @@ module Buffer_1 (
             inside_row <= 1'b1;
             asks_last <= (word + 10'd2) == words;
             if (asks_last) begin
-                word <= 10'd0;
-                inside_row <= 1'b0;
+                word <= 10'd0; inside_row <= 1'b0;
                 asks_last <= words == 10'd1;
                 rows_left <= rows_left - 11'd1;
                 some_left <= rows_left != 11'd1;
@@ -78,20 +75,9 @@ module Buffer_1 (
             issue_last <= words == 10'd1;
         end
         if (reset) begin
-            rows_left <= 11'd0;
-            some_left <= 1'b0;
-            inside_row <= 1'b0;
-            word <= 10'd0;
-            read_valid <= 1'b0;
-            flight_valid <= 1'b0;
-            arrival_valid <= 1'b0;
-            level <= 10'd0;
-            open_rows <= 5'd0;
-            write_pointer <= 9'd0;
-            read_pointer <= 9'd0;
-            issue_word <= 10'd0;
-            issued_1 <= 1'b0;
-            word_valid <= 1'b0;
+            rows_left <= 11'd0; some_left <= 1'b0; inside_row <= 1'b0; word <= 10'd0; read_valid <= 1'b0;
+            flight_valid <= 1'b0; arrival_valid <= 1'b0; level <= 10'd0; open_rows <= 5'd0; write_pointer <= 9'd0;
+            read_pointer <= 9'd0; issue_word <= 10'd0; issued_1 <= 1'b0; word_valid <= 1'b0;
         end
     end
 
@@ -102,13 +88,9 @@ module Buffer_1 (
     assign ring_write_address = {7'd0, write_pointer};
     assign ring_read_address = {7'd0, read_pointer};
 
-    RowRing u_ring (
-        .clock(clock), .write_enable_0(arrival_valid), .write_address(ring_write_address), .write_data_0(read_data_0),
-        .write_data_1(read_data_1), .write_data_2(read_data_2), .write_data_3(read_data_3), .write_data_4(read_data_4),
-        .write_data_5(read_data_5), .write_data_6(read_data_6), .write_data_7(read_data_7),
-        .read_address(ring_read_address), .read_data_0(word_data_0), .read_data_1(word_data_1),
-        .read_data_2(word_data_2), .read_data_3(word_data_3), .read_data_4(word_data_4), .read_data_5(word_data_5),
-        .read_data_6(word_data_6), .read_data_7(word_data_7)
+    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(512)) u_ring (
+        .clock(clock), .write_enable(arrival_valid), .write_address(ring_write_address), .write_data(read_data),
+        .read_address(ring_read_address), .read_data(word_data)
     );
 
     initial begin

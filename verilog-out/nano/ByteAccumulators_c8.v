@@ -2,20 +2,17 @@
 
 module ByteAccumulators_c8 (
     input  wire clock, accumulate, first,
-    input  wire [7:0] data_0, data_1, data_2, data_3, data_4, data_5, data_6, data_7,
-    output wire [19:0] sums_0, sums_1, sums_2, sums_3, sums_4, sums_5, sums_6, sums_7
+    input  wire [63:0] data,
+    output wire [159:0] sums
 );
-    wire [63:0] bytes = {data_7, data_6, data_5, data_4, data_3, data_2, data_1, data_0};
-    wire [159:0] totals;
-    assign {sums_7, sums_6, sums_5, sums_4, sums_3, sums_2, sums_1, sums_0} = totals;
     genvar i;
     generate
       for (i = 0; i < 8; i = i + 1) begin : lane
         reg [19:0] sum;
         initial sum = 20'd0;
         always @(posedge clock)
-          if (accumulate) sum <= (sum & {20{~first}}) + {{12{bytes[8 * i + 7]}}, bytes[8 * i +: 8]};
-        assign totals[20 * i +: 20] = sum;
+          if (accumulate) sum <= (sum & {20{~first}}) + {{12{data[8 * i + 7]}}, data[8 * i +: 8]};
+        assign sums[20 * i +: 20] = sum;
       end
     endgenerate
 endmodule

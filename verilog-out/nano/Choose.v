@@ -7,14 +7,13 @@ module Choose (
     input  wire logit_write,
     input  wire [10:0] logit_token,
     input  wire [3:0] logit_tile,
-    input  wire [23:0] logit_data_0, logit_data_1, logit_data_2, logit_data_3, logit_data_4, logit_data_5, logit_data_6,
-    input  wire [23:0] logit_data_7,
+    input  wire [191:0] logit_data,
     output wire ranked,
     output wire [23:0] maximum,
-    output wire [4:0] chosen_0, chosen_1, chosen_2, chosen_3,
+    output wire [19:0] chosen,
     input  wire buffer_half,
     input  wire [3:0] buffer_pair,
-    output wire [23:0] buffer_logits_0, buffer_logits_1
+    output wire [47:0] buffer_logits
 );
     wire [3:0] pair;
     reg  [4:0] flags;
@@ -23,8 +22,8 @@ module Choose (
     reg  [5:0] step;
     wire [4:0] flags_line_q;
     wire [3:0] pair_line_q;
-    wire [23:0] store_logits_0, store_logits_1;
-    wire top_k_valid, top_k_first, top_k_last, top_k_second, buffer_write_enable_0;
+    wire [47:0] store_logits;
+    wire top_k_valid, top_k_first, top_k_last, top_k_second, buffer_write_enable;
     reg  [15:0] buffer_write_address, buffer_read_address;
 
     always @(posedge clock) begin
@@ -59,7 +58,7 @@ module Choose (
     assign top_k_first = flags_line_q[1];
     assign top_k_last = flags_line_q[2];
     assign top_k_second = flags_line_q[4];
-    assign buffer_write_enable_0 = flags_line_q[0];
+    assign buffer_write_enable = flags_line_q[0];
 
     always @* begin
         buffer_write_address = {12'd0, pair_line_q};
@@ -76,22 +75,18 @@ module Choose (
 
     LogitStore_c8_e16_t64 u_store (
         .clock(clock), .write_enable(logit_write), .write_token(logit_token), .write_tile(logit_tile),
-        .write_data_0(logit_data_0), .write_data_1(logit_data_1), .write_data_2(logit_data_2),
-        .write_data_3(logit_data_3), .write_data_4(logit_data_4), .write_data_5(logit_data_5),
-        .write_data_6(logit_data_6), .write_data_7(logit_data_7), .read_token(token), .read_pair(pair),
-        .logits_0(store_logits_0), .logits_1(store_logits_1)
+        .write_data(logit_data), .read_token(token), .read_pair(pair), .logits(store_logits)
     );
 
     TopK u_top_k (
         .clock(clock), .reset(reset), .valid(top_k_valid), .first(top_k_first), .last(top_k_last),
-        .second(top_k_second), .pair(pair_line_q), .logits_0(store_logits_0), .logits_1(store_logits_1), .done(ranked),
-        .maximum(maximum), .chosen_0(chosen_0), .chosen_1(chosen_1), .chosen_2(chosen_2), .chosen_3(chosen_3)
+        .second(top_k_second), .pair(pair_line_q), .logits(store_logits), .done(ranked), .maximum(maximum),
+        .chosen(chosen)
     );
 
-    LogitBuffer u_buffer (
-        .clock(clock), .write_enable_0(buffer_write_enable_0), .write_address(buffer_write_address),
-        .write_data_0(store_logits_0), .write_data_1(store_logits_1), .read_address(buffer_read_address),
-        .read_data_0(buffer_logits_0), .read_data_1(buffer_logits_1)
+    DistributedRam #(.GROUPS(1), .WIDTH(48), .DEPTH(32)) u_buffer (
+        .clock(clock), .write_enable(buffer_write_enable), .write_address(buffer_write_address),
+        .write_data(store_logits), .read_address(buffer_read_address), .read_data(buffer_logits)
     );
 
     initial begin

@@ -2,31 +2,37 @@
 
 module ColumnSum_n2 (
     input  wire clock,
-    input  wire [23:0] low_0, low_1, high_0, high_1,
+    input  wire [47:0] low, high,
     output wire [20:0] sum_0, sum_1
 );
-    wire unused_0 = &{1'b0, high_0[23:12]};
-    wire signed [17:0] field_0 = {high_0[11:0], low_0[23:18]};
-    reg signed [20:0] a0_0, b0_0;
-    initial begin a0_0 = 21'd0; b0_0 = 21'd0; end
-    always @(posedge clock) begin
-      a0_0 <= {{3{low_0[17]}}, low_0[17:0]};
-      b0_0 <= {{3{field_0[17]}}, field_0} + {20'd0, low_0[17]};
-    end
-    wire unused_1 = &{1'b0, high_1[23:12]};
-    wire signed [17:0] field_1 = {high_1[11:0], low_1[23:18]};
-    reg signed [20:0] a0_1, b0_1;
-    initial begin a0_1 = 21'd0; b0_1 = 21'd0; end
-    always @(posedge clock) begin
-      a0_1 <= {{3{low_1[17]}}, low_1[17:0]};
-      b0_1 <= {{3{field_1[17]}}, field_1} + {20'd0, low_1[17]};
-    end
-    reg signed [20:0] a1_0, b1_0;
-    initial begin a1_0 = 21'd0; b1_0 = 21'd0; end
-    always @(posedge clock) begin
-      a1_0 <= a0_0 + a0_1;
-      b1_0 <= b0_0 + b0_1;
-    end
-    assign sum_0 = a1_0;
-    assign sum_1 = b1_0;
+    genvar i;
+    generate
+      for (i = 0; i < 2; i = i + 1) begin : level_0
+        wire unused = &{1'b0, high[24 * i + 12 +: 12]};
+        wire [17:0] low_field = low[24 * i +: 18];
+        wire [17:0] field = {high[24 * i +: 12], low[24 * i + 18 +: 6]};
+        reg [20:0] a, b;
+        initial begin
+          a = 0; b = 0;
+        end
+        always @(posedge clock) begin
+          a <= {{3{low_field[17]}}, low_field};
+          b <= {{3{field[17]}}, field} + {20'd0, low_field[17]};
+        end
+      end
+    endgenerate
+    generate
+      for (i = 0; i < 1; i = i + 1) begin : level_1
+        reg [20:0] a, b;
+        initial begin
+          a = 0; b = 0;
+        end
+        always @(posedge clock) begin
+          a <= level_0[2 * i].a + level_0[2 * i + 1].a;
+          b <= level_0[2 * i].b + level_0[2 * i + 1].b;
+        end
+      end
+    endgenerate
+    assign sum_0 = level_1[0].a;
+    assign sum_1 = level_1[0].b;
 endmodule

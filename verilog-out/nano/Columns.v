@@ -2,159 +2,74 @@
 
 module Columns (
     input  wire clock,
-    input  wire [7:0] token_0_0, token_0_1, token_0_2, token_0_3, token_0_4, token_0_5, token_0_6, token_0_7, token_0_8,
-    input  wire [7:0] token_0_9, token_0_10, token_0_11, token_0_12, token_0_13, token_0_14, token_0_15, token_1_0,
-    input  wire [7:0] token_1_1, token_1_2, token_1_3, token_1_4, token_1_5, token_1_6, token_1_7, token_1_8, token_1_9,
-    input  wire [7:0] token_1_10, token_1_11, token_1_12, token_1_13, token_1_14, token_1_15,
-    input  wire swap_0, swap_1, swap_2, swap_3, swap_4, swap_5, swap_6, swap_7, load_0, load_1, load_2, load_3,
-    input  wire [7:0] weight_0, weight_1,
+    input  wire [127:0] token_0, token_1,
+    input  wire [7:0] swap,
+    input  wire [3:0] load,
+    input  wire [15:0] weight,
     output wire [20:0] sum_0, sum_1
 );
-    wire [7:0] cells_0_weight_out;
-    wire [23:0] cells_0_cascade_out_low, cells_0_cascade_out_high;
-    wire [7:0] cells_1_weight_out;
-    wire [23:0] cells_1_cascade_out_low, cells_1_cascade_out_high;
-    wire [7:0] cells_2_weight_out;
-    wire [23:0] cells_2_cascade_out_low, cells_2_cascade_out_high;
-    wire [7:0] unused_cells_3_weight_out;
-    wire [23:0] cells_3_cascade_out_low, cells_3_cascade_out_high;
-    wire [7:0] cells_4_weight_out;
-    wire [23:0] cells_4_cascade_out_low, cells_4_cascade_out_high;
-    wire [7:0] cells_5_weight_out;
-    wire [23:0] cells_5_cascade_out_low, cells_5_cascade_out_high;
-    wire [7:0] cells_6_weight_out;
-    wire [23:0] cells_6_cascade_out_low, cells_6_cascade_out_high;
-    wire [7:0] unused_cells_7_weight_out;
-    wire [23:0] cells_7_cascade_out_low, cells_7_cascade_out_high;
-    wire [7:0] cells_8_weight_out;
-    wire [23:0] cells_8_cascade_out_low, cells_8_cascade_out_high;
-    wire [7:0] cells_9_weight_out;
-    wire [23:0] cells_9_cascade_out_low, cells_9_cascade_out_high;
-    wire [7:0] cells_10_weight_out;
-    wire [23:0] cells_10_cascade_out_low, cells_10_cascade_out_high;
-    wire [7:0] unused_cells_11_weight_out;
-    wire [23:0] cells_11_cascade_out_low, cells_11_cascade_out_high;
-    wire [7:0] cells_12_weight_out;
-    wire [23:0] cells_12_cascade_out_low, cells_12_cascade_out_high;
-    wire [7:0] cells_13_weight_out;
-    wire [23:0] cells_13_cascade_out_low, cells_13_cascade_out_high;
-    wire [7:0] cells_14_weight_out;
-    wire [23:0] cells_14_cascade_out_low, cells_14_cascade_out_high;
-    wire [7:0] unused_cells_15_weight_out;
-    wire [23:0] cells_15_cascade_out_low, cells_15_cascade_out_high;
+    wire [127:0] cells_weight_out;
+    wire [383:0] cells_cascade_out_low, cells_cascade_out_high;
 
     MacPairCascadeHead u_cells_0 (
-        .clock(clock), .load(load_0), .swap(swap_0), .weight_in(weight_0), .weight_out(cells_0_weight_out),
-        .token_0(token_0_0), .token_1(token_1_0), .cascade_in_low(24'd0), .cascade_in_high(24'd0),
-        .cascade_out_low(cells_0_cascade_out_low), .cascade_out_high(cells_0_cascade_out_high)
+        .clock(clock), .load(load[0]), .swap(swap[0]), .weight_in(weight[7:0]), .weight_out(cells_weight_out[7:0]),
+        .token_0(token_0[7:0]), .token_1(token_1[7:0]), .cascade_in_low(24'd0), .cascade_in_high(24'd0),
+        .cascade_out_low(cells_cascade_out_low[23:0]), .cascade_out_high(cells_cascade_out_high[23:0])
     );
 
-    MacPair u_cells_1 (
-        .clock(clock), .load(load_0), .swap(swap_1), .weight_in(cells_0_weight_out), .weight_out(cells_1_weight_out),
-        .token_0(token_0_1), .token_1(token_1_1), .cascade_in_low(cells_0_cascade_out_low),
-        .cascade_in_high(cells_0_cascade_out_high), .cascade_out_low(cells_1_cascade_out_low),
-        .cascade_out_high(cells_1_cascade_out_high)
-    );
-
-    MacPair u_cells_2 (
-        .clock(clock), .load(load_0), .swap(swap_2), .weight_in(cells_1_weight_out), .weight_out(cells_2_weight_out),
-        .token_0(token_0_2), .token_1(token_1_2), .cascade_in_low(cells_1_cascade_out_low),
-        .cascade_in_high(cells_1_cascade_out_high), .cascade_out_low(cells_2_cascade_out_low),
-        .cascade_out_high(cells_2_cascade_out_high)
-    );
-
-    MacPair u_cells_3 (
-        .clock(clock), .load(load_0), .swap(swap_3), .weight_in(cells_2_weight_out),
-        .weight_out(unused_cells_3_weight_out), .token_0(token_0_3), .token_1(token_1_3),
-        .cascade_in_low(cells_2_cascade_out_low), .cascade_in_high(cells_2_cascade_out_high),
-        .cascade_out_low(cells_3_cascade_out_low), .cascade_out_high(cells_3_cascade_out_high)
+    MacPair u_cells_1_to_3 [2:0] (
+        .clock(clock), .load(load[0]), .swap(swap[3:1]), .weight_in(cells_weight_out[23:0]),
+        .weight_out(cells_weight_out[31:8]), .token_0(token_0[31:8]), .token_1(token_1[31:8]),
+        .cascade_in_low(cells_cascade_out_low[71:0]), .cascade_in_high(cells_cascade_out_high[71:0]),
+        .cascade_out_low(cells_cascade_out_low[95:24]), .cascade_out_high(cells_cascade_out_high[95:24])
     );
 
     MacPairSegmentHead u_cells_4 (
-        .clock(clock), .load(load_1), .swap(swap_4), .weight_in(weight_0), .weight_out(cells_4_weight_out),
-        .token_0(token_0_4), .token_1(token_1_4), .cascade_in_low(cells_3_cascade_out_low),
-        .cascade_in_high(cells_3_cascade_out_high), .cascade_out_low(cells_4_cascade_out_low),
-        .cascade_out_high(cells_4_cascade_out_high)
+        .clock(clock), .load(load[1]), .swap(swap[4]), .weight_in(weight[7:0]), .weight_out(cells_weight_out[39:32]),
+        .token_0(token_0[39:32]), .token_1(token_1[39:32]), .cascade_in_low(cells_cascade_out_low[95:72]),
+        .cascade_in_high(cells_cascade_out_high[95:72]), .cascade_out_low(cells_cascade_out_low[119:96]),
+        .cascade_out_high(cells_cascade_out_high[119:96])
     );
 
-    MacPair u_cells_5 (
-        .clock(clock), .load(load_1), .swap(swap_5), .weight_in(cells_4_weight_out), .weight_out(cells_5_weight_out),
-        .token_0(token_0_5), .token_1(token_1_5), .cascade_in_low(cells_4_cascade_out_low),
-        .cascade_in_high(cells_4_cascade_out_high), .cascade_out_low(cells_5_cascade_out_low),
-        .cascade_out_high(cells_5_cascade_out_high)
-    );
-
-    MacPair u_cells_6 (
-        .clock(clock), .load(load_1), .swap(swap_6), .weight_in(cells_5_weight_out), .weight_out(cells_6_weight_out),
-        .token_0(token_0_6), .token_1(token_1_6), .cascade_in_low(cells_5_cascade_out_low),
-        .cascade_in_high(cells_5_cascade_out_high), .cascade_out_low(cells_6_cascade_out_low),
-        .cascade_out_high(cells_6_cascade_out_high)
-    );
-
-    MacPair u_cells_7 (
-        .clock(clock), .load(load_1), .swap(swap_7), .weight_in(cells_6_weight_out),
-        .weight_out(unused_cells_7_weight_out), .token_0(token_0_7), .token_1(token_1_7),
-        .cascade_in_low(cells_6_cascade_out_low), .cascade_in_high(cells_6_cascade_out_high),
-        .cascade_out_low(cells_7_cascade_out_low), .cascade_out_high(cells_7_cascade_out_high)
+    MacPair u_cells_5_to_7 [2:0] (
+        .clock(clock), .load(load[1]), .swap(swap[7:5]), .weight_in(cells_weight_out[55:32]),
+        .weight_out(cells_weight_out[63:40]), .token_0(token_0[63:40]), .token_1(token_1[63:40]),
+        .cascade_in_low(cells_cascade_out_low[167:96]), .cascade_in_high(cells_cascade_out_high[167:96]),
+        .cascade_out_low(cells_cascade_out_low[191:120]), .cascade_out_high(cells_cascade_out_high[191:120])
     );
 
     MacPairCascadeHead u_cells_8 (
-        .clock(clock), .load(load_2), .swap(swap_0), .weight_in(weight_1), .weight_out(cells_8_weight_out),
-        .token_0(token_0_8), .token_1(token_1_8), .cascade_in_low(24'd0), .cascade_in_high(24'd0),
-        .cascade_out_low(cells_8_cascade_out_low), .cascade_out_high(cells_8_cascade_out_high)
+        .clock(clock), .load(load[2]), .swap(swap[0]), .weight_in(weight[15:8]), .weight_out(cells_weight_out[71:64]),
+        .token_0(token_0[71:64]), .token_1(token_1[71:64]), .cascade_in_low(24'd0), .cascade_in_high(24'd0),
+        .cascade_out_low(cells_cascade_out_low[215:192]), .cascade_out_high(cells_cascade_out_high[215:192])
     );
 
-    MacPair u_cells_9 (
-        .clock(clock), .load(load_2), .swap(swap_1), .weight_in(cells_8_weight_out), .weight_out(cells_9_weight_out),
-        .token_0(token_0_9), .token_1(token_1_9), .cascade_in_low(cells_8_cascade_out_low),
-        .cascade_in_high(cells_8_cascade_out_high), .cascade_out_low(cells_9_cascade_out_low),
-        .cascade_out_high(cells_9_cascade_out_high)
-    );
-
-    MacPair u_cells_10 (
-        .clock(clock), .load(load_2), .swap(swap_2), .weight_in(cells_9_weight_out), .weight_out(cells_10_weight_out),
-        .token_0(token_0_10), .token_1(token_1_10), .cascade_in_low(cells_9_cascade_out_low),
-        .cascade_in_high(cells_9_cascade_out_high), .cascade_out_low(cells_10_cascade_out_low),
-        .cascade_out_high(cells_10_cascade_out_high)
-    );
-
-    MacPair u_cells_11 (
-        .clock(clock), .load(load_2), .swap(swap_3), .weight_in(cells_10_weight_out),
-        .weight_out(unused_cells_11_weight_out), .token_0(token_0_11), .token_1(token_1_11),
-        .cascade_in_low(cells_10_cascade_out_low), .cascade_in_high(cells_10_cascade_out_high),
-        .cascade_out_low(cells_11_cascade_out_low), .cascade_out_high(cells_11_cascade_out_high)
+    MacPair u_cells_9_to_11 [2:0] (
+        .clock(clock), .load(load[2]), .swap(swap[3:1]), .weight_in(cells_weight_out[87:64]),
+        .weight_out(cells_weight_out[95:72]), .token_0(token_0[95:72]), .token_1(token_1[95:72]),
+        .cascade_in_low(cells_cascade_out_low[263:192]), .cascade_in_high(cells_cascade_out_high[263:192]),
+        .cascade_out_low(cells_cascade_out_low[287:216]), .cascade_out_high(cells_cascade_out_high[287:216])
     );
 
     MacPairSegmentHead u_cells_12 (
-        .clock(clock), .load(load_3), .swap(swap_4), .weight_in(weight_1), .weight_out(cells_12_weight_out),
-        .token_0(token_0_12), .token_1(token_1_12), .cascade_in_low(cells_11_cascade_out_low),
-        .cascade_in_high(cells_11_cascade_out_high), .cascade_out_low(cells_12_cascade_out_low),
-        .cascade_out_high(cells_12_cascade_out_high)
+        .clock(clock), .load(load[3]), .swap(swap[4]), .weight_in(weight[15:8]), .weight_out(cells_weight_out[103:96]),
+        .token_0(token_0[103:96]), .token_1(token_1[103:96]), .cascade_in_low(cells_cascade_out_low[287:264]),
+        .cascade_in_high(cells_cascade_out_high[287:264]), .cascade_out_low(cells_cascade_out_low[311:288]),
+        .cascade_out_high(cells_cascade_out_high[311:288])
     );
 
-    MacPair u_cells_13 (
-        .clock(clock), .load(load_3), .swap(swap_5), .weight_in(cells_12_weight_out), .weight_out(cells_13_weight_out),
-        .token_0(token_0_13), .token_1(token_1_13), .cascade_in_low(cells_12_cascade_out_low),
-        .cascade_in_high(cells_12_cascade_out_high), .cascade_out_low(cells_13_cascade_out_low),
-        .cascade_out_high(cells_13_cascade_out_high)
-    );
-
-    MacPair u_cells_14 (
-        .clock(clock), .load(load_3), .swap(swap_6), .weight_in(cells_13_weight_out), .weight_out(cells_14_weight_out),
-        .token_0(token_0_14), .token_1(token_1_14), .cascade_in_low(cells_13_cascade_out_low),
-        .cascade_in_high(cells_13_cascade_out_high), .cascade_out_low(cells_14_cascade_out_low),
-        .cascade_out_high(cells_14_cascade_out_high)
-    );
-
-    MacPair u_cells_15 (
-        .clock(clock), .load(load_3), .swap(swap_7), .weight_in(cells_14_weight_out),
-        .weight_out(unused_cells_15_weight_out), .token_0(token_0_15), .token_1(token_1_15),
-        .cascade_in_low(cells_14_cascade_out_low), .cascade_in_high(cells_14_cascade_out_high),
-        .cascade_out_low(cells_15_cascade_out_low), .cascade_out_high(cells_15_cascade_out_high)
+    MacPair u_cells_13_to_15 [2:0] (
+        .clock(clock), .load(load[3]), .swap(swap[7:5]), .weight_in(cells_weight_out[119:96]),
+        .weight_out(cells_weight_out[127:104]), .token_0(token_0[127:104]), .token_1(token_1[127:104]),
+        .cascade_in_low(cells_cascade_out_low[359:288]), .cascade_in_high(cells_cascade_out_high[359:288]),
+        .cascade_out_low(cells_cascade_out_low[383:312]), .cascade_out_high(cells_cascade_out_high[383:312])
     );
 
     ColumnSum_n2 u_total (
-        .clock(clock), .low_0(cells_7_cascade_out_low), .low_1(cells_15_cascade_out_low),
-        .high_0(cells_7_cascade_out_high), .high_1(cells_15_cascade_out_high), .sum_0(sum_0), .sum_1(sum_1)
+        .clock(clock), .low({cells_cascade_out_low[383:360], cells_cascade_out_low[191:168]}),
+        .high({cells_cascade_out_high[383:360], cells_cascade_out_high[191:168]}), .sum_0(sum_0), .sum_1(sum_1)
     );
+
+    wire unused = &{1'b0,
+        cells_weight_out[31:24], cells_weight_out[63:56], cells_weight_out[95:88], cells_weight_out[127:120]};
 endmodule

@@ -2,7 +2,7 @@
 
 module CommandCheck (
     input  wire clock,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output reg  legal
 );
     reg [3:0] opcode;
@@ -21,17 +21,26 @@ module CommandCheck (
       fits_7 = 1'b0; fits_8 = 1'b0; fits_9 = 1'b0; fits_15 = 1'b0;
     end
     always @(posedge clock) begin
-      opcode <= command_0[3:0];
-      fits_1 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffc0fc) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0;
-      fits_2 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'h0000fffe) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
-      fits_3 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'he0000000) == 32'd0 && (command_6 & 32'hf0000000) == 32'd0 && (command_7 & 32'hfffff000) == 32'd0;
-      fits_4 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hf0000000) == 32'd0 && (command_4 & 32'hfffc0000) == 32'd0 && (command_7 & 32'hffff0000) == 32'd0;
-      fits_5 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_3 & 32'hffc00000) == 32'd0 && (command_4 & 32'hfff80000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
-      fits_6 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffc00000) == 32'd0 && (command_3 & 32'hfffff800) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
-      fits_7 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_3 != 32'd0 && command_4[3:0] == 4'd0;
-      fits_8 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hfffff8c0) == 32'd0 && (command_3 & 32'hffff0000) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4 && command_3 != 32'd0;
-      fits_9 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffff0000) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0 && command_2 != 32'd0;
-      fits_15 <= (command_0 & 32'hffff00f0) == 32'd0 && (command_1 & 32'hfffc0000) == 32'd0 && (command_2 & 32'hffffffff) == 32'd0 && (command_3 & 32'hffffffff) == 32'd0 && (command_4 & 32'hffffffff) == 32'd0 && (command_5 & 32'hffffffff) == 32'd0 && (command_6 & 32'hffffffff) == 32'd0 && (command_7 & 32'hffffffff) == 32'd0;
+      opcode <= command[3:0];
+      fits_1 <= (command & 256'hffffffff00000000000000000000000000000000ffffc0fcfffc0000ffff00f0) == 256'd0
+        && command[159:128] != 32'd0
+        && command[99:96] == 4'd0
+        && command[163:160] == 4'd0
+        && command[195:192] == 4'd0;
+      fits_2 <= (command & 256'hffffffffffffffffffffffffffffffffffff00000000fffefffc0000ffff00f0) == 256'd0;
+      fits_3 <= (command & 256'hfffff000f00000000000000000000000e000000000000000fffc0000ffff00f0) == 256'd0;
+      fits_4 <= (command & 256'hffff00000000000000000000fffc0000f000000000000000fffc0000ffff00f0) == 256'd0;
+      fits_5 <= (command & 256'hfffffffffffffffffffffffffff80000ffc0000000000000fffc0000ffff00f0) == 256'd0;
+      fits_6 <= (command & 256'hfffffffffffffffffffffffffffffffffffff800ffc00000fffc0000ffff00f0) == 256'd0;
+      fits_7 <= (command & 256'hffffffffffffffffffffffff00000000ffff0000ffff0000fffc0000ffff00f0) == 256'd0
+        && command[127:96] != 32'd0
+        && command[131:128] == 4'd0;
+      fits_8 <= (command & 256'hffffffffffffffffffffffffffffffffffff0000fffff8c0fffc0000ffff00f0) == 256'd0
+        && command[74:72] != 3'd0 && command[74:72] <= 3'd4
+        && command[127:96] != 32'd0;
+      fits_9 <= (command & 256'hffffffffffffffffffffffffffffffffffffffffffff0000fffc0000ffff00f0) == 256'd0
+        && command[95:64] != 32'd0;
+      fits_15 <= (command & 256'hfffffffffffffffffffffffffffffffffffffffffffffffffffc0000ffff00f0) == 256'd0;
       case (opcode)
         4'd1: legal <= fits_1;
         4'd2: legal <= fits_2;

@@ -3,23 +3,19 @@
 module Drain (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [4:0] expert,
     input  wire [10:0] queue_length,
     input  wire in_loop,
     output wire command_drained,
     input  wire copy_done, parameter_valid,
     output wire parameter_ready,
-    input  wire [7:0] parameter_data_0, parameter_data_1, parameter_data_2, parameter_data_3, parameter_data_4,
-    input  wire [7:0] parameter_data_5, parameter_data_6, parameter_data_7, parameter_data_8, parameter_data_9,
-    input  wire [7:0] parameter_data_10, parameter_data_11, parameter_data_12, parameter_data_13, parameter_data_14,
-    input  wire [7:0] parameter_data_15,
+    input  wire [127:0] parameter_data,
     input  wire group_filled,
     output wire group_drained, group_stored,
     output wire [9:0] drain_pair,
     output wire drain_bank,
-    input  wire [31:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
-    input  wire [31:0] sum_1_2, sum_1_3, sum_1_4, sum_1_5, sum_1_6, sum_1_7,
+    input  wire [255:0] sum_0, sum_1,
     output wire [4:0] lookup_expert,
     output wire [10:0] lookup_position,
     input  wire [10:0] lookup_token,
@@ -28,34 +24,30 @@ module Drain (
     output wire [10:0] factor_row,
     input  wire [15:0] factor_mantissa,
     input  wire [4:0] factor_exponent,
-    output wire activation_write_0, activation_write_1,
+    output wire [1:0] activation_write,
     output wire [15:0] activation_address,
-    output wire [7:0] activation_data_0, activation_data_1, activation_data_2, activation_data_3, activation_data_4,
-    output wire [7:0] activation_data_5, activation_data_6, activation_data_7,
+    output wire [63:0] activation_data,
     output wire kv_write,
     output wire [15:0] kv_address,
     output wire [5:0] kv_rotate,
-    output wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
+    output wire [63:0] kv_data,
     output wire residual_read,
     output wire [15:0] residual_read_address,
-    input  wire [15:0] residual_data_0, residual_data_1, residual_data_2, residual_data_3, residual_data_4,
-    input  wire [15:0] residual_data_5, residual_data_6, residual_data_7,
+    input  wire [127:0] residual_data,
     output wire residual_write,
-    output wire [15:0] residual_address, residual_write_data_0, residual_write_data_1, residual_write_data_2,
-    output wire [15:0] residual_write_data_3, residual_write_data_4, residual_write_data_5, residual_write_data_6,
-    output wire [15:0] residual_write_data_7,
+    output wire [15:0] residual_address,
+    output wire [127:0] residual_write_data,
     output wire score_write,
-    output wire [15:0] score_address, score_data_0, score_data_1, score_data_2, score_data_3, score_data_4,
-    output wire [15:0] score_data_5, score_data_6, score_data_7,
+    output wire [15:0] score_address,
+    output wire [127:0] score_data,
     output wire logit_write,
     output wire [10:0] logit_token,
     output wire [3:0] logit_tile,
-    output wire [23:0] logit_data_0, logit_data_1, logit_data_2, logit_data_3, logit_data_4, logit_data_5, logit_data_6,
-    output wire [23:0] logit_data_7
+    output wire [191:0] logit_data
 );
     reg  [31:0] queue_write_data_4;
     wire queue_read_valid;
-    wire [31:0] queue_read_data_0, queue_read_data_1, queue_read_data_2, queue_read_data_3, queue_read_data_4;
+    wire [159:0] queue_read_data;
     wire register_command_ready, register_load;
     wire [15:0] register_first_word;
     wire [7:0] register_first_sums;
@@ -78,12 +70,8 @@ module Drain (
     wire [9:0] drainer_tile;
     wire [7:0] drainer_sums_address;
     wire parameters_block_loaded;
-    wire [31:0] parameters_bias_0, parameters_bias_1, parameters_bias_2, parameters_bias_3, parameters_bias_4;
-    wire [31:0] parameters_bias_5, parameters_bias_6, parameters_bias_7;
-    wire [15:0] parameters_mantissa_0, parameters_mantissa_1, parameters_mantissa_2, parameters_mantissa_3;
-    wire [15:0] parameters_mantissa_4, parameters_mantissa_5, parameters_mantissa_6, parameters_mantissa_7;
-    wire [15:0] parameters_factor_0, parameters_factor_1, parameters_factor_2, parameters_factor_3, parameters_factor_4;
-    wire [15:0] parameters_factor_5, parameters_factor_6, parameters_factor_7;
+    wire [255:0] parameters_bias;
+    wire [127:0] parameters_mantissa, parameters_factor;
     wire settings_row_is_odd;
     wire [1:0] settings_bias_bank, settings_mantissa_bank, settings_factor_bank;
     wire settings_lane_odd, settings_lane_bias_from_sums;
@@ -103,16 +91,15 @@ module Drain (
     wire [15:0] destination_store_group;
     wire [3:0] destination_store_tile;
     wire [7:0] destination_store_sums_address;
-    wire [23:0] lanes_0_z, lanes_1_z, lanes_2_z, lanes_3_z, lanes_4_z, lanes_5_z, lanes_6_z, lanes_7_z;
-    wire [19:0] store_value_sums_0, store_value_sums_1, store_value_sums_2, store_value_sums_3, store_value_sums_4;
-    wire [19:0] store_value_sums_5, store_value_sums_6, store_value_sums_7;
+    wire [191:0] lanes_z;
+    wire [159:0] store_value_sums;
     reg  ends_d, stored_d, releases_d;
     wire releases_q;
 
     always @* begin
-        queue_write_data_4 = {28'd0, command_0[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10);
+        queue_write_data_4 = {28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10);
         if (in_loop) begin
-            queue_write_data_4 = {28'd0, command_0[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10) | 32'd16;
+            queue_write_data_4 = {28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10) | 32'd16;
         end
     end
 
@@ -139,22 +126,19 @@ module Drain (
     assign settings_row_is_odd = lookup_position[0];
     assign destination_tile = drainer_tile[3:0];
 
-    DrainCommandQueue u_queue (
+    Queue #(.WIDTH(160), .DEPTH(8)) u_queue (
         .clock(clock), .reset(reset), .write_valid(command_valid), .write_ready(command_ready),
-        .write_data_0(command_3), .write_data_1(command_4), .write_data_2(command_5), .write_data_3(command_6),
-        .write_data_4(queue_write_data_4), .read_valid(queue_read_valid), .read_ready(register_command_ready),
-        .read_data_0(queue_read_data_0), .read_data_1(queue_read_data_1), .read_data_2(queue_read_data_2),
-        .read_data_3(queue_read_data_3), .read_data_4(queue_read_data_4)
+        .write_data({queue_write_data_4, command[223:96]}), .read_valid(queue_read_valid),
+        .read_ready(register_command_ready), .read_data(queue_read_data)
     );
 
     Register u_register (
         .clock(clock), .reset(reset), .command_valid(queue_read_valid), .command_ready(register_command_ready),
-        .command_0(queue_read_data_0), .command_1(queue_read_data_1), .command_2(queue_read_data_2),
-        .command_3(queue_read_data_3), .command_4(queue_read_data_4), .finish(drainer_finish), .load(register_load),
-        .first_word(register_first_word), .first_sums(register_first_sums), .busy(register_busy), .copy(register_copy),
-        .empty(register_empty), .last_row(register_last_row), .one_row(register_one_row),
-        .last_tile(register_last_tile), .hold_parameters(register_hold_parameters), .scatter(register_scatter),
-        .expert(lookup_expert), .stride(register_stride), .dst(register_dst), .add(register_add), .gelu(register_gelu),
+        .command(queue_read_data), .finish(drainer_finish), .load(register_load), .first_word(register_first_word),
+        .first_sums(register_first_sums), .busy(register_busy), .copy(register_copy), .empty(register_empty),
+        .last_row(register_last_row), .one_row(register_one_row), .last_tile(register_last_tile),
+        .hold_parameters(register_hold_parameters), .scatter(register_scatter), .expert(lookup_expert),
+        .stride(register_stride), .dst(register_dst), .add(register_add), .gelu(register_gelu),
         .bias_from_sums(register_bias_from_sums), .shift(register_shift), .factor_shift(register_factor_shift),
         .pre_shift(register_pre_shift), .offset(register_offset), .factor(register_factor),
         .write_sums(register_write_sums), .sum_bank(factor_bank)
@@ -173,22 +157,9 @@ module Drain (
 
     Parameters u_parameters (
         .clock(clock), .reset(reset), .parameter_valid(parameter_valid), .parameter_ready(parameter_ready),
-        .parameter_data_0(parameter_data_0), .parameter_data_1(parameter_data_1), .parameter_data_2(parameter_data_2),
-        .parameter_data_3(parameter_data_3), .parameter_data_4(parameter_data_4), .parameter_data_5(parameter_data_5),
-        .parameter_data_6(parameter_data_6), .parameter_data_7(parameter_data_7), .parameter_data_8(parameter_data_8),
-        .parameter_data_9(parameter_data_9), .parameter_data_10(parameter_data_10),
-        .parameter_data_11(parameter_data_11), .parameter_data_12(parameter_data_12),
-        .parameter_data_13(parameter_data_13), .parameter_data_14(parameter_data_14),
-        .parameter_data_15(parameter_data_15), .block_loaded(parameters_block_loaded), .free_block(releases_q),
+        .parameter_data(parameter_data), .block_loaded(parameters_block_loaded), .free_block(releases_q),
         .bias_bank(settings_bias_bank), .mantissa_bank(settings_mantissa_bank), .factor_bank(settings_factor_bank),
-        .bias_0(parameters_bias_0), .bias_1(parameters_bias_1), .bias_2(parameters_bias_2), .bias_3(parameters_bias_3),
-        .bias_4(parameters_bias_4), .bias_5(parameters_bias_5), .bias_6(parameters_bias_6), .bias_7(parameters_bias_7),
-        .mantissa_0(parameters_mantissa_0), .mantissa_1(parameters_mantissa_1), .mantissa_2(parameters_mantissa_2),
-        .mantissa_3(parameters_mantissa_3), .mantissa_4(parameters_mantissa_4), .mantissa_5(parameters_mantissa_5),
-        .mantissa_6(parameters_mantissa_6), .mantissa_7(parameters_mantissa_7), .factor_0(parameters_factor_0),
-        .factor_1(parameters_factor_1), .factor_2(parameters_factor_2), .factor_3(parameters_factor_3),
-        .factor_4(parameters_factor_4), .factor_5(parameters_factor_5), .factor_6(parameters_factor_6),
-        .factor_7(parameters_factor_7)
+        .bias(parameters_bias), .mantissa(parameters_mantissa), .factor(parameters_factor)
     );
 
     Settings u_settings (
@@ -216,115 +187,31 @@ module Drain (
         .store_tile(destination_store_tile), .store_sums_address(destination_store_sums_address)
     );
 
-    PostLane u_lanes_0 (
-        .clock(clock), .sum_0(sum_0_0), .sum_1(sum_1_0), .odd(settings_lane_odd), .bias(parameters_bias_0),
-        .value_sum(store_value_sums_0), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_0), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_0), .token_factor(settings_lane_token_factor),
+    PostLane u_lanes [7:0] (
+        .clock(clock), .sum_0(sum_0), .sum_1(sum_1), .odd(settings_lane_odd), .bias(parameters_bias),
+        .value_sum(store_value_sums), .bias_from_sums(settings_lane_bias_from_sums),
+        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa), .shift(settings_lane_shift),
+        .gelu(settings_lane_gelu), .channel_factor(parameters_factor), .token_factor(settings_lane_token_factor),
         .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_0_z)
-    );
-
-    PostLane u_lanes_1 (
-        .clock(clock), .sum_0(sum_0_1), .sum_1(sum_1_1), .odd(settings_lane_odd), .bias(parameters_bias_1),
-        .value_sum(store_value_sums_1), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_1), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_1), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_1_z)
-    );
-
-    PostLane u_lanes_2 (
-        .clock(clock), .sum_0(sum_0_2), .sum_1(sum_1_2), .odd(settings_lane_odd), .bias(parameters_bias_2),
-        .value_sum(store_value_sums_2), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_2), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_2), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_2_z)
-    );
-
-    PostLane u_lanes_3 (
-        .clock(clock), .sum_0(sum_0_3), .sum_1(sum_1_3), .odd(settings_lane_odd), .bias(parameters_bias_3),
-        .value_sum(store_value_sums_3), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_3), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_3), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_3_z)
-    );
-
-    PostLane u_lanes_4 (
-        .clock(clock), .sum_0(sum_0_4), .sum_1(sum_1_4), .odd(settings_lane_odd), .bias(parameters_bias_4),
-        .value_sum(store_value_sums_4), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_4), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_4), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_4_z)
-    );
-
-    PostLane u_lanes_5 (
-        .clock(clock), .sum_0(sum_0_5), .sum_1(sum_1_5), .odd(settings_lane_odd), .bias(parameters_bias_5),
-        .value_sum(store_value_sums_5), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_5), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_5), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_5_z)
-    );
-
-    PostLane u_lanes_6 (
-        .clock(clock), .sum_0(sum_0_6), .sum_1(sum_1_6), .odd(settings_lane_odd), .bias(parameters_bias_6),
-        .value_sum(store_value_sums_6), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_6), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_6), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_6_z)
-    );
-
-    PostLane u_lanes_7 (
-        .clock(clock), .sum_0(sum_0_7), .sum_1(sum_1_7), .odd(settings_lane_odd), .bias(parameters_bias_7),
-        .value_sum(store_value_sums_7), .bias_from_sums(settings_lane_bias_from_sums),
-        .pre_shift(settings_lane_pre_shift), .mantissa(parameters_mantissa_7), .shift(settings_lane_shift),
-        .gelu(settings_lane_gelu), .channel_factor(parameters_factor_7), .token_factor(settings_lane_token_factor),
-        .scale_by_token(settings_lane_scale_by_token), .factor_shift(settings_lane_factor_shift),
-        .offset(settings_lane_offset), .z(lanes_7_z)
+        .offset(settings_lane_offset), .z(lanes_z)
     );
 
     Store u_store (
-        .clock(clock), .reset(reset), .z_0(lanes_0_z), .z_1(lanes_1_z), .z_2(lanes_2_z), .z_3(lanes_3_z),
-        .z_4(lanes_4_z), .z_5(lanes_5_z), .z_6(lanes_6_z), .z_7(lanes_7_z), .valid(destination_store_valid),
-        .first(destination_store_first), .last(destination_store_last), .add(destination_store_add),
-        .sums(destination_store_sums), .dst(destination_store_dst), .address(destination_store_address),
-        .token(destination_store_token), .group(destination_store_group), .tile(destination_store_tile),
-        .sums_address(destination_store_sums_address), .residual_data_0(residual_data_0),
-        .residual_data_1(residual_data_1), .residual_data_2(residual_data_2), .residual_data_3(residual_data_3),
-        .residual_data_4(residual_data_4), .residual_data_5(residual_data_5), .residual_data_6(residual_data_6),
-        .residual_data_7(residual_data_7), .value_sums_address(drainer_sums_address), .value_sums_0(store_value_sums_0),
-        .value_sums_1(store_value_sums_1), .value_sums_2(store_value_sums_2), .value_sums_3(store_value_sums_3),
-        .value_sums_4(store_value_sums_4), .value_sums_5(store_value_sums_5), .value_sums_6(store_value_sums_6),
-        .value_sums_7(store_value_sums_7), .activation_write_0(activation_write_0),
-        .activation_write_1(activation_write_1), .activation_address(activation_address),
-        .activation_data_0(activation_data_0), .activation_data_1(activation_data_1),
-        .activation_data_2(activation_data_2), .activation_data_3(activation_data_3),
-        .activation_data_4(activation_data_4), .activation_data_5(activation_data_5),
-        .activation_data_6(activation_data_6), .activation_data_7(activation_data_7), .kv_write(kv_write),
-        .kv_address(kv_address), .kv_rotate(kv_rotate), .kv_data_0(kv_data_0), .kv_data_1(kv_data_1),
-        .kv_data_2(kv_data_2), .kv_data_3(kv_data_3), .kv_data_4(kv_data_4), .kv_data_5(kv_data_5),
-        .kv_data_6(kv_data_6), .kv_data_7(kv_data_7), .residual_write(residual_write),
-        .residual_address(residual_address), .residual_write_data_0(residual_write_data_0),
-        .residual_write_data_1(residual_write_data_1), .residual_write_data_2(residual_write_data_2),
-        .residual_write_data_3(residual_write_data_3), .residual_write_data_4(residual_write_data_4),
-        .residual_write_data_5(residual_write_data_5), .residual_write_data_6(residual_write_data_6),
-        .residual_write_data_7(residual_write_data_7), .score_write(score_write), .score_address(score_address),
-        .score_data_0(score_data_0), .score_data_1(score_data_1), .score_data_2(score_data_2),
-        .score_data_3(score_data_3), .score_data_4(score_data_4), .score_data_5(score_data_5),
-        .score_data_6(score_data_6), .score_data_7(score_data_7), .logit_write(logit_write), .logit_token(logit_token),
-        .logit_tile(logit_tile), .logit_data_0(logit_data_0), .logit_data_1(logit_data_1), .logit_data_2(logit_data_2),
-        .logit_data_3(logit_data_3), .logit_data_4(logit_data_4), .logit_data_5(logit_data_5),
-        .logit_data_6(logit_data_6), .logit_data_7(logit_data_7)
+        .clock(clock), .reset(reset), .z(lanes_z), .valid(destination_store_valid), .first(destination_store_first),
+        .last(destination_store_last), .add(destination_store_add), .sums(destination_store_sums),
+        .dst(destination_store_dst), .address(destination_store_address), .token(destination_store_token),
+        .group(destination_store_group), .tile(destination_store_tile), .sums_address(destination_store_sums_address),
+        .residual_data(residual_data), .value_sums_address(drainer_sums_address), .value_sums(store_value_sums),
+        .activation_write(activation_write), .activation_address(activation_address), .activation_data(activation_data),
+        .kv_write(kv_write), .kv_address(kv_address), .kv_rotate(kv_rotate), .kv_data(kv_data),
+        .residual_write(residual_write), .residual_address(residual_address), .residual_write_data(residual_write_data),
+        .score_write(score_write), .score_address(score_address), .score_data(score_data), .logit_write(logit_write),
+        .logit_token(logit_token), .logit_tile(logit_tile), .logit_data(logit_data)
     );
 
     Delay #(.WIDTH(1), .CYCLES(32)) u_ends (.clock(clock), .reset(reset), .d(ends_d), .q(command_drained));
     Delay #(.WIDTH(1), .CYCLES(32)) u_stored (.clock(clock), .reset(reset), .d(stored_d), .q(group_stored));
     Delay #(.WIDTH(1), .CYCLES(26)) u_releases (.clock(clock), .reset(reset), .d(releases_d), .q(releases_q));
 
-    wire unused = &{1'b0, command_0[31:4], command_1, command_2, command_7, drainer_tile[9:4]};
+    wire unused = &{1'b0, command[95:4], command[255:224], drainer_tile[9:4]};
 endmodule

@@ -34,8 +34,7 @@ module Drainer (
             at_last <= (row + 11'd1) == last_row;
         end
         if (group_end) begin
-            inside_ <= 1'b0;
-            row <= 11'd0;
+            inside_ <= 1'b0; row <= 11'd0;
             tile <= tile + 10'd1;
             sums_address <= sums_address + 8'd1;
             bank <= !bank;
@@ -47,17 +46,12 @@ module Drainer (
         end
         if (block_end) block <= block + 2'd1;
         if (load) begin
-            tile <= 10'd0;
-            group <= 16'd1;
+            tile <= 10'd0; group <= 16'd1;
             word <= first_word;
             sums_address <= first_sums;
         end
         if (reset) begin
-            group_drained <= 1'b0;
-            inside_ <= 1'b0;
-            row <= 11'd0;
-            bank <= 1'b0;
-            block <= 2'd0;
+            group_drained <= 1'b0; inside_ <= 1'b0; row <= 11'd0; bank <= 1'b0; block <= 2'd0;
         end
     end
 

@@ -2,13 +2,13 @@
 
 module ElementLanes_c8 (
     input  wire clock, reset, valid,
-    input  wire [15:0] lanes_0, lanes_1, lanes_2, lanes_3, lanes_4, lanes_5, lanes_6, lanes_7,
+    input  wire [127:0] lanes,
     input  wire [26:0] mean,
     input  wire [16:0] factor,
     input  wire [5:0] shift,
     input  wire wide, low,
     output wire done,
-    output wire [7:0] bytes_0, bytes_1, bytes_2, bytes_3, bytes_4, bytes_5, bytes_6, bytes_7
+    output wire [63:0] bytes
 );
     reg [7:0] in_flight;
     initial in_flight = 8'd0;
@@ -30,9 +30,6 @@ module ElementLanes_c8 (
       wide_flags <= {wide_flags[5:0], wide};
       low_flags <= {low_flags[5:0], low};
     end
-    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
-    wire [63:0] bytes;
-    assign {bytes_7, bytes_6, bytes_5, bytes_4, bytes_3, bytes_2, bytes_1, bytes_0} = bytes;
     genvar i;
     generate
       for (i = 0; i < 8; i = i + 1) begin : lane

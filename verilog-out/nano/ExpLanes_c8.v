@@ -4,9 +4,9 @@ module ExpLanes_c8 (
     input  wire clock, reset, valid,
     input  wire [15:0] maximum,
     input  wire [6:0] lane_count,
-    input  wire [15:0] lanes_0, lanes_1, lanes_2, lanes_3, lanes_4, lanes_5, lanes_6, lanes_7,
+    input  wire [127:0] lanes,
     output wire done,
-    output wire [7:0] bytes_0, bytes_1, bytes_2, bytes_3, bytes_4, bytes_5, bytes_6, bytes_7
+    output wire [63:0] bytes
 );
     reg [4:0] in_flight;
     initial in_flight = 5'd0;
@@ -15,89 +15,37 @@ module ExpLanes_c8 (
     always @(posedge clock)
       if (reset) in_flight <= 5'd0;
       else in_flight <= {in_flight[3:0], valid};
+    localparam [4095:0] exponential_entries = {
+      16'hff00, 16'hfe4f, 16'hfd9f, 16'hfcf0, 16'hfc41, 16'hfb92, 16'hfae4, 16'hfa36, 16'hf989, 16'hf8dc, 16'hf830,
+      16'hf784, 16'hf6d9, 16'hf62e, 16'hf584, 16'hf4da, 16'hf430, 16'hf387, 16'hf2df, 16'hf237, 16'hf18f, 16'hf0e8,
+      16'hf041, 16'hef9b, 16'heef5, 16'hee4f, 16'hedaa, 16'hed06, 16'hec62, 16'hebbe, 16'heb1b, 16'hea78, 16'he9d6,
+      16'he934, 16'he893, 16'he7f2, 16'he751, 16'he6b1, 16'he611, 16'he572, 16'he4d3, 16'he435, 16'he397, 16'he2f9,
+      16'he25c, 16'he1c0, 16'he123, 16'he087, 16'hdfec, 16'hdf51, 16'hdeb6, 16'hde1c, 16'hdd83, 16'hdce9, 16'hdc50,
+      16'hdbb8, 16'hdb20, 16'hda88, 16'hd9f1, 16'hd95a, 16'hd8c3, 16'hd82d, 16'hd798, 16'hd703, 16'hd66e, 16'hd5d9,
+      16'hd545, 16'hd4b2, 16'hd41e, 16'hd38c, 16'hd2f9, 16'hd267, 16'hd1d5, 16'hd144, 16'hd0b3, 16'hd023, 16'hcf93,
+      16'hcf03, 16'hce74, 16'hcde5, 16'hcd56, 16'hccc8, 16'hcc3b, 16'hcbad, 16'hcb20, 16'hca94, 16'hca07, 16'hc97b,
+      16'hc8f0, 16'hc865, 16'hc7da, 16'hc750, 16'hc6c6, 16'hc63c, 16'hc5b3, 16'hc52a, 16'hc4a2, 16'hc41a, 16'hc392,
+      16'hc30b, 16'hc284, 16'hc1fd, 16'hc177, 16'hc0f1, 16'hc06b, 16'hbfe6, 16'hbf61, 16'hbedd, 16'hbe59, 16'hbdd5,
+      16'hbd51, 16'hbcce, 16'hbc4c, 16'hbbc9, 16'hbb47, 16'hbac6, 16'hba44, 16'hb9c3, 16'hb943, 16'hb8c3, 16'hb843,
+      16'hb7c3, 16'hb744, 16'hb6c5, 16'hb647, 16'hb5c8, 16'hb54b, 16'hb4cd, 16'hb450, 16'hb3d3, 16'hb357, 16'hb2db,
+      16'hb25f, 16'hb1e3, 16'hb168, 16'hb0ed, 16'hb073, 16'haff9, 16'haf7f, 16'haf05, 16'hae8c, 16'hae13, 16'had9b,
+      16'had23, 16'hacab, 16'hac33, 16'habbc, 16'hab45, 16'haacf, 16'haa59, 16'ha9e3, 16'ha96d, 16'ha8f8, 16'ha883,
+      16'ha80e, 16'ha79a, 16'ha726, 16'ha6b2, 16'ha63f, 16'ha5cc, 16'ha559, 16'ha4e6, 16'ha474, 16'ha402, 16'ha391,
+      16'ha320, 16'ha2af, 16'ha23e, 16'ha1ce, 16'ha15e, 16'ha0ee, 16'ha07f, 16'ha010, 16'h9fa1, 16'h9f32, 16'h9ec4,
+      16'h9e56, 16'h9de9, 16'h9d7b, 16'h9d0e, 16'h9ca2, 16'h9c35, 16'h9bc9, 16'h9b5d, 16'h9af2, 16'h9a86, 16'h9a1b,
+      16'h99b1, 16'h9946, 16'h98dc, 16'h9872, 16'h9809, 16'h97a0, 16'h9737, 16'h96ce, 16'h9666, 16'h95fe, 16'h9596,
+      16'h952e, 16'h94c7, 16'h9460, 16'h93f9, 16'h9393, 16'h932d, 16'h92c7, 16'h9261, 16'h91fc, 16'h9197, 16'h9132,
+      16'h90ce, 16'h9069, 16'h9005, 16'h8fa2, 16'h8f3e, 16'h8edb, 16'h8e78, 16'h8e16, 16'h8db3, 16'h8d51, 16'h8cef,
+      16'h8c8e, 16'h8c2c, 16'h8bcb, 16'h8b6b, 16'h8b0a, 16'h8aaa, 16'h8a4a, 16'h89ea, 16'h898b, 16'h892c, 16'h88cd,
+      16'h886e, 16'h880f, 16'h87b1, 16'h8753, 16'h86f6, 16'h8698, 16'h863b, 16'h85de, 16'h8582, 16'h8525, 16'h84c9,
+      16'h846d, 16'h8411, 16'h83b6, 16'h835b, 16'h8300, 16'h82a5, 16'h824b, 16'h81f1, 16'h8197, 16'h813d, 16'h80e3,
+      16'h808a, 16'h8031, 16'h7fd8
+    };
     (* rom_style = "distributed" *) reg [15:0] exponential [0:255];
-    initial begin
-      exponential[0] = 16'd65280; exponential[1] = 16'd65103; exponential[2] = 16'd64927; exponential[3] = 16'd64752;
-      exponential[4] = 16'd64577; exponential[5] = 16'd64402; exponential[6] = 16'd64228; exponential[7] = 16'd64054;
-      exponential[8] = 16'd63881; exponential[9] = 16'd63708; exponential[10] = 16'd63536; exponential[11] = 16'd63364;
-      exponential[12] = 16'd63193; exponential[13] = 16'd63022; exponential[14] = 16'd62852; exponential[15] = 16'd62682;
-      exponential[16] = 16'd62512; exponential[17] = 16'd62343; exponential[18] = 16'd62175; exponential[19] = 16'd62007;
-      exponential[20] = 16'd61839; exponential[21] = 16'd61672; exponential[22] = 16'd61505; exponential[23] = 16'd61339;
-      exponential[24] = 16'd61173; exponential[25] = 16'd61007; exponential[26] = 16'd60842; exponential[27] = 16'd60678;
-      exponential[28] = 16'd60514; exponential[29] = 16'd60350; exponential[30] = 16'd60187; exponential[31] = 16'd60024;
-      exponential[32] = 16'd59862; exponential[33] = 16'd59700; exponential[34] = 16'd59539; exponential[35] = 16'd59378;
-      exponential[36] = 16'd59217; exponential[37] = 16'd59057; exponential[38] = 16'd58897; exponential[39] = 16'd58738;
-      exponential[40] = 16'd58579; exponential[41] = 16'd58421; exponential[42] = 16'd58263; exponential[43] = 16'd58105;
-      exponential[44] = 16'd57948; exponential[45] = 16'd57792; exponential[46] = 16'd57635; exponential[47] = 16'd57479;
-      exponential[48] = 16'd57324; exponential[49] = 16'd57169; exponential[50] = 16'd57014; exponential[51] = 16'd56860;
-      exponential[52] = 16'd56707; exponential[53] = 16'd56553; exponential[54] = 16'd56400; exponential[55] = 16'd56248;
-      exponential[56] = 16'd56096; exponential[57] = 16'd55944; exponential[58] = 16'd55793; exponential[59] = 16'd55642;
-      exponential[60] = 16'd55491; exponential[61] = 16'd55341; exponential[62] = 16'd55192; exponential[63] = 16'd55043;
-      exponential[64] = 16'd54894; exponential[65] = 16'd54745; exponential[66] = 16'd54597; exponential[67] = 16'd54450;
-      exponential[68] = 16'd54302; exponential[69] = 16'd54156; exponential[70] = 16'd54009; exponential[71] = 16'd53863;
-      exponential[72] = 16'd53717; exponential[73] = 16'd53572; exponential[74] = 16'd53427; exponential[75] = 16'd53283;
-      exponential[76] = 16'd53139; exponential[77] = 16'd52995; exponential[78] = 16'd52852; exponential[79] = 16'd52709;
-      exponential[80] = 16'd52566; exponential[81] = 16'd52424; exponential[82] = 16'd52283; exponential[83] = 16'd52141;
-      exponential[84] = 16'd52000; exponential[85] = 16'd51860; exponential[86] = 16'd51719; exponential[87] = 16'd51579;
-      exponential[88] = 16'd51440; exponential[89] = 16'd51301; exponential[90] = 16'd51162; exponential[91] = 16'd51024;
-      exponential[92] = 16'd50886; exponential[93] = 16'd50748; exponential[94] = 16'd50611; exponential[95] = 16'd50474;
-      exponential[96] = 16'd50338; exponential[97] = 16'd50202; exponential[98] = 16'd50066; exponential[99] = 16'd49931;
-      exponential[100] = 16'd49796; exponential[101] = 16'd49661; exponential[102] = 16'd49527;
-      exponential[103] = 16'd49393; exponential[104] = 16'd49259; exponential[105] = 16'd49126;
-      exponential[106] = 16'd48993; exponential[107] = 16'd48861; exponential[108] = 16'd48729;
-      exponential[109] = 16'd48597; exponential[110] = 16'd48465; exponential[111] = 16'd48334;
-      exponential[112] = 16'd48204; exponential[113] = 16'd48073; exponential[114] = 16'd47943;
-      exponential[115] = 16'd47814; exponential[116] = 16'd47684; exponential[117] = 16'd47555;
-      exponential[118] = 16'd47427; exponential[119] = 16'd47299; exponential[120] = 16'd47171;
-      exponential[121] = 16'd47043; exponential[122] = 16'd46916; exponential[123] = 16'd46789;
-      exponential[124] = 16'd46663; exponential[125] = 16'd46536; exponential[126] = 16'd46411;
-      exponential[127] = 16'd46285; exponential[128] = 16'd46160; exponential[129] = 16'd46035;
-      exponential[130] = 16'd45911; exponential[131] = 16'd45787; exponential[132] = 16'd45663;
-      exponential[133] = 16'd45539; exponential[134] = 16'd45416; exponential[135] = 16'd45293;
-      exponential[136] = 16'd45171; exponential[137] = 16'd45049; exponential[138] = 16'd44927;
-      exponential[139] = 16'd44805; exponential[140] = 16'd44684; exponential[141] = 16'd44563;
-      exponential[142] = 16'd44443; exponential[143] = 16'd44323; exponential[144] = 16'd44203;
-      exponential[145] = 16'd44083; exponential[146] = 16'd43964; exponential[147] = 16'd43845;
-      exponential[148] = 16'd43727; exponential[149] = 16'd43609; exponential[150] = 16'd43491;
-      exponential[151] = 16'd43373; exponential[152] = 16'd43256; exponential[153] = 16'd43139;
-      exponential[154] = 16'd43022; exponential[155] = 16'd42906; exponential[156] = 16'd42790;
-      exponential[157] = 16'd42674; exponential[158] = 16'd42559; exponential[159] = 16'd42444;
-      exponential[160] = 16'd42329; exponential[161] = 16'd42214; exponential[162] = 16'd42100;
-      exponential[163] = 16'd41986; exponential[164] = 16'd41873; exponential[165] = 16'd41760;
-      exponential[166] = 16'd41647; exponential[167] = 16'd41534; exponential[168] = 16'd41422;
-      exponential[169] = 16'd41310; exponential[170] = 16'd41198; exponential[171] = 16'd41087;
-      exponential[172] = 16'd40976; exponential[173] = 16'd40865; exponential[174] = 16'd40754;
-      exponential[175] = 16'd40644; exponential[176] = 16'd40534; exponential[177] = 16'd40425;
-      exponential[178] = 16'd40315; exponential[179] = 16'd40206; exponential[180] = 16'd40098;
-      exponential[181] = 16'd39989; exponential[182] = 16'd39881; exponential[183] = 16'd39773;
-      exponential[184] = 16'd39666; exponential[185] = 16'd39558; exponential[186] = 16'd39451;
-      exponential[187] = 16'd39345; exponential[188] = 16'd39238; exponential[189] = 16'd39132;
-      exponential[190] = 16'd39026; exponential[191] = 16'd38921; exponential[192] = 16'd38816;
-      exponential[193] = 16'd38711; exponential[194] = 16'd38606; exponential[195] = 16'd38502;
-      exponential[196] = 16'd38398; exponential[197] = 16'd38294; exponential[198] = 16'd38190;
-      exponential[199] = 16'd38087; exponential[200] = 16'd37984; exponential[201] = 16'd37881;
-      exponential[202] = 16'd37779; exponential[203] = 16'd37677; exponential[204] = 16'd37575;
-      exponential[205] = 16'd37473; exponential[206] = 16'd37372; exponential[207] = 16'd37271;
-      exponential[208] = 16'd37170; exponential[209] = 16'd37070; exponential[210] = 16'd36969;
-      exponential[211] = 16'd36869; exponential[212] = 16'd36770; exponential[213] = 16'd36670;
-      exponential[214] = 16'd36571; exponential[215] = 16'd36472; exponential[216] = 16'd36374;
-      exponential[217] = 16'd36275; exponential[218] = 16'd36177; exponential[219] = 16'd36079;
-      exponential[220] = 16'd35982; exponential[221] = 16'd35884; exponential[222] = 16'd35787;
-      exponential[223] = 16'd35691; exponential[224] = 16'd35594; exponential[225] = 16'd35498;
-      exponential[226] = 16'd35402; exponential[227] = 16'd35306; exponential[228] = 16'd35211;
-      exponential[229] = 16'd35116; exponential[230] = 16'd35021; exponential[231] = 16'd34926;
-      exponential[232] = 16'd34831; exponential[233] = 16'd34737; exponential[234] = 16'd34643;
-      exponential[235] = 16'd34550; exponential[236] = 16'd34456; exponential[237] = 16'd34363;
-      exponential[238] = 16'd34270; exponential[239] = 16'd34178; exponential[240] = 16'd34085;
-      exponential[241] = 16'd33993; exponential[242] = 16'd33901; exponential[243] = 16'd33809;
-      exponential[244] = 16'd33718; exponential[245] = 16'd33627; exponential[246] = 16'd33536;
-      exponential[247] = 16'd33445; exponential[248] = 16'd33355; exponential[249] = 16'd33265;
-      exponential[250] = 16'd33175; exponential[251] = 16'd33085; exponential[252] = 16'd32995;
-      exponential[253] = 16'd32906; exponential[254] = 16'd32817; exponential[255] = 16'd32728;
-    end
-    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
-    wire [63:0] bytes;
-    assign {bytes_7, bytes_6, bytes_5, bytes_4, bytes_3, bytes_2, bytes_1, bytes_0} = bytes;
+    integer entry_of_exponential;
+    initial
+      for (entry_of_exponential = 0; entry_of_exponential < 256; entry_of_exponential = entry_of_exponential + 1)
+        exponential[entry_of_exponential] = exponential_entries[16 * (255 - entry_of_exponential) +: 16];
     wire [7:0] beyond = {8{1'b1}} << lane_count;
     genvar i;
     generate

@@ -4,74 +4,54 @@ module Feed (
     input  wire clock, reset, start,
     input  wire [15:0] program_load,
     output wire program_write,
-    output wire [7:0] program_data_0, program_data_1, program_data_2, program_data_3, program_data_4, program_data_5,
-    output wire [7:0] program_data_6, program_data_7, program_data_8, program_data_9, program_data_10, program_data_11,
-    output wire [7:0] program_data_12, program_data_13, program_data_14, program_data_15,
+    output wire [127:0] program_data,
     output wire program_loaded,
     input  wire command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [4:0] expert,
     input  wire [10:0] queue_length,
     input  wire in_loop, command_drained, stream_valid,
     output wire stream_ready,
-    input  wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
-    input  wire [7:0] stream_data_6, stream_data_7, stream_data_8, stream_data_9, stream_data_10, stream_data_11,
-    input  wire [7:0] stream_data_12, stream_data_13, stream_data_14, stream_data_15,
+    input  wire [127:0] stream_data,
     input  wire [15:0] stream_level,
     output wire parameter_valid,
     input  wire parameter_ready,
-    output wire [7:0] parameter_data_0, parameter_data_1, parameter_data_2, parameter_data_3, parameter_data_4,
-    output wire [7:0] parameter_data_5, parameter_data_6, parameter_data_7, parameter_data_8, parameter_data_9,
-    output wire [7:0] parameter_data_10, parameter_data_11, parameter_data_12, parameter_data_13, parameter_data_14,
-    output wire [7:0] parameter_data_15,
+    output wire [127:0] parameter_data,
     output wire copy_valid,
     input  wire copy_ready,
     output wire copy_residual,
     output wire [15:0] copy_address,
-    output wire [7:0] copy_data_0, copy_data_1, copy_data_2, copy_data_3, copy_data_4, copy_data_5, copy_data_6,
-    output wire [7:0] copy_data_7, copy_data_8, copy_data_9, copy_data_10, copy_data_11, copy_data_12, copy_data_13,
-    output wire [7:0] copy_data_14, copy_data_15,
+    output wire [127:0] copy_data,
     output wire copy_done,
     output wire [4:0] lookup_expert,
     output wire [9:0] lookup_pair,
     input  wire [10:0] lookup_token_0, lookup_token_1,
     output wire [15:0] read_address_0, read_address_1,
-    input  wire [7:0] read_data_0_0, read_data_0_1, read_data_0_2, read_data_0_3, read_data_0_4, read_data_0_5,
-    input  wire [7:0] read_data_0_6, read_data_0_7, read_data_0_8, read_data_0_9, read_data_0_10, read_data_0_11,
-    input  wire [7:0] read_data_0_12, read_data_0_13, read_data_0_14, read_data_0_15, read_data_1_0, read_data_1_1,
-    input  wire [7:0] read_data_1_2, read_data_1_3, read_data_1_4, read_data_1_5, read_data_1_6, read_data_1_7,
-    input  wire [7:0] read_data_1_8, read_data_1_9, read_data_1_10, read_data_1_11, read_data_1_12, read_data_1_13,
-    input  wire [7:0] read_data_1_14, read_data_1_15,
+    input  wire [127:0] read_data_0, read_data_1,
     output wire [15:0] kv_base,
     output wire [7:0] kv_stride,
     output wire [5:0] kv_rotate,
     output wire kv_by_keys,
-    input  wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
+    input  wire [63:0] kv_data,
     output wire group_filled,
     input  wire group_drained, group_stored,
     input  wire [9:0] drain_pair,
     input  wire drain_bank,
-    output wire [31:0] sum_0_0, sum_0_1, sum_0_2, sum_0_3, sum_0_4, sum_0_5, sum_0_6, sum_0_7, sum_1_0, sum_1_1,
-    output wire [31:0] sum_1_2, sum_1_3, sum_1_4, sum_1_5, sum_1_6, sum_1_7,
+    output wire [255:0] sum_0, sum_1,
     output wire busy_streaming, stall_stream, stall_bank, stall_sync
 );
     wire accept;
     reg  [7:0] commands_taken, commands_drained;
     wire loader_ready;
-    wire [7:0] loader_load_data_0_0, loader_load_data_0_1, loader_load_data_0_2, loader_load_data_0_3;
-    wire [7:0] loader_load_data_0_4, loader_load_data_0_5, loader_load_data_0_6, loader_load_data_0_7;
-    wire [7:0] loader_load_data_1_0, loader_load_data_1_1, loader_load_data_1_2, loader_load_data_1_3;
-    wire [7:0] loader_load_data_1_4, loader_load_data_1_5, loader_load_data_1_6, loader_load_data_1_7;
-    wire loader_load_enable_0, loader_load_enable_1, loader_load_enable_2, loader_load_enable_3, loader_tile_ready;
-    wire loader_starved, streamer_ready, streamer_step_swap;
+    wire [127:0] loader_load_data;
+    wire [3:0] loader_load_enable;
+    wire loader_tile_ready, loader_starved, streamer_ready, streamer_step_swap;
     wire [9:0] streamer_step_pair;
     wire streamer_step_bank, streamer_step_first;
     wire [1:0] streamer_step_shift;
     wire streamer_step_last;
-    wire [20:0] array_sum_0_0, array_sum_0_1, array_sum_0_2, array_sum_0_3, array_sum_0_4, array_sum_0_5, array_sum_0_6;
-    wire [20:0] array_sum_0_7, array_sum_1_0, array_sum_1_1, array_sum_1_2, array_sum_1_3, array_sum_1_4, array_sum_1_5;
-    wire [20:0] array_sum_1_6, array_sum_1_7;
+    wire [167:0] array_sum_0, array_sum_1;
     wire step_delay_swap, step_delay_read_valid;
     wire [9:0] step_delay_read_pair;
     wire step_delay_read_bank, step_delay_write_valid;
@@ -83,84 +63,30 @@ module Feed (
         if (accept) commands_taken <= commands_taken + 8'd1;
         if (command_drained) commands_drained <= commands_drained + 8'd1;
         if (reset) begin
-            commands_taken <= 8'd0;
-            commands_drained <= 8'd0;
+            commands_taken <= 8'd0; commands_drained <= 8'd0;
         end
     end
 
     assign accept = command_valid & loader_ready & streamer_ready;
     assign command_ready = loader_ready & streamer_ready;
-    assign parameter_data_0 = program_data_0;
-    assign parameter_data_1 = program_data_1;
-    assign parameter_data_2 = program_data_2;
-    assign parameter_data_3 = program_data_3;
-    assign parameter_data_4 = program_data_4;
-    assign parameter_data_5 = program_data_5;
-    assign parameter_data_6 = program_data_6;
-    assign parameter_data_7 = program_data_7;
-    assign parameter_data_8 = program_data_8;
-    assign parameter_data_9 = program_data_9;
-    assign parameter_data_10 = program_data_10;
-    assign parameter_data_11 = program_data_11;
-    assign parameter_data_12 = program_data_12;
-    assign parameter_data_13 = program_data_13;
-    assign parameter_data_14 = program_data_14;
-    assign parameter_data_15 = program_data_15;
-    assign copy_data_0 = program_data_0;
-    assign copy_data_1 = program_data_1;
-    assign copy_data_2 = program_data_2;
-    assign copy_data_3 = program_data_3;
-    assign copy_data_4 = program_data_4;
-    assign copy_data_5 = program_data_5;
-    assign copy_data_6 = program_data_6;
-    assign copy_data_7 = program_data_7;
-    assign copy_data_8 = program_data_8;
-    assign copy_data_9 = program_data_9;
-    assign copy_data_10 = program_data_10;
-    assign copy_data_11 = program_data_11;
-    assign copy_data_12 = program_data_12;
-    assign copy_data_13 = program_data_13;
-    assign copy_data_14 = program_data_14;
-    assign copy_data_15 = program_data_15;
+    assign parameter_data = program_data;
+    assign copy_data = program_data;
     assign stall_stream = loader_starved & !busy_streaming;
 
     Loader_r16_c8 u_loader (
         .clock(clock), .reset(reset), .start(start), .program_load(program_load), .accept(accept), .ready(loader_ready),
-        .command_0(command_0), .command_1(command_1), .command_2(command_2), .command_3(command_3),
-        .command_4(command_4), .command_5(command_5), .command_6(command_6), .command_7(command_7),
-        .tag(commands_taken), .drained(commands_drained), .stream_valid(stream_valid), .stream_ready(stream_ready),
-        .stream_data_0(stream_data_0), .stream_data_1(stream_data_1), .stream_data_2(stream_data_2),
-        .stream_data_3(stream_data_3), .stream_data_4(stream_data_4), .stream_data_5(stream_data_5),
-        .stream_data_6(stream_data_6), .stream_data_7(stream_data_7), .stream_data_8(stream_data_8),
-        .stream_data_9(stream_data_9), .stream_data_10(stream_data_10), .stream_data_11(stream_data_11),
-        .stream_data_12(stream_data_12), .stream_data_13(stream_data_13), .stream_data_14(stream_data_14),
-        .stream_data_15(stream_data_15), .stream_level(stream_level), .word_0(program_data_0), .word_1(program_data_1),
-        .word_2(program_data_2), .word_3(program_data_3), .word_4(program_data_4), .word_5(program_data_5),
-        .word_6(program_data_6), .word_7(program_data_7), .word_8(program_data_8), .word_9(program_data_9),
-        .word_10(program_data_10), .word_11(program_data_11), .word_12(program_data_12), .word_13(program_data_13),
-        .word_14(program_data_14), .word_15(program_data_15), .program_write(program_write),
-        .program_loaded(program_loaded), .parameter_valid(parameter_valid), .parameter_ready(parameter_ready),
-        .copy_valid(copy_valid), .copy_ready(copy_ready), .copy_residual(copy_residual), .copy_address(copy_address),
-        .copy_done(copy_done), .kv_base(kv_base), .kv_stride(kv_stride), .kv_rotate(kv_rotate), .kv_by_keys(kv_by_keys),
-        .kv_data_0(kv_data_0), .kv_data_1(kv_data_1), .kv_data_2(kv_data_2), .kv_data_3(kv_data_3),
-        .kv_data_4(kv_data_4), .kv_data_5(kv_data_5), .kv_data_6(kv_data_6), .kv_data_7(kv_data_7),
-        .load_data_0_0(loader_load_data_0_0), .load_data_0_1(loader_load_data_0_1),
-        .load_data_0_2(loader_load_data_0_2), .load_data_0_3(loader_load_data_0_3),
-        .load_data_0_4(loader_load_data_0_4), .load_data_0_5(loader_load_data_0_5),
-        .load_data_0_6(loader_load_data_0_6), .load_data_0_7(loader_load_data_0_7),
-        .load_data_1_0(loader_load_data_1_0), .load_data_1_1(loader_load_data_1_1),
-        .load_data_1_2(loader_load_data_1_2), .load_data_1_3(loader_load_data_1_3),
-        .load_data_1_4(loader_load_data_1_4), .load_data_1_5(loader_load_data_1_5),
-        .load_data_1_6(loader_load_data_1_6), .load_data_1_7(loader_load_data_1_7),
-        .load_enable_0(loader_load_enable_0), .load_enable_1(loader_load_enable_1),
-        .load_enable_2(loader_load_enable_2), .load_enable_3(loader_load_enable_3), .pass_start(streamer_step_swap),
+        .command(command), .tag(commands_taken), .drained(commands_drained), .stream_valid(stream_valid),
+        .stream_ready(stream_ready), .stream_data(stream_data), .stream_level(stream_level), .word(program_data),
+        .program_write(program_write), .program_loaded(program_loaded), .parameter_valid(parameter_valid),
+        .parameter_ready(parameter_ready), .copy_valid(copy_valid), .copy_ready(copy_ready),
+        .copy_residual(copy_residual), .copy_address(copy_address), .copy_done(copy_done), .kv_base(kv_base),
+        .kv_stride(kv_stride), .kv_rotate(kv_rotate), .kv_by_keys(kv_by_keys), .kv_data(kv_data),
+        .load_data(loader_load_data), .load_enable(loader_load_enable), .pass_start(streamer_step_swap),
         .tile_ready(loader_tile_ready), .starved(loader_starved)
     );
 
     Streamer u_streamer (
-        .clock(clock), .reset(reset), .accept(accept), .ready(streamer_ready), .command_0(command_0),
-        .command_1(command_1), .command_2(command_2), .command_3(command_3), .command_4(command_4),
-        .command_5(command_5), .command_6(command_6), .command_7(command_7), .expert(expert),
+        .clock(clock), .reset(reset), .accept(accept), .ready(streamer_ready), .command(command), .expert(expert),
         .queue_length(queue_length), .in_loop(in_loop), .tag(commands_taken), .drained(commands_drained),
         .tile_ready(loader_tile_ready), .group_drained(group_drained), .group_stored(group_stored),
         .lookup_expert(lookup_expert), .lookup_pair(lookup_pair), .lookup_token_0(lookup_token_0),
@@ -171,29 +97,8 @@ module Feed (
     );
 
     Array u_array (
-        .clock(clock), .token_0_0(read_data_0_0), .token_0_1(read_data_0_1), .token_0_2(read_data_0_2),
-        .token_0_3(read_data_0_3), .token_0_4(read_data_0_4), .token_0_5(read_data_0_5), .token_0_6(read_data_0_6),
-        .token_0_7(read_data_0_7), .token_0_8(read_data_0_8), .token_0_9(read_data_0_9), .token_0_10(read_data_0_10),
-        .token_0_11(read_data_0_11), .token_0_12(read_data_0_12), .token_0_13(read_data_0_13),
-        .token_0_14(read_data_0_14), .token_0_15(read_data_0_15), .token_1_0(read_data_1_0), .token_1_1(read_data_1_1),
-        .token_1_2(read_data_1_2), .token_1_3(read_data_1_3), .token_1_4(read_data_1_4), .token_1_5(read_data_1_5),
-        .token_1_6(read_data_1_6), .token_1_7(read_data_1_7), .token_1_8(read_data_1_8), .token_1_9(read_data_1_9),
-        .token_1_10(read_data_1_10), .token_1_11(read_data_1_11), .token_1_12(read_data_1_12),
-        .token_1_13(read_data_1_13), .token_1_14(read_data_1_14), .token_1_15(read_data_1_15), .swap(step_delay_swap),
-        .load_data_0_0(loader_load_data_0_0), .load_data_0_1(loader_load_data_0_1),
-        .load_data_0_2(loader_load_data_0_2), .load_data_0_3(loader_load_data_0_3),
-        .load_data_0_4(loader_load_data_0_4), .load_data_0_5(loader_load_data_0_5),
-        .load_data_0_6(loader_load_data_0_6), .load_data_0_7(loader_load_data_0_7),
-        .load_data_1_0(loader_load_data_1_0), .load_data_1_1(loader_load_data_1_1),
-        .load_data_1_2(loader_load_data_1_2), .load_data_1_3(loader_load_data_1_3),
-        .load_data_1_4(loader_load_data_1_4), .load_data_1_5(loader_load_data_1_5),
-        .load_data_1_6(loader_load_data_1_6), .load_data_1_7(loader_load_data_1_7),
-        .load_enable_0(loader_load_enable_0), .load_enable_1(loader_load_enable_1),
-        .load_enable_2(loader_load_enable_2), .load_enable_3(loader_load_enable_3), .sum_0_0(array_sum_0_0),
-        .sum_0_1(array_sum_0_1), .sum_0_2(array_sum_0_2), .sum_0_3(array_sum_0_3), .sum_0_4(array_sum_0_4),
-        .sum_0_5(array_sum_0_5), .sum_0_6(array_sum_0_6), .sum_0_7(array_sum_0_7), .sum_1_0(array_sum_1_0),
-        .sum_1_1(array_sum_1_1), .sum_1_2(array_sum_1_2), .sum_1_3(array_sum_1_3), .sum_1_4(array_sum_1_4),
-        .sum_1_5(array_sum_1_5), .sum_1_6(array_sum_1_6), .sum_1_7(array_sum_1_7)
+        .clock(clock), .token_0(read_data_0), .token_1(read_data_1), .swap(step_delay_swap),
+        .load_data(loader_load_data), .load_enable(loader_load_enable), .sum_0(array_sum_0), .sum_1(array_sum_1)
     );
 
     StepDelay_t6_s20 u_step_delay (
@@ -208,15 +113,8 @@ module Feed (
     Accumulator u_accumulator (
         .clock(clock), .read_valid(step_delay_read_valid), .read_pair(step_delay_read_pair),
         .read_bank(step_delay_read_bank), .write_valid(step_delay_write_valid), .write_pair(step_delay_write_pair),
-        .write_bank(step_delay_write_bank), .first(step_delay_first), .shift(step_delay_shift), .sum_0_0(array_sum_0_0),
-        .sum_0_1(array_sum_0_1), .sum_0_2(array_sum_0_2), .sum_0_3(array_sum_0_3), .sum_0_4(array_sum_0_4),
-        .sum_0_5(array_sum_0_5), .sum_0_6(array_sum_0_6), .sum_0_7(array_sum_0_7), .sum_1_0(array_sum_1_0),
-        .sum_1_1(array_sum_1_1), .sum_1_2(array_sum_1_2), .sum_1_3(array_sum_1_3), .sum_1_4(array_sum_1_4),
-        .sum_1_5(array_sum_1_5), .sum_1_6(array_sum_1_6), .sum_1_7(array_sum_1_7), .drain_pair(drain_pair),
-        .drain_bank(drain_bank), .drain_0_0(sum_0_0), .drain_0_1(sum_0_1), .drain_0_2(sum_0_2), .drain_0_3(sum_0_3),
-        .drain_0_4(sum_0_4), .drain_0_5(sum_0_5), .drain_0_6(sum_0_6), .drain_0_7(sum_0_7), .drain_1_0(sum_1_0),
-        .drain_1_1(sum_1_1), .drain_1_2(sum_1_2), .drain_1_3(sum_1_3), .drain_1_4(sum_1_4), .drain_1_5(sum_1_5),
-        .drain_1_6(sum_1_6), .drain_1_7(sum_1_7)
+        .write_bank(step_delay_write_bank), .first(step_delay_first), .shift(step_delay_shift), .sum_0(array_sum_0),
+        .sum_1(array_sum_1), .drain_pair(drain_pair), .drain_bank(drain_bank), .drain_0(sum_0), .drain_1(sum_1)
     );
 
     initial begin

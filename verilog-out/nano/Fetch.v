@@ -3,7 +3,7 @@
 module Fetch (
     input  wire clock, reset, flush, hold, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output wire done,
     input  wire [2:0] task_number,
     input  wire [31:0] nonempty,
@@ -12,56 +12,52 @@ module Fetch (
     input  wire ticket_ready,
     output wire ticket_fetched,
     input  wire [31:0] program_lo, program_hi, image_lo, image_hi,
-    output wire arvalid_0,
-    input  wire arready_0,
-    output wire [31:0] araddr_lo_0, araddr_hi_0,
-    output wire [7:0] arlen_0,
-    input  wire rvalid_0,
-    output wire rready_0,
-    input  wire [31:0] rdata_0, rdata_1, rdata_2, rdata_3,
-    input  wire [1:0] rresp_0,
-    input  wire rlast_0,
+    output wire arvalid,
+    input  wire arready,
+    output wire [31:0] araddr_lo, araddr_hi,
+    output wire [7:0] arlen,
+    input  wire rvalid,
+    output wire rready,
+    input  wire [127:0] rdata,
+    input  wire [1:0] rresp,
+    input  wire rlast,
     output wire stream_valid,
     input  wire stream_ready,
-    output wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
-    output wire [7:0] stream_data_6, stream_data_7, stream_data_8, stream_data_9, stream_data_10, stream_data_11,
-    output wire [7:0] stream_data_12, stream_data_13, stream_data_14, stream_data_15,
+    output wire [127:0] stream_data,
     output wire [15:0] stream_level,
     output wire error,
     output reg  [31:0] error_lo, error_hi,
-    output wire outstanding_any, stall_full, skipped, beat_0
+    output wire outstanding_any, stall_full, skipped, beat
 );
     reg  any_error, any_busy;
     wire clear;
     reg  collect, burst_end, command_end, last_turn;
-    wire issuer_ticket_valid, issuer_ticket_fetched, issuer_hold, issuer_burst_valid_0;
+    wire issuer_ticket_valid, issuer_ticket_fetched, issuer_hold, issuer_burst_valid;
     wire [31:0] issuer_burst_lo, issuer_burst_hi;
     wire [4:0] issuer_burst_beats;
-    wire issuer_burst_final, tickets_write_ready, ports_0_burst_ready, ports_0_word_valid;
-    wire [31:0] ports_0_word_data_0, ports_0_word_data_1, ports_0_word_data_2, ports_0_word_data_3;
-    wire ports_0_word_last, ports_0_word_final, ports_0_busy, ports_0_error;
-    wire [31:0] ports_0_error_lo, ports_0_error_hi;
+    wire issuer_burst_final, tickets_write_ready, ports_burst_ready, ports_word_valid;
+    wire [127:0] ports_word_data;
+    wire ports_word_last, ports_word_final, ports_busy, ports_error;
+    wire [31:0] ports_error_lo, ports_error_hi;
     wire buffer_consumed;
-    reg  turn_0_next, turn_0;
-    reg  [31:0] word_0, word_1, word_2, word_3;
+    reg  turn_next, turn;
+    reg  [127:0] word;
     reg  word_valid, word_last, word_final;
 
     assign clear = reset | flush;
 
     always @* begin
-        any_error = 1'b0;
-        error_lo = 32'd0;
-        error_hi = 32'd0;
-        if (ports_0_error & !any_error) begin
+        any_error = 1'b0; error_lo = 32'd0; error_hi = 32'd0;
+        if (ports_error & !any_error) begin
             any_error = 1'b1;
-            error_lo = ports_0_error_lo;
-            error_hi = ports_0_error_hi;
+            error_lo = ports_error_lo;
+            error_hi = ports_error_hi;
         end
     end
 
     always @* begin
         any_busy = 1'b0;
-        any_busy = any_busy | ports_0_busy;
+        any_busy = any_busy | ports_busy;
     end
 
     assign error = any_error;
@@ -69,22 +65,15 @@ module Fetch (
     assign issuer_hold = hold | any_error;
 
     always @(posedge clock) begin
-        if (turn_0) begin
-            word_0 <= ports_0_word_data_0;
-            word_1 <= ports_0_word_data_1;
-            word_2 <= ports_0_word_data_2;
-            word_3 <= ports_0_word_data_3;
-        end
+        if (turn) word <= ports_word_data;
     end
 
     always @* begin
-        collect = 1'b0;
-        burst_end = 1'b0;
-        command_end = 1'b0;
-        if (turn_0) begin
-            collect = ports_0_word_valid;
-            burst_end = ports_0_word_valid & ports_0_word_last;
-            command_end = ports_0_word_valid & ports_0_word_final;
+        collect = 1'b0; burst_end = 1'b0; command_end = 1'b0;
+        if (turn) begin
+            collect = ports_word_valid;
+            burst_end = ports_word_valid & ports_word_last;
+            command_end = ports_word_valid & ports_word_final;
         end
     end
 
@@ -93,74 +82,61 @@ module Fetch (
         word_last <= burst_end;
         word_final <= command_end;
         if (clear) begin
-            word_valid <= 1'b0;
-            word_last <= 1'b0;
-            word_final <= 1'b0;
+            word_valid <= 1'b0; word_last <= 1'b0; word_final <= 1'b0;
         end
     end
 
     always @* begin
-        turn_0_next = turn_0;
-        last_turn = turn_0;
+        turn_next = turn;
+        last_turn = turn;
         if (burst_end) begin
-            turn_0_next = last_turn;
-            last_turn = turn_0;
+            turn_next = last_turn;
+            last_turn = turn;
         end
         if (clear) begin
             last_turn = 1'b1;
-            turn_0_next = last_turn;
+            turn_next = last_turn;
             last_turn = 1'b0;
         end
     end
 
     Issuer u_issuer (
-        .clock(clock), .reset(clear), .command_valid(command_valid), .command_ready(command_ready),
-        .command_0(command_0), .command_1(command_1), .command_2(command_2), .command_3(command_3),
-        .command_4(command_4), .command_5(command_5), .command_6(command_6), .command_7(command_7),
+        .clock(clock), .reset(clear), .command_valid(command_valid), .command_ready(command_ready), .command(command),
         .task_number(task_number), .nonempty(nonempty), .routed(routed), .ticket_valid(issuer_ticket_valid),
         .ticket_ready(tickets_write_ready), .ticket_fetched(issuer_ticket_fetched), .program_lo(program_lo),
         .program_hi(program_hi), .image_lo(image_lo), .image_hi(image_hi), .hold(issuer_hold),
-        .consumed(buffer_consumed), .collected(word_last), .collected_final(word_final),
-        .port_ready_0(ports_0_burst_ready), .burst_valid_0(issuer_burst_valid_0), .burst_lo(issuer_burst_lo),
-        .burst_hi(issuer_burst_hi), .burst_beats(issuer_burst_beats), .burst_final(issuer_burst_final), .done(done),
-        .stall_full(stall_full), .skipped(skipped)
+        .consumed(buffer_consumed), .collected(word_last), .collected_final(word_final), .port_ready(ports_burst_ready),
+        .burst_valid(issuer_burst_valid), .burst_lo(issuer_burst_lo), .burst_hi(issuer_burst_hi),
+        .burst_beats(issuer_burst_beats), .burst_final(issuer_burst_final), .done(done), .stall_full(stall_full),
+        .skipped(skipped)
     );
 
-    TicketQueue u_tickets (
+    Queue #(.WIDTH(1), .DEPTH(64)) u_tickets (
         .clock(clock), .reset(clear), .write_valid(issuer_ticket_valid), .write_ready(tickets_write_ready),
-        .write_data_0(issuer_ticket_fetched), .read_valid(ticket_valid), .read_ready(ticket_ready),
-        .read_data_0(ticket_fetched)
+        .write_data(issuer_ticket_fetched), .read_valid(ticket_valid), .read_ready(ticket_ready),
+        .read_data(ticket_fetched)
     );
 
     Ports u_ports_0 (
-        .clock(clock), .reset(clear), .burst_valid(issuer_burst_valid_0), .burst_ready(ports_0_burst_ready),
+        .clock(clock), .reset(clear), .burst_valid(issuer_burst_valid), .burst_ready(ports_burst_ready),
         .burst_lo(issuer_burst_lo), .burst_hi(issuer_burst_hi), .burst_beats(issuer_burst_beats),
-        .burst_final(issuer_burst_final), .arvalid(arvalid_0), .arready(arready_0), .araddr_lo(araddr_lo_0),
-        .araddr_hi(araddr_hi_0), .arlen(arlen_0), .rvalid(rvalid_0), .rready(rready_0), .rdata_0(rdata_0),
-        .rdata_1(rdata_1), .rdata_2(rdata_2), .rdata_3(rdata_3), .rresp(rresp_0), .rlast(rlast_0),
-        .word_valid(ports_0_word_valid), .word_ready(turn_0), .word_data_0(ports_0_word_data_0),
-        .word_data_1(ports_0_word_data_1), .word_data_2(ports_0_word_data_2), .word_data_3(ports_0_word_data_3),
-        .word_last(ports_0_word_last), .word_final(ports_0_word_final), .busy(ports_0_busy), .beat(beat_0),
-        .error(ports_0_error), .error_lo(ports_0_error_lo), .error_hi(ports_0_error_hi)
+        .burst_final(issuer_burst_final), .arvalid(arvalid), .arready(arready), .araddr_lo(araddr_lo),
+        .araddr_hi(araddr_hi), .arlen(arlen), .rvalid(rvalid), .rready(rready), .rdata(rdata), .rresp(rresp),
+        .rlast(rlast), .word_valid(ports_word_valid), .word_ready(turn), .word_data(ports_word_data),
+        .word_last(ports_word_last), .word_final(ports_word_final), .busy(ports_busy), .beat(beat), .error(ports_error),
+        .error_lo(ports_error_lo), .error_hi(ports_error_hi)
     );
 
     Buffer u_buffer (
-        .clock(clock), .reset(clear), .write_valid(word_valid), .write_data_0(word_0), .write_data_1(word_1),
-        .write_data_2(word_2), .write_data_3(word_3), .stream_valid(stream_valid), .stream_ready(stream_ready),
-        .stream_data_0(stream_data_0), .stream_data_1(stream_data_1), .stream_data_2(stream_data_2),
-        .stream_data_3(stream_data_3), .stream_data_4(stream_data_4), .stream_data_5(stream_data_5),
-        .stream_data_6(stream_data_6), .stream_data_7(stream_data_7), .stream_data_8(stream_data_8),
-        .stream_data_9(stream_data_9), .stream_data_10(stream_data_10), .stream_data_11(stream_data_11),
-        .stream_data_12(stream_data_12), .stream_data_13(stream_data_13), .stream_data_14(stream_data_14),
-        .stream_data_15(stream_data_15), .stream_level(stream_level), .consumed(buffer_consumed)
+        .clock(clock), .reset(clear), .write_valid(word_valid), .write_data(word), .stream_valid(stream_valid),
+        .stream_ready(stream_ready), .stream_data(stream_data), .stream_level(stream_level), .consumed(buffer_consumed)
     );
 
     initial begin
-        turn_0 = 1'b0; word_0 = 32'd0; word_1 = 32'd0; word_2 = 32'd0; word_3 = 32'd0; word_valid = 1'b0;
-        word_last = 1'b0; word_final = 1'b0;
+        turn = 1'b0; word = 128'd0; word_valid = 1'b0; word_last = 1'b0; word_final = 1'b0;
     end
 
     always @(posedge clock) begin
-        turn_0 <= turn_0_next;
+        turn <= turn_next;
     end
 endmodule

@@ -13,95 +13,42 @@ module GateWeight (
     always @(posedge clock)
       if (reset) in_flight <= 6'd0;
       else in_flight <= {in_flight[4:0], valid};
+    localparam [6143:0] exponential_entries = {
+      24'hffffb1, 24'hff4eb1, 24'hfe9db0, 24'hfdedb0, 24'hfd3daf, 24'hfc8eaf, 24'hfbdfae, 24'hfb31ae, 24'hfa83ae,
+      24'hf9d5ad, 24'hf928ac, 24'hf87cac, 24'hf7d0ac, 24'hf724ab, 24'hf679aa, 24'hf5cfaa, 24'hf525aa, 24'hf47ba9,
+      24'hf3d2a9, 24'hf329a8, 24'hf281a8, 24'hf1d9a8, 24'hf131a7, 24'hf08aa6, 24'hefe4a6, 24'hef3ea6, 24'hee98a5,
+      24'hedf3a5, 24'hed4ea4, 24'hecaaa4, 24'hec06a3, 24'heb63a3, 24'heac0a3, 24'hea1da2, 24'he97ba1, 24'he8daa1,
+      24'he839a1, 24'he798a1, 24'he6f79f, 24'he658a0, 24'he5b89f, 24'he5199e, 24'he47b9f, 24'he3dc9d, 24'he33f9e,
+      24'he2a19d, 24'he2049c, 24'he1689c, 24'he0cc9c, 24'he0309b, 24'hdf959b, 24'hdefa9a, 24'hde609a, 24'hddc699,
+      24'hdd2d99, 24'hdc9499, 24'hdbfb98, 24'hdb6398, 24'hdacb98, 24'hda3397, 24'hd99c96, 24'hd90697, 24'hd86f95,
+      24'hd7da96, 24'hd74495, 24'hd6af94, 24'hd61b95, 24'hd58693, 24'hd4f394, 24'hd45f93, 24'hd3cc92, 24'hd33a93,
+      24'hd2a792, 24'hd21591, 24'hd18491, 24'hd0f391, 24'hd06290, 24'hcfd290, 24'hcf428f, 24'hceb38f, 24'hce248f,
+      24'hcd958e, 24'hcd078e, 24'hcc798e, 24'hcbeb8d, 24'hcb5e8d, 24'hcad18c, 24'hca458c, 24'hc9b98c, 24'hc92d8b,
+      24'hc8a28b, 24'hc8178a, 24'hc78d8a, 24'hc7038a, 24'hc6798a, 24'hc5ef89, 24'hc56688, 24'hc4de89, 24'hc45587,
+      24'hc3ce88, 24'hc34687, 24'hc2bf87, 24'hc23886, 24'hc1b286, 24'hc12c86, 24'hc0a686, 24'hc02085, 24'hbf9b84,
+      24'hbf1784, 24'hbe9384, 24'hbe0f84, 24'hbd8b83, 24'hbd0883, 24'hbc8582, 24'hbc0383, 24'hbb8081, 24'hbaff82,
+      24'hba7d81, 24'hb9fc81, 24'hb97b80, 24'hb8fb80, 24'hb87b80, 24'hb7fb7f, 24'hb77c7f, 24'hb6fd7f, 24'hb67e7e,
+      24'hb6007e, 24'hb5827e, 24'hb5047d, 24'hb4877d, 24'hb40a7d, 24'hb38d7c, 24'hb3117c, 24'hb2957c, 24'hb2197b,
+      24'hb19e7b, 24'hb1237a, 24'hb0a97b, 24'hb02e7a, 24'hafb479, 24'haf3b7a, 24'haec178, 24'hae4979, 24'hadd078,
+      24'had5878, 24'hace078, 24'hac6877, 24'habf177, 24'hab7a77, 24'hab0377, 24'haa8c76, 24'haa1675, 24'ha9a176,
+      24'ha92b75, 24'ha8b675, 24'ha84174, 24'ha7cd74, 24'ha75974, 24'ha6e574, 24'ha67173, 24'ha5fe73, 24'ha58b72,
+      24'ha51973, 24'ha4a672, 24'ha43471, 24'ha3c372, 24'ha35171, 24'ha2e070, 24'ha27071, 24'ha1ff70, 24'ha18f70,
+      24'ha11f6f, 24'ha0b070, 24'ha0406e, 24'h9fd26f, 24'h9f636e, 24'h9ef56e, 24'h9e876e, 24'h9e196e, 24'h9dab6d,
+      24'h9d3e6d, 24'h9cd16c, 24'h9c656c, 24'h9bf96c, 24'h9b8d6c, 24'h9b216b, 24'h9ab66c, 24'h9a4a6a, 24'h99e06b,
+      24'h99756a, 24'h990b6a, 24'h98a16a, 24'h983769, 24'h97ce69, 24'h976569, 24'h96fc68, 24'h969469, 24'h962b68,
+      24'h95c367, 24'h955c68, 24'h94f467, 24'h948d67, 24'h942666, 24'h93c066, 24'h935a66, 24'h92f466, 24'h928e66,
+      24'h922865, 24'h91c365, 24'h915e64, 24'h90fa65, 24'h909564, 24'h903164, 24'h8fcd63, 24'h8f6a63, 24'h8f0763,
+      24'h8ea463, 24'h8e4163, 24'h8dde62, 24'h8d7c62, 24'h8d1a61, 24'h8cb962, 24'h8c5761, 24'h8bf661, 24'h8b9560,
+      24'h8b3561, 24'h8ad460, 24'h8a7460, 24'h8a145f, 24'h89b560, 24'h89555f, 24'h88f65e, 24'h88985f, 24'h88395e,
+      24'h87db5e, 24'h877d5e, 24'h871f5e, 24'h86c15d, 24'h86645d, 24'h86075d, 24'h85aa5c, 24'h854e5d, 24'h84f15c,
+      24'h84955b, 24'h843a5c, 24'h83de5b, 24'h83835b, 24'h83285b, 24'h82cd5b, 24'h82725a, 24'h82185a, 24'h81be5a,
+      24'h816459, 24'h810b5a, 24'h80b159, 24'h805858
+    };
     (* rom_style = "distributed" *) reg [23:0] exponential [0:255];
-    initial begin
-      exponential[0] = 24'd16777137; exponential[1] = 24'd16731825; exponential[2] = 24'd16686512;
-      exponential[3] = 24'd16641456; exponential[4] = 24'd16596399; exponential[5] = 24'd16551599;
-      exponential[6] = 24'd16506798; exponential[7] = 24'd16462254; exponential[8] = 24'd16417710;
-      exponential[9] = 24'd16373165; exponential[10] = 24'd16328876; exponential[11] = 24'd16284844;
-      exponential[12] = 24'd16240812; exponential[13] = 24'd16196779; exponential[14] = 24'd16153002;
-      exponential[15] = 24'd16109482; exponential[16] = 24'd16065962; exponential[17] = 24'd16022441;
-      exponential[18] = 24'd15979177; exponential[19] = 24'd15935912; exponential[20] = 24'd15892904;
-      exponential[21] = 24'd15849896; exponential[22] = 24'd15806887; exponential[23] = 24'd15764134;
-      exponential[24] = 24'd15721638; exponential[25] = 24'd15679142; exponential[26] = 24'd15636645;
-      exponential[27] = 24'd15594405; exponential[28] = 24'd15552164; exponential[29] = 24'd15510180;
-      exponential[30] = 24'd15468195; exponential[31] = 24'd15426467; exponential[32] = 24'd15384739;
-      exponential[33] = 24'd15343010; exponential[34] = 24'd15301537; exponential[35] = 24'd15260321;
-      exponential[36] = 24'd15219105; exponential[37] = 24'd15177889; exponential[38] = 24'd15136671;
-      exponential[39] = 24'd15095968; exponential[40] = 24'd15055007; exponential[41] = 24'd15014302;
-      exponential[42] = 24'd14973855; exponential[43] = 24'd14933149; exponential[44] = 24'd14892958;
-      exponential[45] = 24'd14852509; exponential[46] = 24'd14812316; exponential[47] = 24'd14772380;
-      exponential[48] = 24'd14732444; exponential[49] = 24'd14692507; exponential[50] = 24'd14652827;
-      exponential[51] = 24'd14613146; exponential[52] = 24'd14573722; exponential[53] = 24'd14534297;
-      exponential[54] = 24'd14495129; exponential[55] = 24'd14455961; exponential[56] = 24'd14416792;
-      exponential[57] = 24'd14377880; exponential[58] = 24'd14338968; exponential[59] = 24'd14300055;
-      exponential[60] = 24'd14261398; exponential[61] = 24'd14222999; exponential[62] = 24'd14184341;
-      exponential[63] = 24'd14146198; exponential[64] = 24'd14107797; exponential[65] = 24'd14069652;
-      exponential[66] = 24'd14031765; exponential[67] = 24'd13993619; exponential[68] = 24'd13955988;
-      exponential[69] = 24'd13918099; exponential[70] = 24'd13880466; exponential[71] = 24'd13843091;
-      exponential[72] = 24'd13805458; exponential[73] = 24'd13768081; exponential[74] = 24'd13730961;
-      exponential[75] = 24'd13693841; exponential[76] = 24'd13656720; exponential[77] = 24'd13619856;
-      exponential[78] = 24'd13582991; exponential[79] = 24'd13546383; exponential[80] = 24'd13509775;
-      exponential[81] = 24'd13473166; exponential[82] = 24'd13436814; exponential[83] = 24'd13400462;
-      exponential[84] = 24'd13364109; exponential[85] = 24'd13328013; exponential[86] = 24'd13291916;
-      exponential[87] = 24'd13256076; exponential[88] = 24'd13220236; exponential[89] = 24'd13184395;
-      exponential[90] = 24'd13148811; exponential[91] = 24'd13113226; exponential[92] = 24'd13077898;
-      exponential[93] = 24'd13042570; exponential[94] = 24'd13007242; exponential[95] = 24'd12971913;
-      exponential[96] = 24'd12936840; exponential[97] = 24'd12902025; exponential[98] = 24'd12866951;
-      exponential[99] = 24'd12832392; exponential[100] = 24'd12797575; exponential[101] = 24'd12763015;
-      exponential[102] = 24'd12728454; exponential[103] = 24'd12694150; exponential[104] = 24'd12659846;
-      exponential[105] = 24'd12625542; exponential[106] = 24'd12591237; exponential[107] = 24'd12557188;
-      exponential[108] = 24'd12523396; exponential[109] = 24'd12489604; exponential[110] = 24'd12455812;
-      exponential[111] = 24'd12422019; exponential[112] = 24'd12388483; exponential[113] = 24'd12354946;
-      exponential[114] = 24'd12321667; exponential[115] = 24'd12288129; exponential[116] = 24'd12255106;
-      exponential[117] = 24'd12221825; exponential[118] = 24'd12188801; exponential[119] = 24'd12155776;
-      exponential[120] = 24'd12123008; exponential[121] = 24'd12090240; exponential[122] = 24'd12057471;
-      exponential[123] = 24'd12024959; exponential[124] = 24'd11992447; exponential[125] = 24'd11959934;
-      exponential[126] = 24'd11927678; exponential[127] = 24'd11895422; exponential[128] = 24'd11863165;
-      exponential[129] = 24'd11831165; exponential[130] = 24'd11799165; exponential[131] = 24'd11767164;
-      exponential[132] = 24'd11735420; exponential[133] = 24'd11703676; exponential[134] = 24'd11671931;
-      exponential[135] = 24'd11640443; exponential[136] = 24'd11608954; exponential[137] = 24'd11577723;
-      exponential[138] = 24'd11546234; exponential[139] = 24'd11515001; exponential[140] = 24'd11484026;
-      exponential[141] = 24'd11452792; exponential[142] = 24'd11422073; exponential[143] = 24'd11391096;
-      exponential[144] = 24'd11360376; exponential[145] = 24'd11329656; exponential[146] = 24'd11298935;
-      exponential[147] = 24'd11268471; exponential[148] = 24'd11238007; exponential[149] = 24'd11207543;
-      exponential[150] = 24'd11177078; exponential[151] = 24'd11146869; exponential[152] = 24'd11116918;
-      exponential[153] = 24'd11086709; exponential[154] = 24'd11056757; exponential[155] = 24'd11026804;
-      exponential[156] = 24'd10997108; exponential[157] = 24'd10967412; exponential[158] = 24'd10937716;
-      exponential[159] = 24'd10908019; exponential[160] = 24'd10878579; exponential[161] = 24'd10849138;
-      exponential[162] = 24'd10819955; exponential[163] = 24'd10790514; exponential[164] = 24'd10761329;
-      exponential[165] = 24'd10732402; exponential[166] = 24'd10703217; exponential[167] = 24'd10674288;
-      exponential[168] = 24'd10645617; exponential[169] = 24'd10616688; exponential[170] = 24'd10588016;
-      exponential[171] = 24'd10559343; exponential[172] = 24'd10530928; exponential[173] = 24'd10502254;
-      exponential[174] = 24'd10474095; exponential[175] = 24'd10445678; exponential[176] = 24'd10417518;
-      exponential[177] = 24'd10389358; exponential[178] = 24'd10361198; exponential[179] = 24'd10333037;
-      exponential[180] = 24'd10305133; exponential[181] = 24'd10277228; exponential[182] = 24'd10249580;
-      exponential[183] = 24'd10221932; exponential[184] = 24'd10194284; exponential[185] = 24'd10166635;
-      exponential[186] = 24'd10139244; exponential[187] = 24'd10111594; exponential[188] = 24'd10084459;
-      exponential[189] = 24'd10057066; exponential[190] = 24'd10029930; exponential[191] = 24'd10002794;
-      exponential[192] = 24'd9975657; exponential[193] = 24'd9948777; exponential[194] = 24'd9921897;
-      exponential[195] = 24'd9895016; exponential[196] = 24'd9868393; exponential[197] = 24'd9841512;
-      exponential[198] = 24'd9814887; exponential[199] = 24'd9788520; exponential[200] = 24'd9761895;
-      exponential[201] = 24'd9735527; exponential[202] = 24'd9709158; exponential[203] = 24'd9683046;
-      exponential[204] = 24'd9656934; exponential[205] = 24'd9630822; exponential[206] = 24'd9604710;
-      exponential[207] = 24'd9578597; exponential[208] = 24'd9552741; exponential[209] = 24'd9526884;
-      exponential[210] = 24'd9501285; exponential[211] = 24'd9475428; exponential[212] = 24'd9449828;
-      exponential[213] = 24'd9424227; exponential[214] = 24'd9398883; exponential[215] = 24'd9373539;
-      exponential[216] = 24'd9348195; exponential[217] = 24'd9322851; exponential[218] = 24'd9297506;
-      exponential[219] = 24'd9272418; exponential[220] = 24'd9247329; exponential[221] = 24'd9222498;
-      exponential[222] = 24'd9197409; exponential[223] = 24'd9172577; exponential[224] = 24'd9147744;
-      exponential[225] = 24'd9123169; exponential[226] = 24'd9098336; exponential[227] = 24'd9073760;
-      exponential[228] = 24'd9049183; exponential[229] = 24'd9024864; exponential[230] = 24'd9000287;
-      exponential[231] = 24'd8975966; exponential[232] = 24'd8951903; exponential[233] = 24'd8927582;
-      exponential[234] = 24'd8903518; exponential[235] = 24'd8879454; exponential[236] = 24'd8855390;
-      exponential[237] = 24'd8831325; exponential[238] = 24'd8807517; exponential[239] = 24'd8783709;
-      exponential[240] = 24'd8759900; exponential[241] = 24'd8736349; exponential[242] = 24'd8712540;
-      exponential[243] = 24'd8688987; exponential[244] = 24'd8665692; exponential[245] = 24'd8642139;
-      exponential[246] = 24'd8618843; exponential[247] = 24'd8595547; exponential[248] = 24'd8572251;
-      exponential[249] = 24'd8548954; exponential[250] = 24'd8525914; exponential[251] = 24'd8502874;
-      exponential[252] = 24'd8479833; exponential[253] = 24'd8457050; exponential[254] = 24'd8434009;
-      exponential[255] = 24'd8411224;
-    end
+    integer entry_of_exponential;
+    initial
+      for (entry_of_exponential = 0; entry_of_exponential < 256; entry_of_exponential = entry_of_exponential + 1)
+        exponential[entry_of_exponential] = exponential_entries[24 * (255 - entry_of_exponential) +: 24];
     reg [23:0] distance;
     reg [23:0] entry;
     reg [7:0] fraction;

@@ -14,10 +14,7 @@ module Groups (
         else if (down) count <= count - 7'd1;
         any <= add | (any & !(take & only_one));
         if (reset) begin
-            any <= 1'b0;
-            up <= 1'b0;
-            down <= 1'b0;
-            count <= 7'd0;
+            any <= 1'b0; up <= 1'b0; down <= 1'b0; count <= 7'd0;
         end
     end
 

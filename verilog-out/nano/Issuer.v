@@ -3,7 +3,7 @@
 module Issuer (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [2:0] task_number,
     input  wire [31:0] nonempty,
     input  wire routed,
@@ -11,8 +11,8 @@ module Issuer (
     input  wire ticket_ready,
     output wire ticket_fetched,
     input  wire [31:0] program_lo, program_hi, image_lo, image_hi,
-    input  wire hold, consumed, collected, collected_final, port_ready_0,
-    output wire burst_valid_0,
+    input  wire hold, consumed, collected, collected_final, port_ready,
+    output wire burst_valid,
     output reg  [31:0] burst_lo, burst_hi,
     output reg  [4:0] burst_beats,
     output wire burst_final,
@@ -54,7 +54,7 @@ module Issuer (
     reg  [4:0] expert_next, expert;
     reg  [7:0] ahead_next, ahead;
     reg  [31:0] expert_base_next, expert_base, position, left;
-    reg  carry, turn_0_next, turn_0, fetched_last;
+    reg  carry, turn_next, turn, fetched_last;
     reg  [16:0] burst_words;
     reg  is_short, room;
     reg  [16:0] burst_less_one;
@@ -69,14 +69,14 @@ module Issuer (
             IssueState_Idle: begin
                 base_lo <= program_lo;
                 base_hi <= program_hi;
-                if (command_2[0]) begin
+                if (command[64]) begin
                     base_lo <= image_lo;
                     base_hi <= image_hi;
                 end
-                per_expert <= command_2[1];
-                beats <= command_4;
-                stride <= command_5;
-                expert_stride <= command_6;
+                per_expert <= command[65];
+                beats <= command[159:128];
+                stride <= command[191:160];
+                expert_stride <= command[223:192];
                 task_left <= task_number;
                 fetched_last <= 1'b0;
                 if (command_valid & !hold) state <= IssueState_Task;
@@ -135,8 +135,7 @@ module Issuer (
         if (reset) begin
             state <= IssueState_Idle;
             space <= buffer_words;
-            pending <= 8'd0;
-            skipped <= 1'b0;
+            pending <= 8'd0; skipped <= 1'b0;
         end
     end
 
@@ -144,17 +143,12 @@ module Issuer (
         experts_left_next = experts_left;
         expert_next = expert;
         expert_base_next = expert_base;
-        next_expert = 1'b0;
-        next_base = 1'b0;
-        null_done = 1'b0;
-        decide = 1'b0;
-        decided_layer = 1'b0;
+        next_expert = 1'b0; next_base = 1'b0; null_done = 1'b0; decide = 1'b0; decided_layer = 1'b0;
         case (state)
             IssueState_Idle: begin
-                expert_next = 5'd0;
-                experts_left_next = 6'd1;
-                if (command_2[1]) experts_left_next = command_2[13:8];
-                expert_base_next = command_3;
+                expert_next = 5'd0; experts_left_next = 6'd1;
+                if (command[65]) experts_left_next = command[77:72];
+                expert_base_next = command[127:96];
             end
             IssueState_Task: begin
                 if (|task_left) next_base = 1'b1;
@@ -185,20 +179,18 @@ module Issuer (
 
     always @* begin
         ahead_next = ahead;
-        turn_0_next = turn_0;
-        last_turn = turn_0;
+        turn_next = turn;
+        last_turn = turn;
         if (issue) begin
-            turn_0_next = last_turn;
-            last_turn = turn_0;
+            turn_next = last_turn;
+            last_turn = turn;
         end
         if (decided_layer & !routed) ahead_next = ahead + 8'd1;
         else if (routed & !decided_layer) ahead_next = ahead - 8'd1;
         finished_next = collected_final | null_done;
         if (reset) begin
-            ahead_next = 8'd0;
-            finished_next = 1'b0;
-            last_turn = 1'b1;
-            turn_0_next = last_turn;
+            ahead_next = 8'd0; finished_next = 1'b0; last_turn = 1'b1;
+            turn_next = last_turn;
             last_turn = 1'b0;
         end
     end
@@ -214,7 +206,7 @@ module Issuer (
 
     always @* begin
         port_free = 1'b0;
-        port_free = port_free | (turn_0 & port_ready_0);
+        port_free = port_free | (turn & port_ready);
     end
 
     assign issue = (state == IssueState_Issue) & port_open & has_room & !hold;
@@ -222,7 +214,7 @@ module Issuer (
     assign last_expert = experts_left == 6'd1;
     assign final_burst = short & last_expert;
     assign burst_final = final_burst;
-    assign burst_valid_0 = issue & turn_0;
+    assign burst_valid = issue & turn;
     assign low_sum = {1'b0, base_lo} + {1'b0, position << 3'd4};
     assign routing_known = ahead == one_behind;
     assign wanted = !per_expert | !routing_known | bits_0_0_of_32(nonempty >> expert);
@@ -241,7 +233,7 @@ module Issuer (
     initial begin
         state = 3'd0; base_lo = 32'd0; base_hi = 32'd0; beats = 32'd0; stride = 32'd0; expert_stride = 32'd0;
         task_left = 3'd0; experts_left = 6'd0; per_expert = 1'b0; expert = 5'd0; ahead = 8'd0; expert_base = 32'd0;
-        position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; carry = 1'b0; turn_0 = 1'b0;
+        position = 32'd0; left = 32'd0; burst_lo = 32'd0; burst_hi = 32'd0; carry = 1'b0; turn = 1'b0;
         fetched_last = 1'b0; burst_words = 17'd0; is_short = 1'b0; room = 1'b0; burst_less_one = 17'd0;
         port_open = 1'b0; space = 17'd0; pending = 8'd0; done = 1'b0; skipped = 1'b0;
     end
@@ -251,12 +243,12 @@ module Issuer (
         expert <= expert_next;
         ahead <= ahead_next;
         expert_base <= expert_base_next;
-        turn_0 <= turn_0_next;
+        turn <= turn_next;
         room <= space >= burst_words;
         burst_less_one <= burst_words - 17'd1;
         port_open <= port_free;
         done <= finished_next;
     end
 
-    wire unused = &{1'b0, command_0, command_1, command_2[7:2], command_2[31:14], command_7};
+    wire unused = &{1'b0, command[63:0], command[71:66], command[95:78], command[255:224]};
 endmodule

@@ -3,21 +3,18 @@
 module LaneMux_r16_c8 (
     input  wire clock,
     input  wire [1:0] source,
-    input  wire [7:0] drain_0, drain_1, drain_2, drain_3, drain_4, drain_5, drain_6, drain_7, softmax_0, softmax_1,
-    input  wire [7:0] softmax_2, softmax_3, softmax_4, softmax_5, softmax_6, softmax_7, norm_0, norm_1, norm_2, norm_3,
-    input  wire [7:0] norm_4, norm_5, norm_6, norm_7, copy_0, copy_1, copy_2, copy_3, copy_4, copy_5, copy_6, copy_7,
-    input  wire [7:0] copy_8, copy_9, copy_10, copy_11, copy_12, copy_13, copy_14, copy_15,
-    output wire [7:0] data_0, data_1, data_2, data_3, data_4, data_5, data_6, data_7, data_8, data_9, data_10, data_11,
-    output wire [7:0] data_12, data_13, data_14, data_15
+    input  wire [63:0] drain, softmax, norm,
+    input  wire [127:0] copy,
+    output wire [127:0] data
 );
     reg [127:0] chosen;
-    assign {data_15, data_14, data_13, data_12, data_11, data_10, data_9, data_8, data_7, data_6, data_5, data_4, data_3, data_2, data_1, data_0} = chosen;
+    assign data = chosen;
     always @(posedge clock)
       case (source)
-        2'd0: chosen <= {drain_7, drain_6, drain_5, drain_4, drain_3, drain_2, drain_1, drain_0, drain_7, drain_6, drain_5, drain_4, drain_3, drain_2, drain_1, drain_0};
-        2'd1: chosen <= {softmax_7, softmax_6, softmax_5, softmax_4, softmax_3, softmax_2, softmax_1, softmax_0, softmax_7, softmax_6, softmax_5, softmax_4, softmax_3, softmax_2, softmax_1, softmax_0};
-        2'd2: chosen <= {norm_7, norm_6, norm_5, norm_4, norm_3, norm_2, norm_1, norm_0, norm_7, norm_6, norm_5, norm_4, norm_3, norm_2, norm_1, norm_0};
-        default: chosen <= {copy_15, copy_14, copy_13, copy_12, copy_11, copy_10, copy_9, copy_8, copy_7, copy_6, copy_5, copy_4, copy_3, copy_2, copy_1, copy_0};
+        2'd0: chosen <= {2{drain}};
+        2'd1: chosen <= {2{softmax}};
+        2'd2: chosen <= {2{norm}};
+        default: chosen <= copy;
       endcase
     initial chosen = 128'd0;
 endmodule

@@ -2,15 +2,13 @@
 
 module LoadBus_c8_w16 (
     input  wire clock, reset, tile, half,
-    input  wire [7:0] word_0, word_1, word_2, word_3, word_4, word_5, word_6, word_7, word_8, word_9, word_10, word_11,
-    input  wire [7:0] word_12, word_13, word_14, word_15,
+    input  wire [127:0] word,
     input  wire row,
     input  wire [3:0] segment,
     input  wire zero,
-    input  wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
-    output wire [7:0] data_0_0, data_0_1, data_0_2, data_0_3, data_0_4, data_0_5, data_0_6, data_0_7, data_1_0,
-    output wire [7:0] data_1_1, data_1_2, data_1_3, data_1_4, data_1_5, data_1_6, data_1_7,
-    output wire enable_0, enable_1, enable_2, enable_3
+    input  wire [63:0] kv_data,
+    output wire [127:0] data,
+    output wire [3:0] enable
 );
     reg [7:0] rows;
     initial rows = 8'd0;
@@ -25,14 +23,20 @@ module LoadBus_c8_w16 (
     initial begin stage_tile = 1'b0; stage_half = 1'b0; end
     reg [3:0] enables;
     initial enables = 4'd0;
-    assign {data_1_7, data_1_6, data_1_5, data_1_4, data_1_3, data_1_2, data_1_1, data_1_0, data_0_7, data_0_6, data_0_5, data_0_4, data_0_3, data_0_2, data_0_1, data_0_0} = bytes;
-    assign {enable_3, enable_2, enable_1, enable_0} = enables;
-    wire [63:0] row_data = zero_there ? 64'd0 : {kv_data_7, kv_data_6, kv_data_5, kv_data_4, kv_data_3, kv_data_2, kv_data_1, kv_data_0};
+    genvar i;
+    generate
+      for (i = 0; i < 8; i = i + 1) begin : column
+        assign data[8 * (2 * i + 0) +: 8] = bytes[8 * (0 + i) +: 8];
+        assign data[8 * (2 * i + 1) +: 8] = bytes[8 * (8 + i) +: 8];
+      end
+    endgenerate
+    assign enable = enables;
+    wire [63:0] row_data = zero_there ? 64'd0 : kv_data;
     always @(posedge clock) begin
       rows <= reset ? 8'd0 : {rows[6:0], row};
       info <= {info[34:0], segment, zero};
       bytes <= row_there ? {2{row_data}} : stage;
-      stage <= {word_15, word_14, word_13, word_12, word_11, word_10, word_9, word_8, word_7, word_6, word_5, word_4, word_3, word_2, word_1, word_0};
+      stage <= word;
       stage_tile <= tile && !reset;
       stage_half <= half;
       enables[0] <= !reset && (stage_tile && !stage_half || row_there && segment_there == 4'd0);

@@ -5,16 +5,13 @@ module Loader_r16_c8 (
     input  wire [15:0] program_load,
     input  wire accept,
     output wire ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [7:0] tag, drained,
     input  wire stream_valid,
     output wire stream_ready,
-    input  wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
-    input  wire [7:0] stream_data_6, stream_data_7, stream_data_8, stream_data_9, stream_data_10, stream_data_11,
-    input  wire [7:0] stream_data_12, stream_data_13, stream_data_14, stream_data_15,
+    input  wire [127:0] stream_data,
     input  wire [15:0] stream_level,
-    output wire [7:0] word_0, word_1, word_2, word_3, word_4, word_5, word_6, word_7, word_8, word_9, word_10, word_11,
-    output wire [7:0] word_12, word_13, word_14, word_15,
+    output wire [127:0] word,
     output wire program_write, program_loaded, parameter_valid,
     input  wire parameter_ready,
     output wire copy_valid,
@@ -26,11 +23,9 @@ module Loader_r16_c8 (
     output wire [7:0] kv_stride,
     output wire [5:0] kv_rotate,
     output wire kv_by_keys,
-    input  wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
-    output wire [7:0] load_data_0_0, load_data_0_1, load_data_0_2, load_data_0_3, load_data_0_4, load_data_0_5,
-    output wire [7:0] load_data_0_6, load_data_0_7, load_data_1_0, load_data_1_1, load_data_1_2, load_data_1_3,
-    output wire [7:0] load_data_1_4, load_data_1_5, load_data_1_6, load_data_1_7,
-    output wire load_enable_0, load_enable_1, load_enable_2, load_enable_3,
+    input  wire [63:0] kv_data,
+    output wire [127:0] load_data,
+    output wire [3:0] load_enable,
     input  wire pass_start,
     output wire tile_ready,
     output reg  starved
@@ -74,8 +69,7 @@ module Loader_r16_c8 (
             k <= k + 8'd1;
             lane_base <= lane_base + row_count;
             if (k == k_last) begin
-                k <= 8'd0;
-                lane_base <= 11'd0;
+                k <= 8'd0; lane_base <= 11'd0;
                 plane <= plane + 2'd1;
                 if (plane == plane_last) begin
                     plane <= 2'd0;
@@ -91,28 +85,24 @@ module Loader_r16_c8 (
         if (start & (state == LoaderState_Idle)) state <= LoaderState_Program;
         if (accept) begin
             command_tag <= tag;
-            k <= 8'd0;
-            plane <= 2'd0;
-            n <= 10'd0;
-            lane_base <= 11'd0;
-            column_base <= 11'd0;
-            discard <= (command_0 & 32'd15) == 32'd9;
-            if ((command_0 & 32'd15) == 32'd9) state <= LoaderState_Copy;
-            else if ((command_0 & 32'd15) == 32'd2) state <= LoaderState_Copy;
+            k <= 8'd0; plane <= 2'd0; n <= 10'd0; lane_base <= 11'd0; column_base <= 11'd0;
+            discard <= (command[31:0] & 32'd15) == 32'd9;
+            if ((command[31:0] & 32'd15) == 32'd9) state <= LoaderState_Copy;
+            else if ((command[31:0] & 32'd15) == 32'd2) state <= LoaderState_Copy;
             else begin
                 state <= LoaderState_Parameters;
-                k_last <= command_2[31:24] - 8'd1;
-                n_last <= command_3[9:0] - 10'd1;
+                k_last <= command[95:88] - 8'd1;
+                n_last <= command[105:96] - 10'd1;
                 plane_last <= 2'd0;
-                if (command_3[22:21] == 2'd1) plane_last <= 2'd1;
-                if (command_3[22:21] == 2'd2) plane_last <= 2'd3;
-                from_kv <= command_3[26:25] != 2'd0;
-                by_keys <= command_3[26:25] == 2'd1;
-                sync <= command_3[27];
-                hold <= command_3[28];
-                base <= command_4[15:0];
-                stride <= command_4[23:16];
-                tokens <= command_7[10:0];
+                if (command[118:117] == 2'd1) plane_last <= 2'd1;
+                if (command[118:117] == 2'd2) plane_last <= 2'd3;
+                from_kv <= command[122:121] != 2'd0;
+                by_keys <= command[122:121] == 2'd1;
+                sync <= command[123];
+                hold <= command[124];
+                base <= command[143:128];
+                stride <= command[151:144];
+                tokens <= command[234:224];
             end
         end
         starved <= scheduler_starved | (words_wants & !stream_valid);
@@ -123,8 +113,7 @@ module Loader_r16_c8 (
     end
 
     always @* begin
-        phase_start = 1'b0;
-        phase_kind = 3'd1;
+        phase_start = 1'b0; phase_kind = 3'd1;
         phase_count = parameter_words;
         if (tile_done) begin
             if (k == k_last) begin
@@ -136,19 +125,18 @@ module Loader_r16_c8 (
             end
         end
         if (start & (state == LoaderState_Idle)) begin
-            phase_start = 1'b1;
-            phase_kind = 3'd0;
+            phase_start = 1'b1; phase_kind = 3'd0;
             phase_count = program_load;
         end
         if (accept) begin
             phase_start = 1'b1;
-            if ((command_0 & 32'd15) == 32'd9) begin
-                phase_count = command_2[15:0];
+            if ((command[31:0] & 32'd15) == 32'd9) begin
+                phase_count = command[79:64];
                 phase_kind = 3'd4;
-            end else if ((command_0 & 32'd15) == 32'd2) begin
-                phase_count = command_3[15:0];
+            end else if ((command[31:0] & 32'd15) == 32'd2) begin
+                phase_count = command[111:96];
                 phase_kind = 3'd2;
-                if (command_2[0]) phase_kind = 3'd3;
+                if (command[64]) phase_kind = 3'd3;
             end
         end
     end
@@ -159,7 +147,7 @@ module Loader_r16_c8 (
 
     always @* begin
         words_first_address = 16'd0;
-        if (accept) words_first_address = command_2[31:16];
+        if (accept) words_first_address = command[95:80];
     end
 
     assign words_enable = !scheduler_pop & ((state != LoaderState_Copy) | discard | all_drained);
@@ -170,18 +158,10 @@ module Loader_r16_c8 (
     WordConsumer_w16 u_words (
         .clock(clock), .reset(reset), .start(phase_start), .kind(phase_kind), .count(phase_count),
         .first_address(words_first_address), .enable(words_enable), .stream_valid(stream_valid),
-        .stream_data_0(stream_data_0), .stream_data_1(stream_data_1), .stream_data_2(stream_data_2),
-        .stream_data_3(stream_data_3), .stream_data_4(stream_data_4), .stream_data_5(stream_data_5),
-        .stream_data_6(stream_data_6), .stream_data_7(stream_data_7), .stream_data_8(stream_data_8),
-        .stream_data_9(stream_data_9), .stream_data_10(stream_data_10), .stream_data_11(stream_data_11),
-        .stream_data_12(stream_data_12), .stream_data_13(stream_data_13), .stream_data_14(stream_data_14),
-        .stream_data_15(stream_data_15), .wants(words_wants), .taken(words_taken), .empty(words_empty), .word_0(word_0),
-        .word_1(word_1), .word_2(word_2), .word_3(word_3), .word_4(word_4), .word_5(word_5), .word_6(word_6),
-        .word_7(word_7), .word_8(word_8), .word_9(word_9), .word_10(word_10), .word_11(word_11), .word_12(word_12),
-        .word_13(word_13), .word_14(word_14), .word_15(word_15), .program_write(program_write),
-        .program_done(program_loaded), .parameter_valid(parameter_valid), .parameter_ready(parameter_ready),
-        .copy_valid(copy_valid), .copy_ready(copy_ready), .copy_residual(copy_residual), .copy_address(copy_address),
-        .copy_done(copy_done)
+        .stream_data(stream_data), .wants(words_wants), .taken(words_taken), .empty(words_empty), .word(word),
+        .program_write(program_write), .program_done(program_loaded), .parameter_valid(parameter_valid),
+        .parameter_ready(parameter_ready), .copy_valid(copy_valid), .copy_ready(copy_ready),
+        .copy_residual(copy_residual), .copy_address(copy_address), .copy_done(copy_done)
     );
 
     TileScheduler u_scheduler (
@@ -199,19 +179,8 @@ module Loader_r16_c8 (
     );
 
     LoadBus_c8_w16 u_bus (
-        .clock(clock), .reset(reset), .tile(scheduler_pop), .half(scheduler_half), .word_0(stream_data_0),
-        .word_1(stream_data_1), .word_2(stream_data_2), .word_3(stream_data_3), .word_4(stream_data_4),
-        .word_5(stream_data_5), .word_6(stream_data_6), .word_7(stream_data_7), .word_8(stream_data_8),
-        .word_9(stream_data_9), .word_10(stream_data_10), .word_11(stream_data_11), .word_12(stream_data_12),
-        .word_13(stream_data_13), .word_14(stream_data_14), .word_15(stream_data_15), .row(rows_row),
-        .segment(rows_segment), .zero(rows_zero), .kv_data_0(kv_data_0), .kv_data_1(kv_data_1), .kv_data_2(kv_data_2),
-        .kv_data_3(kv_data_3), .kv_data_4(kv_data_4), .kv_data_5(kv_data_5), .kv_data_6(kv_data_6),
-        .kv_data_7(kv_data_7), .data_0_0(load_data_0_0), .data_0_1(load_data_0_1), .data_0_2(load_data_0_2),
-        .data_0_3(load_data_0_3), .data_0_4(load_data_0_4), .data_0_5(load_data_0_5), .data_0_6(load_data_0_6),
-        .data_0_7(load_data_0_7), .data_1_0(load_data_1_0), .data_1_1(load_data_1_1), .data_1_2(load_data_1_2),
-        .data_1_3(load_data_1_3), .data_1_4(load_data_1_4), .data_1_5(load_data_1_5), .data_1_6(load_data_1_6),
-        .data_1_7(load_data_1_7), .enable_0(load_enable_0), .enable_1(load_enable_1), .enable_2(load_enable_2),
-        .enable_3(load_enable_3)
+        .clock(clock), .reset(reset), .tile(scheduler_pop), .half(scheduler_half), .word(stream_data), .row(rows_row),
+        .segment(rows_segment), .zero(rows_zero), .kv_data(kv_data), .data(load_data), .enable(load_enable)
     );
 
     initial begin
@@ -221,6 +190,5 @@ module Loader_r16_c8 (
     end
 
     wire unused = &{1'b0,
-        command_1, command_3[20:16], command_3[24:23], command_3[31:29], command_4[31:24], command_5, command_6,
-        command_7[31:11]};
+        command[63:32], command[116:112], command[120:119], command[127:125], command[223:152], command[255:235]};
 endmodule

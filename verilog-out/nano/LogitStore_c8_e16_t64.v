@@ -4,11 +4,10 @@ module LogitStore_c8_e16_t64 (
     input  wire clock, write_enable,
     input  wire [10:0] write_token,
     input  wire [3:0] write_tile,
-    input  wire [23:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    input  wire [23:0] write_data_7,
+    input  wire [191:0] write_data,
     input  wire [10:0] read_token,
     input  wire [3:0] read_pair,
-    output wire [23:0] logits_0, logits_1
+    output wire [47:0] logits
 );
     (* ram_style = "block" *) reg [191:0] words [0:127];
     wire [16:0] write_at = ({6'd0, write_token} * 17'd2) + {13'd0, write_tile};
@@ -18,13 +17,12 @@ module LogitStore_c8_e16_t64 (
     reg [1:0] lane_1, lane_2;
     reg inside_1, inside_2;
     reg [47:0] chosen;
-    assign logits_0 = chosen[23:0];
-    assign logits_1 = chosen[47:24];
+    assign logits = chosen;
     wire _unused_read_pair = &{1'b0, read_pair[3:3]};
     wire _unused_write_at = &{1'b0, write_at[16:7]};
     wire _unused_read_at = &{1'b0, read_at[16:7]};
     always @(posedge clock) begin
-      if (write_enable && write_inside) words[write_at[6:0]] <= {write_data_7, write_data_6, write_data_5, write_data_4, write_data_3, write_data_2, write_data_1, write_data_0};
+      if (write_enable && write_inside) words[write_at[6:0]] <= write_data[191:0];
       word_1 <= words[read_at[6:0]];
       word_2 <= word_1;
       lane_1 <= read_pair[1:0];

@@ -3,17 +3,15 @@
 module Norm (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output wire done, read_valid,
     input  wire read_ready,
     output wire [15:0] read_address,
-    input  wire [15:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    input  wire [15:0] read_data_7,
-    output wire write_valid_0, write_valid_1,
+    input  wire [127:0] read_data,
+    output wire [1:0] write_valid,
     input  wire write_ready,
     output wire [15:0] write_address,
-    output wire [7:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    output wire [7:0] write_data_7
+    output wire [63:0] write_data
 );
     localparam [7:0] group_bits = 8'd1;
 
@@ -21,12 +19,11 @@ module Norm (
     reg  [10:0] rows;
     wire wide, issue, again;
     reg  busy, start;
-    reg  [31:0] settings_0, settings_1, settings_2, settings_3, settings_4, settings_5, settings_6, settings_7;
+    reg  [255:0] settings;
     wire [15:0] buffer_src_base, buffer_stride;
     wire [9:0] buffer_words;
     wire buffer_arrival_valid, buffer_arrival_first, buffer_arrival_last, buffer_issue_last, buffer_word_valid;
-    wire [15:0] buffer_word_data_0, buffer_word_data_1, buffer_word_data_2, buffer_word_data_3, buffer_word_data_4;
-    wire [15:0] buffer_word_data_5, buffer_word_data_6, buffer_word_data_7;
+    wire [127:0] buffer_word_data;
     wire statistics_done;
     wire [29:0] statistics_sum;
     wire [31:0] statistics_squares_low;
@@ -38,16 +35,15 @@ module Norm (
     wire [16:0] scale_factor;
     wire [5:0] scale_shift;
     wire unused_scales_write_ready;
-    wire [31:0] scales_write_data_0, scales_write_data_1;
+    wire [63:0] scales_write_data;
     wire scales_read_valid, scales_read_ready;
-    wire [31:0] scales_read_data_0, scales_read_data_1;
+    wire [63:0] scales_read_data;
     reg  low, low_1, low_2;
     reg  [26:0] mean_1, mean_2;
     reg  [16:0] factor_1, factor_2;
     reg  [5:0] shift_1, shift_2;
     wire elements_done;
-    wire [7:0] elements_bytes_0, elements_bytes_1, elements_bytes_2, elements_bytes_3, elements_bytes_4;
-    wire [7:0] elements_bytes_5, elements_bytes_6, elements_bytes_7;
+    wire [63:0] elements_bytes;
     wire [15:0] stream_dst_base, stream_dst_stride, stream_plane_offset;
     wire [9:0] stream_chunks;
     wire stream_room;
@@ -58,144 +54,96 @@ module Norm (
         if (done) busy <= 1'b0;
         if (issue) low <= again;
         if (reset) begin
-            busy <= 1'b0;
-            start <= 1'b0;
-            low <= 1'b0;
+            busy <= 1'b0; start <= 1'b0; low <= 1'b0;
         end
     end
 
     assign command_ready = !busy;
 
     always @(posedge clock) begin
-        if (!busy) settings_0 <= command_0;
+        if (!busy) settings <= command;
     end
 
-    always @(posedge clock) begin
-        if (!busy) settings_1 <= command_1;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_2 <= command_2;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_3 <= command_3;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_4 <= command_4;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_5 <= command_5;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_6 <= command_6;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_7 <= command_7;
-    end
-
-    assign row_words = settings_3[18:11];
+    assign row_words = settings[114:107];
 
     always @* begin
-        rows = settings_3[10:0];
+        rows = settings[106:96];
         if (!(|row_words)) rows = 11'd0;
     end
 
-    assign wide = settings_3[19];
-    assign buffer_src_base = settings_2[15:0];
+    assign wide = settings[115];
+    assign buffer_src_base = settings[79:64];
     assign buffer_stride = {8'd0, row_words};
     assign buffer_words = {2'd0, row_words};
-    assign scale_width = settings_4[11:0];
-    assign scale_norm_shift = settings_4[17:12];
-    assign scale_mantissa = settings_7[15:0];
-    assign scales_write_data_0 = {5'd0, scale_mean};
-    assign scales_write_data_1 = ({15'd0, scale_factor} << 3'd6) | {26'd0, scale_shift};
+    assign scale_width = settings[139:128];
+    assign scale_norm_shift = settings[145:140];
+    assign scale_mantissa = settings[239:224];
+    assign scales_write_data[31:0] = {5'd0, scale_mean};
+    assign scales_write_data[63:32] = ({15'd0, scale_factor} << 3'd6) | {26'd0, scale_shift};
     assign issue = scales_read_valid & stream_room;
     assign again = wide & !low;
     assign scales_read_ready = issue & !again & buffer_issue_last;
-    assign stream_dst_base = settings_2[31:16];
-    assign stream_dst_stride = {8'd0, settings_3[27:20]};
+    assign stream_dst_base = settings[95:80];
+    assign stream_dst_stride = {8'd0, settings[123:116]};
     assign stream_plane_offset = {8'd0, row_words >> group_bits};
     assign stream_chunks = {2'd0, row_words};
 
     Buffer_1 u_buffer (
         .clock(clock), .reset(reset), .start(start), .src_base(buffer_src_base), .stride(buffer_stride), .rows(rows),
         .words(buffer_words), .read_valid(read_valid), .read_ready(read_ready), .read_address(read_address),
-        .read_data_0(read_data_0), .read_data_1(read_data_1), .read_data_2(read_data_2), .read_data_3(read_data_3),
-        .read_data_4(read_data_4), .read_data_5(read_data_5), .read_data_6(read_data_6), .read_data_7(read_data_7),
-        .arrival_valid(buffer_arrival_valid), .arrival_first(buffer_arrival_first), .arrival_last(buffer_arrival_last),
-        .issue(issue), .hold(again), .issue_last(buffer_issue_last), .word_valid(buffer_word_valid),
-        .word_data_0(buffer_word_data_0), .word_data_1(buffer_word_data_1), .word_data_2(buffer_word_data_2),
-        .word_data_3(buffer_word_data_3), .word_data_4(buffer_word_data_4), .word_data_5(buffer_word_data_5),
-        .word_data_6(buffer_word_data_6), .word_data_7(buffer_word_data_7)
+        .read_data(read_data), .arrival_valid(buffer_arrival_valid), .arrival_first(buffer_arrival_first),
+        .arrival_last(buffer_arrival_last), .issue(issue), .hold(again), .issue_last(buffer_issue_last),
+        .word_valid(buffer_word_valid), .word_data(buffer_word_data)
     );
 
     RowStatistics_c8 u_statistics (
         .clock(clock), .reset(reset), .valid(buffer_arrival_valid), .first(buffer_arrival_first),
-        .last(buffer_arrival_last), .lanes_0(read_data_0), .lanes_1(read_data_1), .lanes_2(read_data_2),
-        .lanes_3(read_data_3), .lanes_4(read_data_4), .lanes_5(read_data_5), .lanes_6(read_data_6),
-        .lanes_7(read_data_7), .done(statistics_done), .sum(statistics_sum), .squares_low(statistics_squares_low),
-        .squares_high(statistics_squares_high)
+        .last(buffer_arrival_last), .lanes(read_data), .done(statistics_done), .sum(statistics_sum),
+        .squares_low(statistics_squares_low), .squares_high(statistics_squares_high)
     );
 
     RowScale u_scale (
         .clock(clock), .reset(reset), .valid(statistics_done), .sum(statistics_sum),
         .squares_low(statistics_squares_low), .squares_high(statistics_squares_high), .width(scale_width),
-        .inverse_width(settings_5), .epsilon(settings_6), .mantissa(scale_mantissa), .norm_shift(scale_norm_shift),
-        .done(scale_done), .mean(scale_mean), .factor(scale_factor), .shift(scale_shift)
+        .inverse_width(settings[191:160]), .epsilon(settings[223:192]), .mantissa(scale_mantissa),
+        .norm_shift(scale_norm_shift), .done(scale_done), .mean(scale_mean), .factor(scale_factor), .shift(scale_shift)
     );
 
-    ScaleQueue u_scales (
+    Queue #(.WIDTH(64), .DEPTH(16)) u_scales (
         .clock(clock), .reset(reset), .write_valid(scale_done), .write_ready(unused_scales_write_ready),
-        .write_data_0(scales_write_data_0), .write_data_1(scales_write_data_1), .read_valid(scales_read_valid),
-        .read_ready(scales_read_ready), .read_data_0(scales_read_data_0), .read_data_1(scales_read_data_1)
+        .write_data(scales_write_data), .read_valid(scales_read_valid), .read_ready(scales_read_ready),
+        .read_data(scales_read_data)
     );
 
     ElementLanes_c8 u_elements (
-        .clock(clock), .reset(reset), .valid(buffer_word_valid), .lanes_0(buffer_word_data_0),
-        .lanes_1(buffer_word_data_1), .lanes_2(buffer_word_data_2), .lanes_3(buffer_word_data_3),
-        .lanes_4(buffer_word_data_4), .lanes_5(buffer_word_data_5), .lanes_6(buffer_word_data_6),
-        .lanes_7(buffer_word_data_7), .mean(mean_2), .factor(factor_2), .shift(shift_2), .wide(wide), .low(low_2),
-        .done(elements_done), .bytes_0(elements_bytes_0), .bytes_1(elements_bytes_1), .bytes_2(elements_bytes_2),
-        .bytes_3(elements_bytes_3), .bytes_4(elements_bytes_4), .bytes_5(elements_bytes_5), .bytes_6(elements_bytes_6),
-        .bytes_7(elements_bytes_7)
+        .clock(clock), .reset(reset), .valid(buffer_word_valid), .lanes(buffer_word_data), .mean(mean_2),
+        .factor(factor_2), .shift(shift_2), .wide(wide), .low(low_2), .done(elements_done), .bytes(elements_bytes)
     );
 
     Stream u_stream (
         .clock(clock), .reset(reset), .start(start), .dst_base(stream_dst_base), .dst_stride(stream_dst_stride),
         .plane_offset(stream_plane_offset), .planes(wide), .rows(rows), .chunks(stream_chunks), .reserve(issue),
-        .room(stream_room), .push(elements_done), .push_data_0(elements_bytes_0), .push_data_1(elements_bytes_1),
-        .push_data_2(elements_bytes_2), .push_data_3(elements_bytes_3), .push_data_4(elements_bytes_4),
-        .push_data_5(elements_bytes_5), .push_data_6(elements_bytes_6), .push_data_7(elements_bytes_7),
-        .write_valid_0(write_valid_0), .write_valid_1(write_valid_1), .write_ready(write_ready),
-        .write_address(write_address), .write_data_0(write_data_0), .write_data_1(write_data_1),
-        .write_data_2(write_data_2), .write_data_3(write_data_3), .write_data_4(write_data_4),
-        .write_data_5(write_data_5), .write_data_6(write_data_6), .write_data_7(write_data_7), .done(done)
+        .room(stream_room), .push(elements_done), .push_data(elements_bytes), .write_valid(write_valid),
+        .write_ready(write_ready), .write_address(write_address), .write_data(write_data), .done(done)
     );
 
     initial begin
-        busy = 1'b0; start = 1'b0; settings_0 = 32'd0; settings_1 = 32'd0; settings_2 = 32'd0; settings_3 = 32'd0;
-        settings_4 = 32'd0; settings_5 = 32'd0; settings_6 = 32'd0; settings_7 = 32'd0; low = 1'b0; low_1 = 1'b0;
-        low_2 = 1'b0; mean_1 = 27'd0; mean_2 = 27'd0; factor_1 = 17'd0; factor_2 = 17'd0; shift_1 = 6'd0;
-        shift_2 = 6'd0;
+        busy = 1'b0; start = 1'b0; settings = 256'd0; low = 1'b0; low_1 = 1'b0; low_2 = 1'b0; mean_1 = 27'd0;
+        mean_2 = 27'd0; factor_1 = 17'd0; factor_2 = 17'd0; shift_1 = 6'd0; shift_2 = 6'd0;
     end
 
     always @(posedge clock) begin
         low_1 <= low;
         low_2 <= low_1;
-        mean_1 <= scales_read_data_0[26:0];
+        mean_1 <= scales_read_data[26:0];
         mean_2 <= mean_1;
-        factor_1 <= scales_read_data_1[22:6];
+        factor_1 <= scales_read_data[54:38];
         factor_2 <= factor_1;
-        shift_1 <= scales_read_data_1[5:0];
+        shift_1 <= scales_read_data[37:32];
         shift_2 <= shift_1;
     end
 
     wire unused = &{1'b0,
-        settings_0, settings_1, settings_3[31:28], settings_4[31:18], settings_7[31:16], scales_read_data_0[31:27],
-        scales_read_data_1[31:23]};
+        settings[63:0], settings[127:124], settings[159:146], settings[255:240], scales_read_data[31:27],
+        scales_read_data[63:55]};
 endmodule

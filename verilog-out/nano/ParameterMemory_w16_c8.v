@@ -3,26 +3,22 @@
 module ParameterMemory_w16_c8 (
     input  wire clock, write,
     input  wire [1:0] write_bank, write_word,
-    input  wire [7:0] data_0, data_1, data_2, data_3, data_4, data_5, data_6, data_7, data_8, data_9, data_10, data_11,
-    input  wire [7:0] data_12, data_13, data_14, data_15,
+    input  wire [127:0] data,
     input  wire [1:0] bias_bank, mantissa_bank, factor_bank,
-    output wire [31:0] bias_0, bias_1, bias_2, bias_3, bias_4, bias_5, bias_6, bias_7,
-    output wire [15:0] mantissa_0, mantissa_1, mantissa_2, mantissa_3, mantissa_4, mantissa_5, mantissa_6, mantissa_7,
-    output wire [15:0] factor_0, factor_1, factor_2, factor_3, factor_4, factor_5, factor_6, factor_7
+    output wire [255:0] bias,
+    output wire [127:0] mantissa, factor
 );
     wire [3:0] writes = {3'd0, write} << write_word;
     genvar i;
     reg [1:0] bias_bank_1;
     always @(posedge clock) bias_bank_1 <= bias_bank;
     initial bias_bank_1 = 2'd0;
-    wire [63:0] bias_data = {data_11, data_10, data_9, data_8, data_3, data_2, data_1, data_0};
-    wire [255:0] bias_all;
-    assign {bias_7, bias_6, bias_5, bias_4, bias_3, bias_2, bias_1, bias_0} = bias_all;
+    wire [63:0] bias_data = {data[95:64], data[31:0]};
     generate
       for (i = 0; i < 4; i = i + 1) begin : bias_words
         (* ram_style = "distributed" *) reg [63:0] memory [0:3];
         reg [63:0] taken;
-        assign bias_all[64 * i +: 64] = taken;
+        assign bias[64 * i +: 64] = taken;
         always @(posedge clock) begin
           if (writes[i]) memory[write_bank] <= bias_data;
           taken <= memory[bias_bank_1];
@@ -39,14 +35,12 @@ module ParameterMemory_w16_c8 (
     reg [1:0] mantissa_bank_1;
     always @(posedge clock) mantissa_bank_1 <= mantissa_bank;
     initial mantissa_bank_1 = 2'd0;
-    wire [31:0] mantissa_data = {data_13, data_12, data_5, data_4};
-    wire [127:0] mantissa_all;
-    assign {mantissa_7, mantissa_6, mantissa_5, mantissa_4, mantissa_3, mantissa_2, mantissa_1, mantissa_0} = mantissa_all;
+    wire [31:0] mantissa_data = {data[111:96], data[47:32]};
     generate
       for (i = 0; i < 4; i = i + 1) begin : mantissa_words
         (* ram_style = "distributed" *) reg [31:0] memory [0:3];
         reg [31:0] taken;
-        assign mantissa_all[32 * i +: 32] = taken;
+        assign mantissa[32 * i +: 32] = taken;
         always @(posedge clock) begin
           if (writes[i]) memory[write_bank] <= mantissa_data;
           taken <= memory[mantissa_bank_1];
@@ -63,14 +57,12 @@ module ParameterMemory_w16_c8 (
     reg [1:0] factor_bank_1;
     always @(posedge clock) factor_bank_1 <= factor_bank;
     initial factor_bank_1 = 2'd0;
-    wire [31:0] factor_data = {data_15, data_14, data_7, data_6};
-    wire [127:0] factor_all;
-    assign {factor_7, factor_6, factor_5, factor_4, factor_3, factor_2, factor_1, factor_0} = factor_all;
+    wire [31:0] factor_data = {data[127:112], data[63:48]};
     generate
       for (i = 0; i < 4; i = i + 1) begin : factor_words
         (* ram_style = "distributed" *) reg [31:0] memory [0:3];
         reg [31:0] taken;
-        assign factor_all[32 * i +: 32] = taken;
+        assign factor[32 * i +: 32] = taken;
         always @(posedge clock) begin
           if (writes[i]) memory[write_bank] <= factor_data;
           taken <= memory[factor_bank_1];

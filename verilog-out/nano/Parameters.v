@@ -3,16 +3,12 @@
 module Parameters (
     input  wire clock, reset, parameter_valid,
     output reg  parameter_ready,
-    input  wire [7:0] parameter_data_0, parameter_data_1, parameter_data_2, parameter_data_3, parameter_data_4,
-    input  wire [7:0] parameter_data_5, parameter_data_6, parameter_data_7, parameter_data_8, parameter_data_9,
-    input  wire [7:0] parameter_data_10, parameter_data_11, parameter_data_12, parameter_data_13, parameter_data_14,
-    input  wire [7:0] parameter_data_15,
+    input  wire [127:0] parameter_data,
     output reg  block_loaded,
     input  wire free_block,
     input  wire [1:0] bias_bank, mantissa_bank, factor_bank,
-    output wire [31:0] bias_0, bias_1, bias_2, bias_3, bias_4, bias_5, bias_6, bias_7,
-    output wire [15:0] mantissa_0, mantissa_1, mantissa_2, mantissa_3, mantissa_4, mantissa_5, mantissa_6, mantissa_7,
-    output wire [15:0] factor_0, factor_1, factor_2, factor_3, factor_4, factor_5, factor_6, factor_7
+    output wire [255:0] bias,
+    output wire [127:0] mantissa, factor
 );
     localparam [2:0] banks = 3'd4;
     localparam [1:0] last_word = 2'd3;
@@ -31,11 +27,7 @@ module Parameters (
         parameter_ready <= held_next < banks;
         block_loaded <= complete;
         if (reset) begin
-            parameter_ready <= 1'b0;
-            block_loaded <= 1'b0;
-            word <= 2'd0;
-            bank <= 2'd0;
-            held <= 3'd0;
+            parameter_ready <= 1'b0; block_loaded <= 1'b0; word <= 2'd0; bank <= 2'd0; held <= 3'd0;
         end
     end
 
@@ -49,17 +41,9 @@ module Parameters (
     end
 
     ParameterMemory_w16_c8 u_memory (
-        .clock(clock), .write(taken), .write_bank(bank), .write_word(word), .data_0(parameter_data_0),
-        .data_1(parameter_data_1), .data_2(parameter_data_2), .data_3(parameter_data_3), .data_4(parameter_data_4),
-        .data_5(parameter_data_5), .data_6(parameter_data_6), .data_7(parameter_data_7), .data_8(parameter_data_8),
-        .data_9(parameter_data_9), .data_10(parameter_data_10), .data_11(parameter_data_11),
-        .data_12(parameter_data_12), .data_13(parameter_data_13), .data_14(parameter_data_14),
-        .data_15(parameter_data_15), .bias_bank(bias_bank), .mantissa_bank(mantissa_bank), .factor_bank(factor_bank),
-        .bias_0(bias_0), .bias_1(bias_1), .bias_2(bias_2), .bias_3(bias_3), .bias_4(bias_4), .bias_5(bias_5),
-        .bias_6(bias_6), .bias_7(bias_7), .mantissa_0(mantissa_0), .mantissa_1(mantissa_1), .mantissa_2(mantissa_2),
-        .mantissa_3(mantissa_3), .mantissa_4(mantissa_4), .mantissa_5(mantissa_5), .mantissa_6(mantissa_6),
-        .mantissa_7(mantissa_7), .factor_0(factor_0), .factor_1(factor_1), .factor_2(factor_2), .factor_3(factor_3),
-        .factor_4(factor_4), .factor_5(factor_5), .factor_6(factor_6), .factor_7(factor_7)
+        .clock(clock), .write(taken), .write_bank(bank), .write_word(word), .data(parameter_data),
+        .bias_bank(bias_bank), .mantissa_bank(mantissa_bank), .factor_bank(factor_bank), .bias(bias),
+        .mantissa(mantissa), .factor(factor)
     );
 
     initial begin

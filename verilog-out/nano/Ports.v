@@ -12,12 +12,12 @@ module Ports (
     output wire [7:0] arlen,
     input  wire rvalid,
     output wire rready,
-    input  wire [31:0] rdata_0, rdata_1, rdata_2, rdata_3,
+    input  wire [127:0] rdata,
     input  wire [1:0] rresp,
     input  wire rlast,
     output wire word_valid,
     input  wire word_ready,
-    output wire [31:0] word_data_0, word_data_1, word_data_2, word_data_3,
+    output wire [127:0] word_data,
     output wire word_last, word_final, busy,
     output reg  beat, error,
     output reg  [31:0] error_lo, error_hi
@@ -30,7 +30,7 @@ module Ports (
     wire owed_write_ready;
     reg  [31:0] owed_write_data_2;
     wire owed_read_ready;
-    wire [31:0] owed_read_data_0, owed_read_data_1, owed_read_data_2;
+    wire [95:0] owed_read_data;
     wire unused_words_write_ready;
     reg  [31:0] words_write_data_4;
     wire [31:0] words_read_data_4;
@@ -53,20 +53,15 @@ module Ports (
         beat <= accepted;
         if (accepted & !error & (rresp[1] | (rlast ^ burst_end))) begin
             error <= 1'b1;
-            error_lo <= owed_read_data_0;
-            error_hi <= owed_read_data_1;
+            error_lo <= owed_read_data[31:0];
+            error_hi <= owed_read_data[63:32];
         end
         if (issue & !owed_read_ready) outstanding <= outstanding + 5'd1;
         else if (owed_read_ready & !issue) outstanding <= outstanding - 5'd1;
         if (issue & !burst_out) queued <= queued + 6'd1;
         else if (burst_out & !issue) queued <= queued - 6'd1;
         if (reset) begin
-            arvalid <= 1'b0;
-            outstanding <= 5'd0;
-            queued <= 6'd0;
-            beats <= 5'd0;
-            beat <= 1'b0;
-            error <= 1'b0;
+            arvalid <= 1'b0; outstanding <= 5'd0; queued <= 6'd0; beats <= 5'd0; beat <= 1'b0; error <= 1'b0;
         end
     end
 
@@ -80,14 +75,14 @@ module Ports (
     end
 
     assign accepted = rvalid & rready;
-    assign burst_end = beats == owed_read_data_2[4:0];
+    assign burst_end = beats == owed_read_data[68:64];
     assign owed_read_ready = accepted & burst_end;
 
     always @* begin
         words_write_data_4 = 32'd0;
         if (burst_end) begin
             words_write_data_4 = 32'd1;
-            if (owed_read_data_2[8]) words_write_data_4 = 32'd3;
+            if (owed_read_data[72]) words_write_data_4 = 32'd3;
         end
     end
 
@@ -97,18 +92,16 @@ module Ports (
     assign burst_out = word_valid & word_ready & flags[0];
     assign busy = |outstanding;
 
-    OwedBurstQueue u_owed (
-        .clock(clock), .reset(reset), .write_valid(issue), .write_ready(owed_write_ready), .write_data_0(burst_lo),
-        .write_data_1(burst_hi), .write_data_2(owed_write_data_2), .read_valid(rready), .read_ready(owed_read_ready),
-        .read_data_0(owed_read_data_0), .read_data_1(owed_read_data_1), .read_data_2(owed_read_data_2)
+    Queue #(.WIDTH(96), .DEPTH(4)) u_owed (
+        .clock(clock), .reset(reset), .write_valid(issue), .write_ready(owed_write_ready),
+        .write_data({owed_write_data_2, burst_hi, burst_lo}), .read_valid(rready), .read_ready(owed_read_ready),
+        .read_data(owed_read_data)
     );
 
-    ReadWordQueue u_words (
+    Queue #(.WIDTH(160), .DEPTH(128)) u_words (
         .clock(clock), .reset(reset), .write_valid(accepted), .write_ready(unused_words_write_ready),
-        .write_data_0(rdata_0), .write_data_1(rdata_1), .write_data_2(rdata_2), .write_data_3(rdata_3),
-        .write_data_4(words_write_data_4), .read_valid(word_valid), .read_ready(word_ready), .read_data_0(word_data_0),
-        .read_data_1(word_data_1), .read_data_2(word_data_2), .read_data_3(word_data_3),
-        .read_data_4(words_read_data_4)
+        .write_data({words_write_data_4, rdata}), .read_valid(word_valid), .read_ready(word_ready),
+        .read_data({words_read_data_4, word_data})
     );
 
     initial begin
@@ -116,5 +109,5 @@ module Ports (
         beats = 5'd0; beat = 1'b0; error = 1'b0; error_lo = 32'd0; error_hi = 32'd0;
     end
 
-    wire unused = &{1'b0, rresp[0], flags[31:2], owed_read_data_2[7:5], owed_read_data_2[31:9]};
+    wire unused = &{1'b0, rresp[0], flags[31:2], owed_read_data[71:69], owed_read_data[95:73]};
 endmodule

@@ -62,7 +62,42 @@ module PostLane (
       x <= (y_shifted[43:15] == {29{y_shifted[43]}}) ? y_shifted[15:0] : {y_shifted[43], {15{~y_shifted[43]}}};
     end
     // GELU
+    localparam [6143:0] delta_table_entries = {
+      24'h0001f3, 24'h0f99da, 24'h1e69c0, 24'h2c69a7, 24'h39a18e, 24'h461175, 24'h51b95c, 24'h5c9944, 24'h66b92c,
+      24'h701915, 24'h78c0fd, 24'h80a8e7, 24'h87e0d0, 24'h8e60bb, 24'h9438a6, 24'h996892, 24'h9df87e, 24'ha1e86b,
+      24'ha54058, 24'ha80047, 24'haa3836, 24'habe826, 24'had1817, 24'hadd008, 24'hae17fa, 24'hade7ed, 24'had4fe0,
+      24'hac4fd5, 24'haaf7cb, 24'ha94fc0, 24'ha74fb7, 24'ha507af, 24'ha27fa7, 24'h9fb7a0, 24'h9cb799, 24'h997f94,
+      24'h961f8f, 24'h92978b, 24'h8eef87, 24'h8b2783, 24'h873f82, 24'h834f7f, 24'h7f477e, 24'h7b377c, 24'h77177c,
+      24'h72f77c, 24'h6ed77d, 24'h6abf7d, 24'h66a77e, 24'h62977f, 24'h5e8f81, 24'h5a9783, 24'h56af85, 24'h52d788,
+      24'h4f178a, 24'h4b678d, 24'h47cf90, 24'h444f93, 24'h40e796, 24'h3d979a, 24'h3a679c, 24'h3747a0, 24'h3447a4,
+      24'h3167a7, 24'h2e9faa, 24'h2befae, 24'h295fb2, 24'h26efb4, 24'h248fb8, 24'h224fbc, 24'h202fbe, 24'h1e1fc2,
+      24'h1c2fc5, 24'h1a57c8, 24'h1897cb, 24'h16efce, 24'h155fd0, 24'h13dfd4, 24'h127fd5, 24'h1127d9, 24'h0fefda,
+      24'h0ebfdd, 24'h0da7df, 24'h0c9fe2, 24'h0bafe3, 24'h0ac7e5, 24'h09efe7, 24'h0927e9, 24'h086fea, 24'h07bfec,
+      24'h071fed, 24'h0687ee, 24'h05f7f0, 24'h0577f1, 24'h04fff2, 24'h048ff4, 24'h042ff4, 24'h03cff5, 24'h0377f6,
+      24'h0327f7, 24'h02dff8, 24'h029ff8, 24'h025ff9, 24'h0227f9, 24'h01effb, 24'h01c7fa, 24'h0197fb, 24'h016ffc,
+      24'h014ffc, 24'h012ffc, 24'h010ffd, 24'h00f7fd, 24'h00dffd, 24'h00c7fd, 24'h00affe, 24'h009ffe, 24'h008ffe,
+      24'h007fff, 24'h0077fe, 24'h0067ff, 24'h005fff, 24'h0057ff, 24'h004fff, 24'h0047ff, 24'h003fff, 24'h0037ff,
+      24'h002800, 24'h002fff, 24'h002000, 24'h0027ff, 24'h001800, 24'h001800, 24'h001fff, 24'h001000, 24'h001000,
+      24'h0017ff, 24'h000800, 24'h000800, 24'h000800, 24'h000800, 24'h000800, 24'h000800, 24'h000800, 24'h000800,
+      24'h000fff, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000, 24'h000000,
+      24'h000000, 24'h000000, 24'h000000, 24'h000000
+    };
     (* rom_style = "distributed" *) reg [23:0] delta_table [0:255];
+    integer entry_of_delta_table;
+    initial
+      for (entry_of_delta_table = 0; entry_of_delta_table < 256; entry_of_delta_table = entry_of_delta_table + 1)
+        delta_table[entry_of_delta_table] = delta_table_entries[24 * (255 - entry_of_delta_table) +: 24];
     reg [15:0] magnitude;
     reg [23:0] y_2, y_3, y_4, y_5, y_6;
     reg [14:0] relu_1, relu_2, relu_3, relu_4, relu_5;
@@ -132,101 +167,6 @@ module PostLane (
       offset_3 <= offset_2;
       z_offset <= z_shifted + {{33{offset_3[7]}}, offset_3};
       result <= (z_offset[40:23] == {18{z_offset[40]}}) ? z_offset[23:0] : {z_offset[40], {23{~z_offset[40]}}};
-    end
-    initial begin
-      delta_table[0] = {13'd0, 11'd499}; delta_table[1] = {13'd499, 11'd474}; delta_table[2] = {13'd973, 11'd448};
-      delta_table[3] = {13'd1421, 11'd423}; delta_table[4] = {13'd1844, 11'd398}; delta_table[5] = {13'd2242, 11'd373};
-      delta_table[6] = {13'd2615, 11'd348}; delta_table[7] = {13'd2963, 11'd324}; delta_table[8] = {13'd3287, 11'd300};
-      delta_table[9] = {13'd3587, 11'd277}; delta_table[10] = {13'd3864, 11'd253}; delta_table[11] = {13'd4117, 11'd231};
-      delta_table[12] = {13'd4348, 11'd208}; delta_table[13] = {13'd4556, 11'd187}; delta_table[14] = {13'd4743, 11'd166};
-      delta_table[15] = {13'd4909, 11'd146}; delta_table[16] = {13'd5055, 11'd126}; delta_table[17] = {13'd5181, 11'd107};
-      delta_table[18] = {13'd5288, 11'd88}; delta_table[19] = {13'd5376, 11'd71}; delta_table[20] = {13'd5447, 11'd54};
-      delta_table[21] = {13'd5501, 11'd38}; delta_table[22] = {13'd5539, 11'd23}; delta_table[23] = {13'd5562, 11'd8};
-      delta_table[24] = {13'd5570, 11'd2042}; delta_table[25] = {13'd5564, 11'd2029};
-      delta_table[26] = {13'd5545, 11'd2016}; delta_table[27] = {13'd5513, 11'd2005};
-      delta_table[28] = {13'd5470, 11'd1995}; delta_table[29] = {13'd5417, 11'd1984};
-      delta_table[30] = {13'd5353, 11'd1975}; delta_table[31] = {13'd5280, 11'd1967};
-      delta_table[32] = {13'd5199, 11'd1959}; delta_table[33] = {13'd5110, 11'd1952};
-      delta_table[34] = {13'd5014, 11'd1945}; delta_table[35] = {13'd4911, 11'd1940};
-      delta_table[36] = {13'd4803, 11'd1935}; delta_table[37] = {13'd4690, 11'd1931};
-      delta_table[38] = {13'd4573, 11'd1927}; delta_table[39] = {13'd4452, 11'd1923};
-      delta_table[40] = {13'd4327, 11'd1922}; delta_table[41] = {13'd4201, 11'd1919};
-      delta_table[42] = {13'd4072, 11'd1918}; delta_table[43] = {13'd3942, 11'd1916};
-      delta_table[44] = {13'd3810, 11'd1916}; delta_table[45] = {13'd3678, 11'd1916};
-      delta_table[46] = {13'd3546, 11'd1917}; delta_table[47] = {13'd3415, 11'd1917};
-      delta_table[48] = {13'd3284, 11'd1918}; delta_table[49] = {13'd3154, 11'd1919};
-      delta_table[50] = {13'd3025, 11'd1921}; delta_table[51] = {13'd2898, 11'd1923};
-      delta_table[52] = {13'd2773, 11'd1925}; delta_table[53] = {13'd2650, 11'd1928};
-      delta_table[54] = {13'd2530, 11'd1930}; delta_table[55] = {13'd2412, 11'd1933};
-      delta_table[56] = {13'd2297, 11'd1936}; delta_table[57] = {13'd2185, 11'd1939};
-      delta_table[58] = {13'd2076, 11'd1942}; delta_table[59] = {13'd1970, 11'd1946};
-      delta_table[60] = {13'd1868, 11'd1948}; delta_table[61] = {13'd1768, 11'd1952};
-      delta_table[62] = {13'd1672, 11'd1956}; delta_table[63] = {13'd1580, 11'd1959};
-      delta_table[64] = {13'd1491, 11'd1962}; delta_table[65] = {13'd1405, 11'd1966};
-      delta_table[66] = {13'd1323, 11'd1970}; delta_table[67] = {13'd1245, 11'd1972};
-      delta_table[68] = {13'd1169, 11'd1976}; delta_table[69] = {13'd1097, 11'd1980};
-      delta_table[70] = {13'd1029, 11'd1982}; delta_table[71] = {13'd963, 11'd1986}; delta_table[72] = {13'd901, 11'd1989};
-      delta_table[73] = {13'd842, 11'd1992}; delta_table[74] = {13'd786, 11'd1995}; delta_table[75] = {13'd733, 11'd1998};
-      delta_table[76] = {13'd683, 11'd2000}; delta_table[77] = {13'd635, 11'd2004}; delta_table[78] = {13'd591, 11'd2005};
-      delta_table[79] = {13'd548, 11'd2009}; delta_table[80] = {13'd509, 11'd2010}; delta_table[81] = {13'd471, 11'd2013};
-      delta_table[82] = {13'd436, 11'd2015}; delta_table[83] = {13'd403, 11'd2018}; delta_table[84] = {13'd373, 11'd2019};
-      delta_table[85] = {13'd344, 11'd2021}; delta_table[86] = {13'd317, 11'd2023}; delta_table[87] = {13'd292, 11'd2025};
-      delta_table[88] = {13'd269, 11'd2026}; delta_table[89] = {13'd247, 11'd2028}; delta_table[90] = {13'd227, 11'd2029};
-      delta_table[91] = {13'd208, 11'd2030}; delta_table[92] = {13'd190, 11'd2032}; delta_table[93] = {13'd174, 11'd2033};
-      delta_table[94] = {13'd159, 11'd2034}; delta_table[95] = {13'd145, 11'd2036}; delta_table[96] = {13'd133, 11'd2036};
-      delta_table[97] = {13'd121, 11'd2037}; delta_table[98] = {13'd110, 11'd2038}; delta_table[99] = {13'd100, 11'd2039};
-      delta_table[100] = {13'd91, 11'd2040}; delta_table[101] = {13'd83, 11'd2040}; delta_table[102] = {13'd75, 11'd2041};
-      delta_table[103] = {13'd68, 11'd2041}; delta_table[104] = {13'd61, 11'd2043}; delta_table[105] = {13'd56, 11'd2042};
-      delta_table[106] = {13'd50, 11'd2043}; delta_table[107] = {13'd45, 11'd2044}; delta_table[108] = {13'd41, 11'd2044};
-      delta_table[109] = {13'd37, 11'd2044}; delta_table[110] = {13'd33, 11'd2045}; delta_table[111] = {13'd30, 11'd2045};
-      delta_table[112] = {13'd27, 11'd2045}; delta_table[113] = {13'd24, 11'd2045}; delta_table[114] = {13'd21, 11'd2046};
-      delta_table[115] = {13'd19, 11'd2046}; delta_table[116] = {13'd17, 11'd2046}; delta_table[117] = {13'd15, 11'd2047};
-      delta_table[118] = {13'd14, 11'd2046}; delta_table[119] = {13'd12, 11'd2047}; delta_table[120] = {13'd11, 11'd2047};
-      delta_table[121] = {13'd10, 11'd2047}; delta_table[122] = {13'd9, 11'd2047}; delta_table[123] = {13'd8, 11'd2047};
-      delta_table[124] = {13'd7, 11'd2047}; delta_table[125] = {13'd6, 11'd2047}; delta_table[126] = {13'd5, 11'd0};
-      delta_table[127] = {13'd5, 11'd2047}; delta_table[128] = {13'd4, 11'd0}; delta_table[129] = {13'd4, 11'd2047};
-      delta_table[130] = {13'd3, 11'd0}; delta_table[131] = {13'd3, 11'd0}; delta_table[132] = {13'd3, 11'd2047};
-      delta_table[133] = {13'd2, 11'd0}; delta_table[134] = {13'd2, 11'd0}; delta_table[135] = {13'd2, 11'd2047};
-      delta_table[136] = {13'd1, 11'd0}; delta_table[137] = {13'd1, 11'd0}; delta_table[138] = {13'd1, 11'd0};
-      delta_table[139] = {13'd1, 11'd0}; delta_table[140] = {13'd1, 11'd0}; delta_table[141] = {13'd1, 11'd0};
-      delta_table[142] = {13'd1, 11'd0}; delta_table[143] = {13'd1, 11'd0}; delta_table[144] = {13'd1, 11'd2047};
-      delta_table[145] = {13'd0, 11'd0}; delta_table[146] = {13'd0, 11'd0}; delta_table[147] = {13'd0, 11'd0};
-      delta_table[148] = {13'd0, 11'd0}; delta_table[149] = {13'd0, 11'd0}; delta_table[150] = {13'd0, 11'd0};
-      delta_table[151] = {13'd0, 11'd0}; delta_table[152] = {13'd0, 11'd0}; delta_table[153] = {13'd0, 11'd0};
-      delta_table[154] = {13'd0, 11'd0}; delta_table[155] = {13'd0, 11'd0}; delta_table[156] = {13'd0, 11'd0};
-      delta_table[157] = {13'd0, 11'd0}; delta_table[158] = {13'd0, 11'd0}; delta_table[159] = {13'd0, 11'd0};
-      delta_table[160] = {13'd0, 11'd0}; delta_table[161] = {13'd0, 11'd0}; delta_table[162] = {13'd0, 11'd0};
-      delta_table[163] = {13'd0, 11'd0}; delta_table[164] = {13'd0, 11'd0}; delta_table[165] = {13'd0, 11'd0};
-      delta_table[166] = {13'd0, 11'd0}; delta_table[167] = {13'd0, 11'd0}; delta_table[168] = {13'd0, 11'd0};
-      delta_table[169] = {13'd0, 11'd0}; delta_table[170] = {13'd0, 11'd0}; delta_table[171] = {13'd0, 11'd0};
-      delta_table[172] = {13'd0, 11'd0}; delta_table[173] = {13'd0, 11'd0}; delta_table[174] = {13'd0, 11'd0};
-      delta_table[175] = {13'd0, 11'd0}; delta_table[176] = {13'd0, 11'd0}; delta_table[177] = {13'd0, 11'd0};
-      delta_table[178] = {13'd0, 11'd0}; delta_table[179] = {13'd0, 11'd0}; delta_table[180] = {13'd0, 11'd0};
-      delta_table[181] = {13'd0, 11'd0}; delta_table[182] = {13'd0, 11'd0}; delta_table[183] = {13'd0, 11'd0};
-      delta_table[184] = {13'd0, 11'd0}; delta_table[185] = {13'd0, 11'd0}; delta_table[186] = {13'd0, 11'd0};
-      delta_table[187] = {13'd0, 11'd0}; delta_table[188] = {13'd0, 11'd0}; delta_table[189] = {13'd0, 11'd0};
-      delta_table[190] = {13'd0, 11'd0}; delta_table[191] = {13'd0, 11'd0}; delta_table[192] = {13'd0, 11'd0};
-      delta_table[193] = {13'd0, 11'd0}; delta_table[194] = {13'd0, 11'd0}; delta_table[195] = {13'd0, 11'd0};
-      delta_table[196] = {13'd0, 11'd0}; delta_table[197] = {13'd0, 11'd0}; delta_table[198] = {13'd0, 11'd0};
-      delta_table[199] = {13'd0, 11'd0}; delta_table[200] = {13'd0, 11'd0}; delta_table[201] = {13'd0, 11'd0};
-      delta_table[202] = {13'd0, 11'd0}; delta_table[203] = {13'd0, 11'd0}; delta_table[204] = {13'd0, 11'd0};
-      delta_table[205] = {13'd0, 11'd0}; delta_table[206] = {13'd0, 11'd0}; delta_table[207] = {13'd0, 11'd0};
-      delta_table[208] = {13'd0, 11'd0}; delta_table[209] = {13'd0, 11'd0}; delta_table[210] = {13'd0, 11'd0};
-      delta_table[211] = {13'd0, 11'd0}; delta_table[212] = {13'd0, 11'd0}; delta_table[213] = {13'd0, 11'd0};
-      delta_table[214] = {13'd0, 11'd0}; delta_table[215] = {13'd0, 11'd0}; delta_table[216] = {13'd0, 11'd0};
-      delta_table[217] = {13'd0, 11'd0}; delta_table[218] = {13'd0, 11'd0}; delta_table[219] = {13'd0, 11'd0};
-      delta_table[220] = {13'd0, 11'd0}; delta_table[221] = {13'd0, 11'd0}; delta_table[222] = {13'd0, 11'd0};
-      delta_table[223] = {13'd0, 11'd0}; delta_table[224] = {13'd0, 11'd0}; delta_table[225] = {13'd0, 11'd0};
-      delta_table[226] = {13'd0, 11'd0}; delta_table[227] = {13'd0, 11'd0}; delta_table[228] = {13'd0, 11'd0};
-      delta_table[229] = {13'd0, 11'd0}; delta_table[230] = {13'd0, 11'd0}; delta_table[231] = {13'd0, 11'd0};
-      delta_table[232] = {13'd0, 11'd0}; delta_table[233] = {13'd0, 11'd0}; delta_table[234] = {13'd0, 11'd0};
-      delta_table[235] = {13'd0, 11'd0}; delta_table[236] = {13'd0, 11'd0}; delta_table[237] = {13'd0, 11'd0};
-      delta_table[238] = {13'd0, 11'd0}; delta_table[239] = {13'd0, 11'd0}; delta_table[240] = {13'd0, 11'd0};
-      delta_table[241] = {13'd0, 11'd0}; delta_table[242] = {13'd0, 11'd0}; delta_table[243] = {13'd0, 11'd0};
-      delta_table[244] = {13'd0, 11'd0}; delta_table[245] = {13'd0, 11'd0}; delta_table[246] = {13'd0, 11'd0};
-      delta_table[247] = {13'd0, 11'd0}; delta_table[248] = {13'd0, 11'd0}; delta_table[249] = {13'd0, 11'd0};
-      delta_table[250] = {13'd0, 11'd0}; delta_table[251] = {13'd0, 11'd0}; delta_table[252] = {13'd0, 11'd0};
-      delta_table[253] = {13'd0, 11'd0}; delta_table[254] = {13'd0, 11'd0}; delta_table[255] = {13'd0, 11'd0};
     end
     `ifndef SYNTHESIS
     initial begin

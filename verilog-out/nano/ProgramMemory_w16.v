@@ -2,11 +2,9 @@
 
 module ProgramMemory_w16 (
     input  wire clock, restart, write,
-    input  wire [7:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    input  wire [7:0] write_data_7, write_data_8, write_data_9, write_data_10, write_data_11, write_data_12,
-    input  wire [7:0] write_data_13, write_data_14, write_data_15,
+    input  wire [127:0] write_data,
     input  wire [15:0] index,
-    output wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7
+    output wire [255:0] command
 );
     (* ram_style = "block" *) reg [127:0] memory_0 [0:255];
     (* ram_style = "block" *) reg [127:0] memory_1 [0:255];
@@ -15,10 +13,10 @@ module ProgramMemory_w16 (
     reg in_range;
     reg [255:0] chosen;
     wire room = written < 16'd512;
-    assign {command_7, command_6, command_5, command_4, command_3, command_2, command_1, command_0} = chosen;
+    assign command = chosen;
     always @(posedge clock) begin
-      if (write && !restart && room && written[0:0] == 1'd0) memory_0[written[8:1]] <= {write_data_15, write_data_14, write_data_13, write_data_12, write_data_11, write_data_10, write_data_9, write_data_8, write_data_7, write_data_6, write_data_5, write_data_4, write_data_3, write_data_2, write_data_1, write_data_0};
-      if (write && !restart && room && written[0:0] == 1'd1) memory_1[written[8:1]] <= {write_data_15, write_data_14, write_data_13, write_data_12, write_data_11, write_data_10, write_data_9, write_data_8, write_data_7, write_data_6, write_data_5, write_data_4, write_data_3, write_data_2, write_data_1, write_data_0};
+      if (write && !restart && room && written[0:0] == 1'd0) memory_0[written[8:1]] <= write_data;
+      if (write && !restart && room && written[0:0] == 1'd1) memory_1[written[8:1]] <= write_data;
       if (restart) written <= 16'd0;
       else if (write && room) written <= written + 16'd1;
       stage <= {memory_1[index[7:0]], memory_0[index[7:0]]};

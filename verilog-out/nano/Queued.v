@@ -2,7 +2,7 @@
 
 module Queued (
     input  wire clock, reset, accept,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [4:0] command_expert,
     input  wire [10:0] queue_length,
     input  wire in_loop,
@@ -31,19 +31,19 @@ module Queued (
 
     always @(posedge clock) begin
         if (take) full <= 1'b0;
-        if (accept & ((command_0 & 32'd15) == 32'd3)) begin
+        if (accept & ((command[31:0] & 32'd15) == 32'd3)) begin
             full <= 1'b1;
-            source <= command_2[15:0];
-            low_source <= command_2[15:0] + {8'd0, command_2[31:24]};
-            stride <= command_2[23:16];
-            k_last <= command_2[31:24] - 8'd1;
-            n_last <= command_3[9:0] - 10'd1;
+            source <= command[79:64];
+            low_source <= command[79:64] + {8'd0, command[95:88]};
+            stride <= command[87:80];
+            k_last <= command[95:88] - 8'd1;
+            n_last <= command[105:96] - 10'd1;
             plane_last <= 2'd0;
-            if (command_3[22:21] == 2'd1) plane_last <= 2'd1;
-            if (command_3[22:21] == 2'd2) plane_last <= 2'd3;
-            gather <= command_3[24:23] == 2'd1;
-            sync <= command_3[27];
-            by_tile <= command_7[11];
+            if (command[118:117] == 2'd1) plane_last <= 2'd1;
+            if (command[118:117] == 2'd2) plane_last <= 2'd3;
+            gather <= command[120:119] == 2'd1;
+            sync <= command[123];
+            by_tile <= command[235];
             tag <= command_tag;
             expert <= command_expert;
         end
@@ -53,8 +53,8 @@ module Queued (
     always @* begin
         pair_count_next = pairs;
         tokens = queue_length;
-        if (accept & ((command_0 & 32'd15) == 32'd3)) begin
-            if (!in_loop) tokens = command_3[20:10];
+        if (accept & ((command[31:0] & 32'd15) == 32'd3)) begin
+            if (!in_loop) tokens = command[116:106];
             pair_count_next = bits_10_1_of_12({1'b0, tokens} + 12'd1);
         end
     end
@@ -80,7 +80,5 @@ module Queued (
         pairs <= pair_count_next;
     end
 
-    wire unused = &{1'b0,
-        command_1, command_3[26:25], command_3[31:28], command_4, command_5, command_6, command_7[10:0],
-        command_7[31:12]};
+    wire unused = &{1'b0, command[63:32], command[122:121], command[234:124], command[255:236]};
 endmodule

@@ -6,8 +6,8 @@ module Rate (
     input  wire [2:0] ranks,
     input  wire summed,
     input  wire [23:0] sum,
-    input  wire [15:0] rank_weight_0, rank_weight_1, rank_weight_2, rank_weight_3,
-    input  wire [4:0] rank_expert_0, rank_expert_1, rank_expert_2, rank_expert_3,
+    input  wire [63:0] rank_weight,
+    input  wire [19:0] rank_expert,
     output wire append,
     output wire [4:0] append_expert,
     output wire [10:0] append_token,
@@ -19,10 +19,10 @@ module Rate (
     wire reciprocal_done;
     wire [15:0] reciprocal_mantissa;
     wire [4:0] reciprocal_exponent;
-    reg  [15:0] held_weights_0, held_weights_1, held_weights_2, held_weights_3;
-    reg  [4:0] held_indices_0, held_indices_1, held_indices_2, held_indices_3;
-    reg  [15:0] weights_0, weights_1, weights_2, weights_3;
-    reg  [4:0] indices_0, indices_1, indices_2, indices_3;
+    reg  [63:0] held_weights;
+    reg  [19:0] held_indices;
+    reg  [63:0] weights;
+    reg  [19:0] indices;
     reg  [2:0] left;
     reg  [10:0] token;
     wire final_line_q;
@@ -31,9 +31,6 @@ module Rate (
         if (scoring) left <= left - 3'd1;
         if (reciprocal_done) left <= ranks;
         if (reset) left <= 3'd0;
-    end
-
-    always @(posedge clock) begin
         if (closing) token <= token + 11'd1;
         if (start) token <= first;
     end
@@ -50,35 +47,16 @@ module Rate (
 
     always @(posedge clock) begin
         if (scoring) begin
-            weights_0 <= weights_1;
-            indices_0 <= indices_1;
-            weights_1 <= weights_2;
-            indices_1 <= indices_2;
-            weights_2 <= weights_3;
-            indices_2 <= indices_3;
+            weights[47:0] <= weights[63:16];
+            indices[14:0] <= indices[19:5];
         end
         if (reciprocal_done) begin
-            weights_0 <= held_weights_0;
-            indices_0 <= held_indices_0;
-            weights_1 <= held_weights_1;
-            indices_1 <= held_indices_1;
-            weights_2 <= held_weights_2;
-            indices_2 <= held_indices_2;
-            weights_3 <= held_weights_3;
-            indices_3 <= held_indices_3;
+            weights <= held_weights;
+            indices <= held_indices;
         end
-    end
-
-    always @(posedge clock) begin
         if (summed) begin
-            held_weights_0 <= rank_weight_0;
-            held_indices_0 <= rank_expert_0;
-            held_weights_1 <= rank_weight_1;
-            held_indices_1 <= rank_expert_1;
-            held_weights_2 <= rank_weight_2;
-            held_indices_2 <= rank_expert_2;
-            held_weights_3 <= rank_weight_3;
-            held_indices_3 <= rank_expert_3;
+            held_weights <= rank_weight;
+            held_indices <= rank_expert;
         end
     end
 
@@ -90,18 +68,15 @@ module Rate (
     );
 
     GateScore u_score (
-        .clock(clock), .reset(reset), .valid(scoring), .weight(weights_0), .mantissa(reciprocal_mantissa),
+        .clock(clock), .reset(reset), .valid(scoring), .weight(weights[15:0]), .mantissa(reciprocal_mantissa),
         .exponent(reciprocal_exponent), .done(append), .score(append_score)
     );
 
     Delay #(.WIDTH(1), .CYCLES(5)) u_final_line (.clock(clock), .reset(reset), .d(ending), .q(final_line_q));
-    Delay #(.WIDTH(5), .CYCLES(5)) u_expert_line (.clock(clock), .reset(reset), .d(indices_0), .q(append_expert));
+    Delay #(.WIDTH(5), .CYCLES(5)) u_expert_line (.clock(clock), .reset(reset), .d(indices[4:0]), .q(append_expert));
     Delay #(.WIDTH(11), .CYCLES(5)) u_token_line (.clock(clock), .reset(reset), .d(token), .q(append_token));
 
     initial begin
-        held_weights_0 = 16'd0; held_weights_1 = 16'd0; held_weights_2 = 16'd0; held_weights_3 = 16'd0;
-        held_indices_0 = 5'd0; held_indices_1 = 5'd0; held_indices_2 = 5'd0; held_indices_3 = 5'd0; weights_0 = 16'd0;
-        weights_1 = 16'd0; weights_2 = 16'd0; weights_3 = 16'd0; indices_0 = 5'd0; indices_1 = 5'd0; indices_2 = 5'd0;
-        indices_3 = 5'd0; left = 3'd0; token = 11'd0;
+        held_weights = 64'd0; held_indices = 20'd0; weights = 64'd0; indices = 20'd0; left = 3'd0; token = 11'd0;
     end
 endmodule

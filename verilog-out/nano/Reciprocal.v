@@ -14,73 +14,45 @@ module Reciprocal (
     always @(posedge clock)
       if (reset) in_flight <= 7'd0;
       else in_flight <= {in_flight[5:0], valid};
+    localparam [6399:0] inverse_entries = {
+      25'h10000ff, 25'h0ff01fd, 25'h0fe04fb, 25'h0fd09f9, 25'h0fc10f7, 25'h0fb19f6, 25'h0fa23f3, 25'h0f930f2,
+      25'h0f83ef0, 25'h0f74eee, 25'h0f660ec, 25'h0f574ea, 25'h0f48ae9, 25'h0f3a1e7, 25'h0f2bae5, 25'h0f1d5e4,
+      25'h0f0f1e2, 25'h0f00fe0, 25'h0ef2fdf, 25'h0ee50dd, 25'h0ed73db, 25'h0ec98da, 25'h0ebbed9, 25'h0eae5d6,
+      25'h0ea0fd6, 25'h0e939d3, 25'h0e866d3, 25'h0e793d0, 25'h0e6c3d0, 25'h0e5f3cd, 25'h0e526cd, 25'h0e459cb,
+      25'h0e38ec9, 25'h0e2c5c9, 25'h0e1fcc6, 25'h0e136c6, 25'h0e070c4, 25'h0dfacc3, 25'h0dee9c1, 25'h0de28c0,
+      25'h0dd68bf, 25'h0dca9be, 25'h0dbebbc, 25'h0db2fbb, 25'h0da74ba, 25'h0d9bab8, 25'h0d902b8, 25'h0d84ab6,
+      25'h0d794b5, 25'h0d6dfb3, 25'h0d62cb3, 25'h0d579b2, 25'h0d4c7b0, 25'h0d417af, 25'h0d368ae, 25'h0d2baad,
+      25'h0d20dac, 25'h0d161aa, 25'h0d0b7aa, 25'h0d00da9, 25'h0cf64a7, 25'h0cebda6, 25'h0ce17a6, 25'h0cd71a4,
+      25'h0cccda4, 25'h0cc29a2, 25'h0cb87a1, 25'h0cae6a0, 25'h0ca46a0, 25'h0c9a69e, 25'h0c9089e, 25'h0c86a9c,
+      25'h0c7ce9b, 25'h0c7339b, 25'h0c6989a, 25'h0c5fe98, 25'h0c56698, 25'h0c4ce97, 25'h0c43796, 25'h0c3a195,
+      25'h0c30c94, 25'h0c27893, 25'h0c1e593, 25'h0c15291, 25'h0c0c191, 25'h0c03090, 25'h0bfa08f, 25'h0bf118e,
+      25'h0be838d, 25'h0bdf68d, 25'h0bd698c, 25'h0bcdd8b, 25'h0bc528a, 25'h0bbc889, 25'h0bb3f89, 25'h0bab687,
+      25'h0ba2f87, 25'h0b9a887, 25'h0b92185, 25'h0b89c85, 25'h0b81784, 25'h0b79383, 25'h0b71083, 25'h0b68d82,
+      25'h0b60b81, 25'h0b58a80, 25'h0b50a80, 25'h0b48a7f, 25'h0b40b7e, 25'h0b38d7e, 25'h0b30f7d, 25'h0b2927c,
+      25'h0b2167b, 25'h0b19b7b, 25'h0b1207a, 25'h0b0a67a, 25'h0b02c79, 25'h0afb378, 25'h0af3b78, 25'h0aec377,
+      25'h0ae4c76, 25'h0add676, 25'h0ad6075, 25'h0aceb74, 25'h0ac7774, 25'h0ac0374, 25'h0ab8f72, 25'h0ab1d72,
+      25'h0aaab72, 25'h0aa3971, 25'h0a9c870, 25'h0a95870, 25'h0a8e86f, 25'h0a8796e, 25'h0a80b6f, 25'h0a79c6d,
+      25'h0a72f6d, 25'h0a6c26c, 25'h0a6566c, 25'h0a5ea6b, 25'h0a57f6b, 25'h0a5146a, 25'h0a4aa6a, 25'h0a44069,
+      25'h0a3d769, 25'h0a36e68, 25'h0a30667, 25'h0a29f67, 25'h0a23867, 25'h0a1d166, 25'h0a16b65, 25'h0a10665,
+      25'h0a0a165, 25'h0a03c64, 25'h09fd864, 25'h09f7463, 25'h09f1162, 25'h09eaf62, 25'h09e4d62, 25'h09deb61,
+      25'h09d8a61, 25'h09d2960, 25'h09cc960, 25'h09c695f, 25'h09c0a5f, 25'h09bab5f, 25'h09b4c5e, 25'h09aee5d,
+      25'h09a915d, 25'h09a345d, 25'h099d75c, 25'h0997b5c, 25'h0991f5b, 25'h098c45b, 25'h098695b, 25'h0980e5a,
+      25'h097b45a, 25'h0975a59, 25'h0970159, 25'h096a858, 25'h0965058, 25'h095f858, 25'h095a057, 25'h0954957,
+      25'h094f256, 25'h0949c56, 25'h0944656, 25'h093f055, 25'h0939b55, 25'h0934655, 25'h092f154, 25'h0929d54,
+      25'h0924953, 25'h091f653, 25'h091a353, 25'h0915052, 25'h090fe52, 25'h090ac52, 25'h0905a51, 25'h0900951,
+      25'h08fb850, 25'h08f6851, 25'h08f174f, 25'h08ec850, 25'h08e784f, 25'h08e294f, 25'h08dda4e, 25'h08d8c4e,
+      25'h08d3e4e, 25'h08cf04d, 25'h08ca34d, 25'h08c564d, 25'h08c094d, 25'h08bbc4c, 25'h08b704c, 25'h08b244b,
+      25'h08ad94b, 25'h08a8e4b, 25'h08a434b, 25'h089f84a, 25'h089ae4a, 25'h0896449, 25'h0891b49, 25'h088d249,
+      25'h0888949, 25'h0884048, 25'h087f849, 25'h087af47, 25'h0876848, 25'h0872047, 25'h086d947, 25'h0869246,
+      25'h0864c47, 25'h0860546, 25'h085bf46, 25'h0857945, 25'h0853445, 25'h084ef45, 25'h084aa45, 25'h0846544,
+      25'h0842144, 25'h083dd44, 25'h0839943, 25'h0835644, 25'h0831243, 25'h082cf42, 25'h0828d43, 25'h0824a42,
+      25'h0820842, 25'h081c641, 25'h0818542, 25'h0814341, 25'h0810241, 25'h080c140, 25'h0808141, 25'h0804040
+    };
     (* rom_style = "distributed" *) reg [24:0] inverse [0:255];
-    initial begin
-      inverse[0] = 25'd16777471; inverse[1] = 25'd16712189; inverse[2] = 25'd16647419; inverse[3] = 25'd16583161;
-      inverse[4] = 25'd16519415; inverse[5] = 25'd16456182; inverse[6] = 25'd16393203; inverse[7] = 25'd16330994;
-      inverse[8] = 25'd16269040; inverse[9] = 25'd16207598; inverse[10] = 25'd16146668; inverse[11] = 25'd16086250;
-      inverse[12] = 25'd16026345; inverse[13] = 25'd15966695; inverse[14] = 25'd15907557; inverse[15] = 25'd15848932;
-      inverse[16] = 25'd15790562; inverse[17] = 25'd15732704; inverse[18] = 25'd15675359; inverse[19] = 25'd15618269;
-      inverse[20] = 25'd15561691; inverse[21] = 25'd15505626; inverse[22] = 25'd15449817; inverse[23] = 25'd15394262;
-      inverse[24] = 25'd15339478; inverse[25] = 25'd15284691; inverse[26] = 25'd15230675; inverse[27] = 25'd15176656;
-      inverse[28] = 25'd15123408; inverse[29] = 25'd15070157; inverse[30] = 25'd15017677; inverse[31] = 25'd14965195;
-      inverse[32] = 25'd14913225; inverse[33] = 25'd14861769; inverse[34] = 25'd14810310; inverse[35] = 25'd14759622;
-      inverse[36] = 25'd14708932; inverse[37] = 25'd14658755; inverse[38] = 25'd14608833; inverse[39] = 25'd14559424;
-      inverse[40] = 25'd14510271; inverse[41] = 25'd14461374; inverse[42] = 25'd14412732; inverse[43] = 25'd14364603;
-      inverse[44] = 25'd14316730; inverse[45] = 25'd14269112; inverse[46] = 25'd14222008; inverse[47] = 25'd14174902;
-      inverse[48] = 25'd14128309; inverse[49] = 25'd14081971; inverse[50] = 25'd14036147; inverse[51] = 25'd13990322;
-      inverse[52] = 25'd13944752; inverse[53] = 25'd13899695; inverse[54] = 25'd13854894; inverse[55] = 25'd13810349;
-      inverse[56] = 25'd13766060; inverse[57] = 25'd13722026; inverse[58] = 25'd13678506; inverse[59] = 25'd13634985;
-      inverse[60] = 25'd13591719; inverse[61] = 25'd13548966; inverse[62] = 25'd13506470; inverse[63] = 25'd13463972;
-      inverse[64] = 25'd13421988; inverse[65] = 25'd13380002; inverse[66] = 25'd13338529; inverse[67] = 25'd13297312;
-      inverse[68] = 25'd13256352; inverse[69] = 25'd13215390; inverse[70] = 25'd13174942; inverse[71] = 25'd13134492;
-      inverse[72] = 25'd13094555; inverse[73] = 25'd13054875; inverse[74] = 25'd13015194; inverse[75] = 25'd12975768;
-      inverse[76] = 25'd12936856; inverse[77] = 25'd12897943; inverse[78] = 25'd12859286; inverse[79] = 25'd12820885;
-      inverse[80] = 25'd12782740; inverse[81] = 25'd12744851; inverse[82] = 25'd12707219; inverse[83] = 25'd12669585;
-      inverse[84] = 25'd12632465; inverse[85] = 25'd12595344; inverse[86] = 25'd12558479; inverse[87] = 25'd12521870;
-      inverse[88] = 25'd12485517; inverse[89] = 25'd12449421; inverse[90] = 25'd12413324; inverse[91] = 25'd12377483;
-      inverse[92] = 25'd12341898; inverse[93] = 25'd12306569; inverse[94] = 25'd12271497; inverse[95] = 25'd12236423;
-      inverse[96] = 25'd12201863; inverse[97] = 25'd12167303; inverse[98] = 25'd12132741; inverse[99] = 25'd12098693;
-      inverse[100] = 25'd12064644; inverse[101] = 25'd12030851; inverse[102] = 25'd11997315; inverse[103] = 25'd11963778;
-      inverse[104] = 25'd11930497; inverse[105] = 25'd11897472; inverse[106] = 25'd11864704; inverse[107] = 25'd11831935;
-      inverse[108] = 25'd11799422; inverse[109] = 25'd11767166; inverse[110] = 25'd11734909; inverse[111] = 25'd11702908;
-      inverse[112] = 25'd11671163; inverse[113] = 25'd11639675; inverse[114] = 25'd11608186; inverse[115] = 25'd11576954;
-      inverse[116] = 25'd11545721; inverse[117] = 25'd11514744; inverse[118] = 25'd11484024; inverse[119] = 25'd11453303;
-      inverse[120] = 25'd11422838; inverse[121] = 25'd11392630; inverse[122] = 25'd11362421; inverse[123] = 25'd11332468;
-      inverse[124] = 25'd11302772; inverse[125] = 25'd11273076; inverse[126] = 25'd11243378; inverse[127] = 25'd11214194;
-      inverse[128] = 25'd11185010; inverse[129] = 25'd11155825; inverse[130] = 25'd11126896; inverse[131] = 25'd11098224;
-      inverse[132] = 25'd11069551; inverse[133] = 25'd11041134; inverse[134] = 25'd11012975; inverse[135] = 25'd10984557;
-      inverse[136] = 25'd10956653; inverse[137] = 25'd10928748; inverse[138] = 25'd10901100; inverse[139] = 25'd10873451;
-      inverse[140] = 25'd10846059; inverse[141] = 25'd10818666; inverse[142] = 25'd10791530; inverse[143] = 25'd10764393;
-      inverse[144] = 25'd10737513; inverse[145] = 25'd10710632; inverse[146] = 25'd10684007; inverse[147] = 25'd10657639;
-      inverse[148] = 25'd10631271; inverse[149] = 25'd10604902; inverse[150] = 25'd10578789; inverse[151] = 25'd10552933;
-      inverse[152] = 25'd10527077; inverse[153] = 25'd10501220; inverse[154] = 25'd10475620; inverse[155] = 25'd10450019;
-      inverse[156] = 25'd10424674; inverse[157] = 25'd10399586; inverse[158] = 25'd10374498; inverse[159] = 25'd10349409;
-      inverse[160] = 25'd10324577; inverse[161] = 25'd10299744; inverse[162] = 25'd10275168; inverse[163] = 25'd10250591;
-      inverse[164] = 25'd10226271; inverse[165] = 25'd10201951; inverse[166] = 25'd10177630; inverse[167] = 25'd10153565;
-      inverse[168] = 25'd10129757; inverse[169] = 25'd10105949; inverse[170] = 25'd10082140; inverse[171] = 25'd10058588;
-      inverse[172] = 25'd10035035; inverse[173] = 25'd10011739; inverse[174] = 25'd9988443; inverse[175] = 25'd9965146;
-      inverse[176] = 25'd9942106; inverse[177] = 25'd9919065; inverse[178] = 25'd9896281; inverse[179] = 25'd9873496;
-      inverse[180] = 25'd9850968; inverse[181] = 25'd9828440; inverse[182] = 25'd9805911; inverse[183] = 25'd9783639;
-      inverse[184] = 25'd9761366; inverse[185] = 25'd9739350; inverse[186] = 25'd9717334; inverse[187] = 25'd9695317;
-      inverse[188] = 25'd9673557; inverse[189] = 25'd9651797; inverse[190] = 25'd9630036; inverse[191] = 25'd9608532;
-      inverse[192] = 25'd9587027; inverse[193] = 25'd9565779; inverse[194] = 25'd9544531; inverse[195] = 25'd9523282;
-      inverse[196] = 25'd9502290; inverse[197] = 25'd9481298; inverse[198] = 25'd9460305; inverse[199] = 25'd9439569;
-      inverse[200] = 25'd9418832; inverse[201] = 25'd9398353; inverse[202] = 25'd9377615; inverse[203] = 25'd9357392;
-      inverse[204] = 25'd9336911; inverse[205] = 25'd9316687; inverse[206] = 25'd9296462; inverse[207] = 25'd9276494;
-      inverse[208] = 25'd9256526; inverse[209] = 25'd9236557; inverse[210] = 25'd9216845; inverse[211] = 25'd9197133;
-      inverse[212] = 25'd9177421; inverse[213] = 25'd9157708; inverse[214] = 25'd9138252; inverse[215] = 25'd9118795;
-      inverse[216] = 25'd9099595; inverse[217] = 25'd9080395; inverse[218] = 25'd9061195; inverse[219] = 25'd9041994;
-      inverse[220] = 25'd9023050; inverse[221] = 25'd9004105; inverse[222] = 25'd8985417; inverse[223] = 25'd8966729;
-      inverse[224] = 25'd8948041; inverse[225] = 25'd8929352; inverse[226] = 25'd8910921; inverse[227] = 25'd8892231;
-      inverse[228] = 25'd8874056; inverse[229] = 25'd8855623; inverse[230] = 25'd8837447; inverse[231] = 25'd8819270;
-      inverse[232] = 25'd8801351; inverse[233] = 25'd8783174; inverse[234] = 25'd8765254; inverse[235] = 25'd8747333;
-      inverse[236] = 25'd8729669; inverse[237] = 25'd8712005; inverse[238] = 25'd8694341; inverse[239] = 25'd8676676;
-      inverse[240] = 25'd8659268; inverse[241] = 25'd8641860; inverse[242] = 25'd8624451; inverse[243] = 25'd8607300;
-      inverse[244] = 25'd8589891; inverse[245] = 25'd8572738; inverse[246] = 25'd8555843; inverse[247] = 25'd8538690;
-      inverse[248] = 25'd8521794; inverse[249] = 25'd8504897; inverse[250] = 25'd8488258; inverse[251] = 25'd8471361;
-      inverse[252] = 25'd8454721; inverse[253] = 25'd8438080; inverse[254] = 25'd8421697; inverse[255] = 25'd8405056;
-    end
+    integer entry_of_inverse;
+    initial
+      for (entry_of_inverse = 0; entry_of_inverse < 256; entry_of_inverse = entry_of_inverse + 1)
+        inverse[entry_of_inverse] = inverse_entries[25 * (255 - entry_of_inverse) +: 25];
     reg [23:0] x_in, x_1;
     reg [4:0] length, length_found, exponent_1, exponent_2, exponent_3, exponent_4;
     reg [15:0] normal;

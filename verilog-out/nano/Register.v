@@ -3,7 +3,7 @@
 module Register (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4,
+    input  wire [159:0] command,
     input  wire finish,
     output wire load,
     output wire [15:0] first_word,
@@ -36,17 +36,17 @@ module Register (
     always @(posedge clock) begin
         if (free) begin
             busy <= command_valid;
-            copy <= (command_4[3:0] == copy_opcode) | (command_4[3:0] == discard_opcode);
+            copy <= (command[131:128] == copy_opcode) | (command[131:128] == discard_opcode);
             empty <= no_tokens;
             one_row <= few_tokens;
             last_row <= tokens - 11'd1;
             if (no_tokens) last_row <= 11'd0;
-            last_tile <= command_0[9:0] - 10'd1;
-            hold_parameters <= command_0[28];
-            routing <= command_0[24:23];
-            expert <= command_4[9:5];
-            word_5 <= command_2;
-            word_6 <= command_3;
+            last_tile <= command[9:0] - 10'd1;
+            hold_parameters <= command[28];
+            routing <= command[24:23];
+            expert <= command[137:133];
+            word_5 <= command[95:64];
+            word_6 <= command[127:96];
         end
         if (reset) busy <= 1'b0;
     end
@@ -54,17 +54,17 @@ module Register (
     assign free = !busy | finish;
     assign command_ready = free;
     assign load = command_valid & free;
-    assign first_word = command_2[15:0];
-    assign first_sums = command_1[31:24];
+    assign first_word = command[79:64];
+    assign first_sums = command[63:56];
 
     always @* begin
-        tokens = command_0[20:10];
-        no_tokens = command_0[20:10] == 11'd0;
-        few_tokens = command_0[20:11] == 10'd0;
-        if (command_4[4]) begin
-            tokens = command_4[20:10];
-            no_tokens = command_4[20:10] == 11'd0;
-            few_tokens = command_4[20:11] == 10'd0;
+        tokens = command[20:10];
+        no_tokens = command[20:10] == 11'd0;
+        few_tokens = command[20:11] == 10'd0;
+        if (command[132]) begin
+            tokens = command[148:138];
+            no_tokens = command[148:138] == 11'd0;
+            few_tokens = command[148:139] == 10'd0;
         end
     end
 
@@ -88,6 +88,5 @@ module Register (
     end
 
     wire unused = &{1'b0,
-        command_0[22:21], command_0[27:25], command_0[31:29], command_1[23:0], command_4[31:21], word_5[15:0],
-        word_6[31:28]};
+        command[22:21], command[27:25], command[55:29], command[159:149], word_5[15:0], word_6[31:28]};
 endmodule

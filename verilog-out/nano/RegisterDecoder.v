@@ -2,52 +2,50 @@
 
 module RegisterDecoder (
     input  wire [7:0] address,
-    output wire special_0, special_1, special_2, special_3, special_4, special_5, special_6, special_7, special_8,
-    output wire special_9, special_10, special_11, special_12, frame_0, frame_1, frame_2, frame_3, frame_4, frame_5,
-    output wire frame_6, frame_7, frame_8, counter_0, counter_1, counter_2, counter_3, counter_4, counter_5, counter_6,
-    output wire counter_7, counter_8, counter_9, counter_10, counter_11, counter_12, counter_13, counter_14, counter_15,
-    output wire counter_16, counter_17, counter_18
+    output wire [12:0] special,
+    output wire [8:0] frame,
+    output wire [18:0] counter
 );
     wire unused = &{1'b0, address[1:0]};
-    assign special_0 = address[7:2] == 6'd0; // CTRL
-    assign special_1 = address[7:2] == 6'd1; // GIER
-    assign special_2 = address[7:2] == 6'd2; // IP_IER
-    assign special_3 = address[7:2] == 6'd3; // IP_ISR
-    assign special_4 = address[7:2] == 6'd12; // STATUS
-    assign special_5 = address[7:2] == 6'd13; // ERROR_COMMAND
-    assign special_6 = address[7:2] == 6'd14; // ERROR_ADDRESS_LO
-    assign special_7 = address[7:2] == 6'd15; // ERROR_ADDRESS_HI
-    assign special_8 = address[7:2] == 6'd25; // CONTROL2
-    assign special_9 = address[7:2] == 6'd8; // ID
-    assign special_10 = address[7:2] == 6'd9; // VERSION
-    assign special_11 = address[7:2] == 6'd10; // CONFIG_HASH
-    assign special_12 = address[7:2] == 6'd11; // CAPS
-    assign frame_0 = address[7:2] == 6'd16; // PROGRAM_LO
-    assign frame_1 = address[7:2] == 6'd17; // PROGRAM_HI
-    assign frame_2 = address[7:2] == 6'd18; // IMAGE_LO
-    assign frame_3 = address[7:2] == 6'd19; // IMAGE_HI
-    assign frame_4 = address[7:2] == 6'd20; // RESULT_LO
-    assign frame_5 = address[7:2] == 6'd21; // RESULT_HI
-    assign frame_6 = address[7:2] == 6'd22; // COMMANDS
-    assign frame_7 = address[7:2] == 6'd23; // TASK
-    assign frame_8 = address[7:2] == 6'd24; // WATCHDOG
-    assign counter_0 = address[7:2] == 6'd32; // CYCLES
-    assign counter_1 = address[7:2] == 6'd33; // STREAMING
-    assign counter_2 = address[7:2] == 6'd34; // STALL_STREAM
-    assign counter_3 = address[7:2] == 6'd35; // STALL_BANK
-    assign counter_4 = address[7:2] == 6'd36; // STALL_SYNC
-    assign counter_5 = address[7:2] == 6'd37; // STALL_FULL
-    assign counter_6 = address[7:2] == 6'd38; // SKIPPED_EXPERTS
-    assign counter_7 = address[7:2] == 6'd39; // BEATS_OUT
-    assign counter_8 = address[7:2] == 6'd40; // BEATS_IN_0
-    assign counter_9 = address[7:2] == 6'd41; // BEATS_IN_1
-    assign counter_10 = address[7:2] == 6'd42; // BEATS_IN_2
-    assign counter_11 = address[7:2] == 6'd43; // BEATS_IN_3
-    assign counter_12 = address[7:2] == 6'd44; // BUSY_FETCH
-    assign counter_13 = address[7:2] == 6'd45; // BUSY_ARRAY
-    assign counter_14 = address[7:2] == 6'd46; // BUSY_NORM
-    assign counter_15 = address[7:2] == 6'd47; // BUSY_SOFTMAX
-    assign counter_16 = address[7:2] == 6'd48; // BUSY_ROUTER
-    assign counter_17 = address[7:2] == 6'd49; // BUSY_WRITE
-    assign counter_18 = address[7:2] == 6'd50; // FRAMES
+    assign special[0] = address[7:2] == 6'd0; // CTRL
+    assign special[1] = address[7:2] == 6'd1; // GIER
+    assign special[2] = address[7:2] == 6'd2; // IP_IER
+    assign special[3] = address[7:2] == 6'd3; // IP_ISR
+    assign special[4] = address[7:2] == 6'd12; // STATUS
+    assign special[5] = address[7:2] == 6'd13; // ERROR_COMMAND
+    assign special[6] = address[7:2] == 6'd14; // ERROR_ADDRESS_LO
+    assign special[7] = address[7:2] == 6'd15; // ERROR_ADDRESS_HI
+    assign special[8] = address[7:2] == 6'd25; // CONTROL2
+    assign special[9] = address[7:2] == 6'd8; // ID
+    assign special[10] = address[7:2] == 6'd9; // VERSION
+    assign special[11] = address[7:2] == 6'd10; // CONFIG_HASH
+    assign special[12] = address[7:2] == 6'd11; // CAPS
+    assign frame[0] = address[7:2] == 6'd16; // PROGRAM_LO
+    assign frame[1] = address[7:2] == 6'd17; // PROGRAM_HI
+    assign frame[2] = address[7:2] == 6'd18; // IMAGE_LO
+    assign frame[3] = address[7:2] == 6'd19; // IMAGE_HI
+    assign frame[4] = address[7:2] == 6'd20; // RESULT_LO
+    assign frame[5] = address[7:2] == 6'd21; // RESULT_HI
+    assign frame[6] = address[7:2] == 6'd22; // COMMANDS
+    assign frame[7] = address[7:2] == 6'd23; // TASK
+    assign frame[8] = address[7:2] == 6'd24; // WATCHDOG
+    assign counter[0] = address[7:2] == 6'd32; // CYCLES
+    assign counter[1] = address[7:2] == 6'd33; // STREAMING
+    assign counter[2] = address[7:2] == 6'd34; // STALL_STREAM
+    assign counter[3] = address[7:2] == 6'd35; // STALL_BANK
+    assign counter[4] = address[7:2] == 6'd36; // STALL_SYNC
+    assign counter[5] = address[7:2] == 6'd37; // STALL_FULL
+    assign counter[6] = address[7:2] == 6'd38; // SKIPPED_EXPERTS
+    assign counter[7] = address[7:2] == 6'd39; // BEATS_OUT
+    assign counter[8] = address[7:2] == 6'd40; // BEATS_IN_0
+    assign counter[9] = address[7:2] == 6'd41; // BEATS_IN_1
+    assign counter[10] = address[7:2] == 6'd42; // BEATS_IN_2
+    assign counter[11] = address[7:2] == 6'd43; // BEATS_IN_3
+    assign counter[12] = address[7:2] == 6'd44; // BUSY_FETCH
+    assign counter[13] = address[7:2] == 6'd45; // BUSY_ARRAY
+    assign counter[14] = address[7:2] == 6'd46; // BUSY_NORM
+    assign counter[15] = address[7:2] == 6'd47; // BUSY_SOFTMAX
+    assign counter[16] = address[7:2] == 6'd48; // BUSY_ROUTER
+    assign counter[17] = address[7:2] == 6'd49; // BUSY_WRITE
+    assign counter[18] = address[7:2] == 6'd50; // FRAMES
 endmodule

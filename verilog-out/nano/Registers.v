@@ -30,8 +30,8 @@ module Registers (
     output wire [2:0] task_number,
     output reg  [31:0] watchdog,
     output reg  quiesce, soft_reset,
-    input  wire busy_0, busy_1, busy_2, busy_3, busy_4, busy_5, streaming, stall_stream, stall_bank, stall_sync,
-    input  wire stall_full, skipped, beats_in_0, beat_out
+    input  wire [5:0] busy,
+    input  wire streaming, stall_stream, stall_bank, stall_sync, stall_full, skipped, beats_in, beat_out
 );
     localparam [31:0] caps = 32'h10810;
     localparam [31:0] config_hash = 32'h55e2fc35;
@@ -54,35 +54,15 @@ module Registers (
     wire [31:0] fresh_bits;
     reg  [1:0] next_recorded;
     reg  [31:0] ctrl, status, value;
-    wire write_decoder_special_0, write_decoder_special_1, write_decoder_special_2, write_decoder_special_3;
-    wire write_decoder_special_4, unused_write_decoder_special_5, unused_write_decoder_special_6;
-    wire unused_write_decoder_special_7, write_decoder_special_8, unused_write_decoder_special_9;
-    wire unused_write_decoder_special_10, unused_write_decoder_special_11, unused_write_decoder_special_12;
-    wire write_decoder_frame_0, write_decoder_frame_1, write_decoder_frame_2, write_decoder_frame_3;
-    wire write_decoder_frame_4, write_decoder_frame_5, write_decoder_frame_6, write_decoder_frame_7;
-    wire write_decoder_frame_8, unused_write_decoder_counter_0, unused_write_decoder_counter_1;
-    wire unused_write_decoder_counter_2, unused_write_decoder_counter_3, unused_write_decoder_counter_4;
-    wire unused_write_decoder_counter_5, unused_write_decoder_counter_6, unused_write_decoder_counter_7;
-    wire unused_write_decoder_counter_8, unused_write_decoder_counter_9, unused_write_decoder_counter_10;
-    wire unused_write_decoder_counter_11, unused_write_decoder_counter_12, unused_write_decoder_counter_13;
-    wire unused_write_decoder_counter_14, unused_write_decoder_counter_15, unused_write_decoder_counter_16;
-    wire unused_write_decoder_counter_17, unused_write_decoder_counter_18, read_decoder_special_0;
-    wire read_decoder_special_1, read_decoder_special_2, read_decoder_special_3, read_decoder_special_4;
-    wire read_decoder_special_5, read_decoder_special_6, read_decoder_special_7, read_decoder_special_8;
-    wire read_decoder_special_9, read_decoder_special_10, read_decoder_special_11, read_decoder_special_12;
-    wire read_decoder_frame_0, read_decoder_frame_1, read_decoder_frame_2, read_decoder_frame_3, read_decoder_frame_4;
-    wire read_decoder_frame_5, read_decoder_frame_6, read_decoder_frame_7, read_decoder_frame_8, read_decoder_counter_0;
-    wire read_decoder_counter_1, read_decoder_counter_2, read_decoder_counter_3, read_decoder_counter_4;
-    wire read_decoder_counter_5, read_decoder_counter_6, read_decoder_counter_7, read_decoder_counter_8;
-    wire read_decoder_counter_9, read_decoder_counter_10, read_decoder_counter_11, read_decoder_counter_12;
-    wire read_decoder_counter_13, read_decoder_counter_14, read_decoder_counter_15, read_decoder_counter_16;
-    wire read_decoder_counter_17, read_decoder_counter_18;
+    wire [12:0] write_decoder_special;
+    wire [8:0] write_decoder_frame;
+    wire [18:0] unused_write_decoder_counter;
+    wire [12:0] read_decoder_special;
+    wire [8:0] read_decoder_frame;
+    wire [18:0] read_decoder_counter;
     reg  counters_clear;
     wire counters_event_18;
-    wire [31:0] counters_value_0, counters_value_1, counters_value_2, counters_value_3, counters_value_4;
-    wire [31:0] counters_value_5, counters_value_6, counters_value_7, counters_value_8, counters_value_9;
-    wire [31:0] counters_value_10, counters_value_11, counters_value_12, counters_value_13, counters_value_14;
-    wire [31:0] counters_value_15, counters_value_16, counters_value_17, counters_value_18;
+    wire [607:0] counters_value;
     reg  aw_held;
     reg  [7:0] aw_address;
     reg  w_held;
@@ -95,7 +75,8 @@ module Registers (
     reg  failed;
     reg  [3:0] code;
     reg  [15:0] failed_command;
-    reg  [31:0] failed_lo, failed_hi, frame_0, frame_1, frame_2, frame_3, frame_4, frame_5, frame_6, frame_7, frame_8;
+    reg  [31:0] failed_lo, failed_hi;
+    reg  [287:0] frame;
     reg  [31:0] latched_6, latched_7, next_result_lo, next_result_hi;
 
     always @(posedge clock) begin
@@ -109,53 +90,57 @@ module Registers (
             w_strobe <= wstrb;
         end
         if (write) begin
-            aw_held <= 1'b0;
-            w_held <= 1'b0;
-            bvalid <= 1'b1;
+            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b1;
         end
         if (bvalid & bready) bvalid <= 1'b0;
-        if (low_byte & write_decoder_special_1) enabled <= w_data[0];
-        if (low_byte & write_decoder_special_2) sources <= w_data[1:0];
+        if (low_byte & write_decoder_special[1]) enabled <= w_data[0];
+        if (low_byte & write_decoder_special[2]) sources <= w_data[1:0];
         soft_reset <= 1'b0;
-        if (low_byte & write_decoder_special_8) begin
+        if (low_byte & write_decoder_special[8]) begin
             soft_reset <= w_data[0];
             quiesce <= w_data[1];
         end
-        if (write & write_decoder_frame_0) frame_0 <= ((frame_0 & ~bit_mask) | fresh_bits) & frame_mask_0;
-        if (write & write_decoder_frame_1) frame_1 <= ((frame_1 & ~bit_mask) | fresh_bits) & frame_mask_1;
-        if (write & write_decoder_frame_2) frame_2 <= ((frame_2 & ~bit_mask) | fresh_bits) & frame_mask_2;
-        if (write & write_decoder_frame_3) frame_3 <= ((frame_3 & ~bit_mask) | fresh_bits) & frame_mask_3;
-        if (write & write_decoder_frame_4) frame_4 <= ((frame_4 & ~bit_mask) | fresh_bits) & frame_mask_4;
-        if (write & write_decoder_frame_5) frame_5 <= ((frame_5 & ~bit_mask) | fresh_bits) & frame_mask_5;
-        if (write & write_decoder_frame_6) frame_6 <= ((frame_6 & ~bit_mask) | fresh_bits) & frame_mask_6;
-        if (write & write_decoder_frame_7) frame_7 <= ((frame_7 & ~bit_mask) | fresh_bits) & frame_mask_7;
-        if (write & write_decoder_frame_8) frame_8 <= ((frame_8 & ~bit_mask) | fresh_bits) & frame_mask_8;
-        if (low_byte & write_decoder_special_0 & w_data[0] & !asked) asked <= !failed;
+        if (write & write_decoder_frame[0]) frame[31:0] <= ((frame[31:0] & ~bit_mask) | fresh_bits) & frame_mask_0;
+        if (write & write_decoder_frame[1]) frame[63:32] <= ((frame[63:32] & ~bit_mask) | fresh_bits) & frame_mask_1;
+        if (write & write_decoder_frame[2]) frame[95:64] <= ((frame[95:64] & ~bit_mask) | fresh_bits) & frame_mask_2;
+        if (write & write_decoder_frame[3]) frame[127:96] <= ((frame[127:96] & ~bit_mask) | fresh_bits) & frame_mask_3;
+        if (write & write_decoder_frame[4]) begin
+            frame[159:128] <= ((frame[159:128] & ~bit_mask) | fresh_bits) & frame_mask_4;
+        end
+        if (write & write_decoder_frame[5]) begin
+            frame[191:160] <= ((frame[191:160] & ~bit_mask) | fresh_bits) & frame_mask_5;
+        end
+        if (write & write_decoder_frame[6]) begin
+            frame[223:192] <= ((frame[223:192] & ~bit_mask) | fresh_bits) & frame_mask_6;
+        end
+        if (write & write_decoder_frame[7]) begin
+            frame[255:224] <= ((frame[255:224] & ~bit_mask) | fresh_bits) & frame_mask_7;
+        end
+        if (write & write_decoder_frame[8]) begin
+            frame[287:256] <= ((frame[287:256] & ~bit_mask) | fresh_bits) & frame_mask_8;
+        end
+        if (low_byte & write_decoder_special[0] & w_data[0] & !asked) asked <= !failed;
         start <= launch;
         if (launch) begin
-            asked <= 1'b0;
-            running <= 1'b1;
-            failed_lo <= 32'd0;
-            failed_hi <= 32'd0;
-            program_lo <= frame_0;
-            program_hi <= frame_1;
-            image_lo <= frame_2;
-            image_hi <= frame_3;
-            result_lo <= frame_4;
-            result_hi <= frame_5;
-            latched_6 <= frame_6;
-            latched_7 <= frame_7;
-            watchdog <= frame_8;
+            asked <= 1'b0; running <= 1'b1; failed_lo <= 32'd0; failed_hi <= 32'd0;
+            program_lo <= frame[31:0];
+            program_hi <= frame[63:32];
+            image_lo <= frame[95:64];
+            image_hi <= frame[127:96];
+            result_lo <= frame[159:128];
+            result_hi <= frame[191:160];
+            latched_6 <= frame[223:192];
+            latched_7 <= frame[255:224];
+            watchdog <= frame[287:256];
         end
-        same_program <= (frame_0 == program_lo) & (frame_1 == program_hi) & (frame_6 == latched_6);
+        same_program <= (frame[31:0] == program_lo) & (frame[63:32] == program_hi) & (frame[223:192] == latched_6);
         if (taken & running) begin
-            asked <= 1'b0;
-            chained <= 1'b1;
-            image_lo <= frame_2;
-            image_hi <= frame_3;
-            latched_7 <= frame_7;
-            next_result_lo <= frame_4;
-            next_result_hi <= frame_5;
+            asked <= 1'b0; chained <= 1'b1;
+            image_lo <= frame[95:64];
+            image_hi <= frame[127:96];
+            latched_7 <= frame[255:224];
+            next_result_lo <= frame[159:128];
+            next_result_hi <= frame[191:160];
         end
         if (bus_error & running) begin
             failed_lo <= error_lo;
@@ -169,19 +154,15 @@ module Registers (
                 result_hi <= next_result_hi;
             end
             if (|error_code) begin
-                asked <= 1'b0;
-                failed <= 1'b1;
+                asked <= 1'b0; failed <= 1'b1;
                 code <= error_code;
                 failed_command <= error_command;
             end
-        end else if (low_byte & write_decoder_special_4 & w_data[0]) begin
-            failed <= 1'b0;
-            code <= 4'd0;
+        end else if (low_byte & write_decoder_special[4] & w_data[0]) begin
+            failed <= 1'b0; code <= 4'd0;
         end
         if (soft_reset) begin
-            asked <= 1'b0;
-            running <= 1'b0;
-            chained <= 1'b0;
+            asked <= 1'b0; running <= 1'b0; chained <= 1'b0;
         end
         if (arvalid & !ar_held) begin
             ar_held <= 1'b1;
@@ -189,53 +170,18 @@ module Registers (
         end
         if (rvalid & rready) rvalid <= 1'b0;
         if (read) begin
-            ar_held <= 1'b0;
-            rvalid <= 1'b1;
+            ar_held <= 1'b0; rvalid <= 1'b1;
             rdata <= value;
         end
         recorded <= next_recorded;
         interrupt <= enabled & (|recorded);
         if (reset) begin
-            aw_held <= 1'b0;
-            w_held <= 1'b0;
-            bvalid <= 1'b0;
-            ar_held <= 1'b0;
-            rvalid <= 1'b0;
-            asked <= 1'b0;
-            running <= 1'b0;
-            chained <= 1'b0;
-            same_program <= 1'b0;
-            start <= 1'b0;
-            enabled <= 1'b0;
-            sources <= 2'd0;
-            recorded <= 2'd0;
-            interrupt <= 1'b0;
-            failed <= 1'b0;
-            code <= 4'd0;
-            failed_command <= 16'd0;
-            failed_lo <= 32'd0;
-            failed_hi <= 32'd0;
-            quiesce <= 1'b0;
-            soft_reset <= 1'b0;
-            next_result_lo <= 32'd0;
-            next_result_hi <= 32'd0;
-            frame_0 <= 32'd0;
-            program_lo <= 32'd0;
-            frame_1 <= 32'd0;
-            program_hi <= 32'd0;
-            frame_2 <= 32'd0;
-            image_lo <= 32'd0;
-            frame_3 <= 32'd0;
-            image_hi <= 32'd0;
-            frame_4 <= 32'd0;
-            result_lo <= 32'd0;
-            frame_5 <= 32'd0;
-            result_hi <= 32'd0;
-            frame_6 <= 32'd0;
-            latched_6 <= 32'd0;
-            frame_7 <= 32'd0;
-            latched_7 <= 32'd0;
-            frame_8 <= 32'd0;
+            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b0; ar_held <= 1'b0; rvalid <= 1'b0; asked <= 1'b0;
+            running <= 1'b0; chained <= 1'b0; same_program <= 1'b0; start <= 1'b0; enabled <= 1'b0; sources <= 2'd0;
+            recorded <= 2'd0; interrupt <= 1'b0; failed <= 1'b0; code <= 4'd0; failed_command <= 16'd0;
+            failed_lo <= 32'd0; failed_hi <= 32'd0; quiesce <= 1'b0; soft_reset <= 1'b0; next_result_lo <= 32'd0;
+            next_result_hi <= 32'd0; frame <= 288'd0; program_lo <= 32'd0; program_hi <= 32'd0; image_lo <= 32'd0;
+            image_hi <= 32'd0; result_lo <= 32'd0; result_hi <= 32'd0; latched_6 <= 32'd0; latched_7 <= 32'd0;
             watchdog <= 32'd0;
         end
     end
@@ -244,25 +190,22 @@ module Registers (
         ended_next = ended;
         readied_next = readied;
         if (read) begin
-            if (read_decoder_special_0) begin
-                ended_next = 1'b0;
-                readied_next = 1'b0;
+            if (read_decoder_special[0]) begin
+                ended_next = 1'b0; readied_next = 1'b0;
             end
         end
         if (frame_end) ended_next = 1'b1;
         if (frame_ready) readied_next = 1'b1;
         counters_clear = launch;
         if (reset) begin
-            ended_next = 1'b0;
-            readied_next = 1'b0;
-            counters_clear = 1'b1;
+            ended_next = 1'b0; readied_next = 1'b0; counters_clear = 1'b1;
         end
     end
 
     always @* begin
         frame_end = done & running;
         frame_ready = 1'b0;
-        if (low_byte & write_decoder_special_0 & w_data[0] & !asked) begin
+        if (low_byte & write_decoder_special[0] & w_data[0] & !asked) begin
             frame_end = frame_end | failed;
             frame_ready = failed;
         end
@@ -302,59 +245,58 @@ module Registers (
     end
 
     always @* begin
-        status = 32'd0;
-        value = 32'd0;
+        status = 32'd0; value = 32'd0;
         if (read) begin
             status = {28'd0, code} << 3'd4;
             if (failed) status = status | 32'd1;
             if (!idle | running) status = status | 32'd256;
-            if (read_decoder_special_0) value = ctrl;
-            if (read_decoder_special_1 & enabled) value = 32'd1;
-            if (read_decoder_special_2) value = {30'd0, sources};
-            if (read_decoder_special_3) value = {30'd0, recorded};
-            if (read_decoder_special_4) value = status;
-            if (read_decoder_special_5) value = {16'd0, failed_command};
-            if (read_decoder_special_6) value = failed_lo;
-            if (read_decoder_special_7) value = failed_hi;
-            if (read_decoder_special_8 & quiesce) value = 32'd2;
-            if (read_decoder_special_9) value = magic;
-            if (read_decoder_special_10) value = version;
-            if (read_decoder_special_11) value = config_hash;
-            if (read_decoder_special_12) value = caps;
-            if (read_decoder_frame_0) value = frame_0;
-            if (read_decoder_frame_1) value = frame_1;
-            if (read_decoder_frame_2) value = frame_2;
-            if (read_decoder_frame_3) value = frame_3;
-            if (read_decoder_frame_4) value = frame_4;
-            if (read_decoder_frame_5) value = frame_5;
-            if (read_decoder_frame_6) value = frame_6;
-            if (read_decoder_frame_7) value = frame_7;
-            if (read_decoder_frame_8) value = frame_8;
-            if (read_decoder_counter_0) value = counters_value_0;
-            if (read_decoder_counter_1) value = counters_value_1;
-            if (read_decoder_counter_2) value = counters_value_2;
-            if (read_decoder_counter_3) value = counters_value_3;
-            if (read_decoder_counter_4) value = counters_value_4;
-            if (read_decoder_counter_5) value = counters_value_5;
-            if (read_decoder_counter_6) value = counters_value_6;
-            if (read_decoder_counter_7) value = counters_value_7;
-            if (read_decoder_counter_8) value = counters_value_8;
-            if (read_decoder_counter_9) value = counters_value_9;
-            if (read_decoder_counter_10) value = counters_value_10;
-            if (read_decoder_counter_11) value = counters_value_11;
-            if (read_decoder_counter_12) value = counters_value_12;
-            if (read_decoder_counter_13) value = counters_value_13;
-            if (read_decoder_counter_14) value = counters_value_14;
-            if (read_decoder_counter_15) value = counters_value_15;
-            if (read_decoder_counter_16) value = counters_value_16;
-            if (read_decoder_counter_17) value = counters_value_17;
-            if (read_decoder_counter_18) value = counters_value_18;
+            if (read_decoder_special[0]) value = ctrl;
+            if (read_decoder_special[1] & enabled) value = 32'd1;
+            if (read_decoder_special[2]) value = {30'd0, sources};
+            if (read_decoder_special[3]) value = {30'd0, recorded};
+            if (read_decoder_special[4]) value = status;
+            if (read_decoder_special[5]) value = {16'd0, failed_command};
+            if (read_decoder_special[6]) value = failed_lo;
+            if (read_decoder_special[7]) value = failed_hi;
+            if (read_decoder_special[8] & quiesce) value = 32'd2;
+            if (read_decoder_special[9]) value = magic;
+            if (read_decoder_special[10]) value = version;
+            if (read_decoder_special[11]) value = config_hash;
+            if (read_decoder_special[12]) value = caps;
+            if (read_decoder_frame[0]) value = frame[31:0];
+            if (read_decoder_frame[1]) value = frame[63:32];
+            if (read_decoder_frame[2]) value = frame[95:64];
+            if (read_decoder_frame[3]) value = frame[127:96];
+            if (read_decoder_frame[4]) value = frame[159:128];
+            if (read_decoder_frame[5]) value = frame[191:160];
+            if (read_decoder_frame[6]) value = frame[223:192];
+            if (read_decoder_frame[7]) value = frame[255:224];
+            if (read_decoder_frame[8]) value = frame[287:256];
+            if (read_decoder_counter[0]) value = counters_value[31:0];
+            if (read_decoder_counter[1]) value = counters_value[63:32];
+            if (read_decoder_counter[2]) value = counters_value[95:64];
+            if (read_decoder_counter[3]) value = counters_value[127:96];
+            if (read_decoder_counter[4]) value = counters_value[159:128];
+            if (read_decoder_counter[5]) value = counters_value[191:160];
+            if (read_decoder_counter[6]) value = counters_value[223:192];
+            if (read_decoder_counter[7]) value = counters_value[255:224];
+            if (read_decoder_counter[8]) value = counters_value[287:256];
+            if (read_decoder_counter[9]) value = counters_value[319:288];
+            if (read_decoder_counter[10]) value = counters_value[351:320];
+            if (read_decoder_counter[11]) value = counters_value[383:352];
+            if (read_decoder_counter[12]) value = counters_value[415:384];
+            if (read_decoder_counter[13]) value = counters_value[447:416];
+            if (read_decoder_counter[14]) value = counters_value[479:448];
+            if (read_decoder_counter[15]) value = counters_value[511:480];
+            if (read_decoder_counter[16]) value = counters_value[543:512];
+            if (read_decoder_counter[17]) value = counters_value[575:544];
+            if (read_decoder_counter[18]) value = counters_value[607:576];
         end
     end
 
     always @* begin
         next_recorded = recorded;
-        if (low_byte & write_decoder_special_3) next_recorded = recorded ^ w_data[1:0];
+        if (low_byte & write_decoder_special[3]) next_recorded = recorded ^ w_data[1:0];
         if (frame_end) next_recorded = next_recorded | (sources & 2'd1);
         if (frame_ready) next_recorded = next_recorded | (sources & 2'd2);
     end
@@ -362,57 +304,19 @@ module Registers (
     assign counters_event_18 = done & !(|error_code);
 
     RegisterDecoder u_write_decoder (
-        .address(aw_address), .special_0(write_decoder_special_0), .special_1(write_decoder_special_1),
-        .special_2(write_decoder_special_2), .special_3(write_decoder_special_3), .special_4(write_decoder_special_4),
-        .special_5(unused_write_decoder_special_5), .special_6(unused_write_decoder_special_6),
-        .special_7(unused_write_decoder_special_7), .special_8(write_decoder_special_8),
-        .special_9(unused_write_decoder_special_9), .special_10(unused_write_decoder_special_10),
-        .special_11(unused_write_decoder_special_11), .special_12(unused_write_decoder_special_12),
-        .frame_0(write_decoder_frame_0), .frame_1(write_decoder_frame_1), .frame_2(write_decoder_frame_2),
-        .frame_3(write_decoder_frame_3), .frame_4(write_decoder_frame_4), .frame_5(write_decoder_frame_5),
-        .frame_6(write_decoder_frame_6), .frame_7(write_decoder_frame_7), .frame_8(write_decoder_frame_8),
-        .counter_0(unused_write_decoder_counter_0), .counter_1(unused_write_decoder_counter_1),
-        .counter_2(unused_write_decoder_counter_2), .counter_3(unused_write_decoder_counter_3),
-        .counter_4(unused_write_decoder_counter_4), .counter_5(unused_write_decoder_counter_5),
-        .counter_6(unused_write_decoder_counter_6), .counter_7(unused_write_decoder_counter_7),
-        .counter_8(unused_write_decoder_counter_8), .counter_9(unused_write_decoder_counter_9),
-        .counter_10(unused_write_decoder_counter_10), .counter_11(unused_write_decoder_counter_11),
-        .counter_12(unused_write_decoder_counter_12), .counter_13(unused_write_decoder_counter_13),
-        .counter_14(unused_write_decoder_counter_14), .counter_15(unused_write_decoder_counter_15),
-        .counter_16(unused_write_decoder_counter_16), .counter_17(unused_write_decoder_counter_17),
-        .counter_18(unused_write_decoder_counter_18)
+        .address(aw_address), .special(write_decoder_special), .frame(write_decoder_frame),
+        .counter(unused_write_decoder_counter)
     );
 
     RegisterDecoder u_read_decoder (
-        .address(ar_address), .special_0(read_decoder_special_0), .special_1(read_decoder_special_1),
-        .special_2(read_decoder_special_2), .special_3(read_decoder_special_3), .special_4(read_decoder_special_4),
-        .special_5(read_decoder_special_5), .special_6(read_decoder_special_6), .special_7(read_decoder_special_7),
-        .special_8(read_decoder_special_8), .special_9(read_decoder_special_9), .special_10(read_decoder_special_10),
-        .special_11(read_decoder_special_11), .special_12(read_decoder_special_12), .frame_0(read_decoder_frame_0),
-        .frame_1(read_decoder_frame_1), .frame_2(read_decoder_frame_2), .frame_3(read_decoder_frame_3),
-        .frame_4(read_decoder_frame_4), .frame_5(read_decoder_frame_5), .frame_6(read_decoder_frame_6),
-        .frame_7(read_decoder_frame_7), .frame_8(read_decoder_frame_8), .counter_0(read_decoder_counter_0),
-        .counter_1(read_decoder_counter_1), .counter_2(read_decoder_counter_2), .counter_3(read_decoder_counter_3),
-        .counter_4(read_decoder_counter_4), .counter_5(read_decoder_counter_5), .counter_6(read_decoder_counter_6),
-        .counter_7(read_decoder_counter_7), .counter_8(read_decoder_counter_8), .counter_9(read_decoder_counter_9),
-        .counter_10(read_decoder_counter_10), .counter_11(read_decoder_counter_11),
-        .counter_12(read_decoder_counter_12), .counter_13(read_decoder_counter_13),
-        .counter_14(read_decoder_counter_14), .counter_15(read_decoder_counter_15),
-        .counter_16(read_decoder_counter_16), .counter_17(read_decoder_counter_17),
-        .counter_18(read_decoder_counter_18)
+        .address(ar_address), .special(read_decoder_special), .frame(read_decoder_frame),
+        .counter(read_decoder_counter)
     );
 
     Counters u_counters (
-        .clock(clock), .clear(counters_clear), .enable(running), .event_0(1'b1), .event_1(streaming),
-        .event_2(stall_stream), .event_3(stall_bank), .event_4(stall_sync), .event_5(stall_full), .event_6(skipped),
-        .event_7(beat_out), .event_8(beats_in_0), .event_9(1'b0), .event_10(1'b0), .event_11(1'b0), .event_12(busy_0),
-        .event_13(busy_1), .event_14(busy_2), .event_15(busy_3), .event_16(busy_4), .event_17(busy_5),
-        .event_18(counters_event_18), .value_0(counters_value_0), .value_1(counters_value_1),
-        .value_2(counters_value_2), .value_3(counters_value_3), .value_4(counters_value_4), .value_5(counters_value_5),
-        .value_6(counters_value_6), .value_7(counters_value_7), .value_8(counters_value_8), .value_9(counters_value_9),
-        .value_10(counters_value_10), .value_11(counters_value_11), .value_12(counters_value_12),
-        .value_13(counters_value_13), .value_14(counters_value_14), .value_15(counters_value_15),
-        .value_16(counters_value_16), .value_17(counters_value_17), .value_18(counters_value_18)
+        .clock(clock), .clear(counters_clear), .enable(running),
+        .event_({counters_event_18, busy, 3'd0, beats_in, beat_out, skipped, stall_full, stall_sync, stall_bank,
+            stall_stream, streaming, 1'b1}), .value(counters_value)
     );
 
     initial begin
@@ -420,11 +324,9 @@ module Registers (
         ar_held = 1'b0; ar_address = 8'd0; rvalid = 1'b0; rdata = 32'd0; asked = 1'b0; running = 1'b0; chained = 1'b0;
         same_program = 1'b0; ended = 1'b0; readied = 1'b0; start = 1'b0; enabled = 1'b0; sources = 2'd0;
         recorded = 2'd0; interrupt = 1'b0; failed = 1'b0; code = 4'd0; failed_command = 16'd0; failed_lo = 32'd0;
-        failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0; frame_0 = 32'd0; frame_1 = 32'd0; frame_2 = 32'd0;
-        frame_3 = 32'd0; frame_4 = 32'd0; frame_5 = 32'd0; frame_6 = 32'd0; frame_7 = 32'd0; frame_8 = 32'd0;
-        program_lo = 32'd0; program_hi = 32'd0; image_lo = 32'd0; image_hi = 32'd0; result_lo = 32'd0;
-        result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0; watchdog = 32'd0; next_result_lo = 32'd0;
-        next_result_hi = 32'd0;
+        failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0; frame = 288'd0; program_lo = 32'd0; program_hi = 32'd0;
+        image_lo = 32'd0; image_hi = 32'd0; result_lo = 32'd0; result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0;
+        watchdog = 32'd0; next_result_lo = 32'd0; next_result_hi = 32'd0;
     end
 
     always @(posedge clock) begin
@@ -432,5 +334,5 @@ module Registers (
         readied <= readied_next;
     end
 
-    wire unused = &{1'b0, latched_7[31:3]};
+    wire unused = &{1'b0, write_decoder_special[7:5], write_decoder_special[12:9], latched_7[31:3]};
 endmodule

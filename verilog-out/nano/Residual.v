@@ -9,23 +9,20 @@ module Residual (
     input  wire write_back_read,
     output wire write_back_ready,
     input  wire [15:0] write_back_address,
-    output wire [15:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    output wire [15:0] read_data_7,
+    output wire [127:0] read_data,
     input  wire drain_write,
-    input  wire [15:0] drain_address, drain_data_0, drain_data_1, drain_data_2, drain_data_3, drain_data_4,
-    input  wire [15:0] drain_data_5, drain_data_6, drain_data_7,
+    input  wire [15:0] drain_address,
+    input  wire [127:0] drain_data,
     input  wire copy_write,
     output wire copy_ready,
     input  wire [15:0] copy_address,
-    input  wire [7:0] copy_data_0, copy_data_1, copy_data_2, copy_data_3, copy_data_4, copy_data_5, copy_data_6,
-    input  wire [7:0] copy_data_7, copy_data_8, copy_data_9, copy_data_10, copy_data_11, copy_data_12, copy_data_13,
-    input  wire [7:0] copy_data_14, copy_data_15
+    input  wire [127:0] copy_data
 );
-    wire words_write_enable_0;
-    reg  [15:0] words_write_address, words_write_data_0, words_write_data_1, words_write_data_2, words_write_data_3;
-    reg  [15:0] words_write_data_4, words_write_data_5, words_write_data_6, words_write_data_7, words_read_address;
-    wire [15:0] pairs_words_0, pairs_words_1, pairs_words_2, pairs_words_3, pairs_words_4, pairs_words_5, pairs_words_6;
-    wire [15:0] pairs_words_7;
+    wire words_write_enable;
+    reg  [15:0] words_write_address;
+    reg  [127:0] words_write_data;
+    reg  [15:0] words_read_address;
+    wire [127:0] pairs_to;
 
     assign norm_ready = !drain_read;
     assign write_back_ready = !drain_read & !norm_read;
@@ -37,70 +34,23 @@ module Residual (
     end
 
     assign copy_ready = !drain_write;
-    assign words_write_enable_0 = drain_write | copy_write;
+    assign words_write_enable = drain_write | copy_write;
 
     always @* begin
         words_write_address = copy_address;
-        if (drain_write) words_write_address = drain_address;
+        words_write_data = pairs_to;
+        if (drain_write) begin
+            words_write_address = drain_address;
+            words_write_data = drain_data;
+        end
     end
 
-    always @* begin
-        words_write_data_0 = pairs_words_0;
-        if (drain_write) words_write_data_0 = drain_data_0;
-    end
-
-    always @* begin
-        words_write_data_1 = pairs_words_1;
-        if (drain_write) words_write_data_1 = drain_data_1;
-    end
-
-    always @* begin
-        words_write_data_2 = pairs_words_2;
-        if (drain_write) words_write_data_2 = drain_data_2;
-    end
-
-    always @* begin
-        words_write_data_3 = pairs_words_3;
-        if (drain_write) words_write_data_3 = drain_data_3;
-    end
-
-    always @* begin
-        words_write_data_4 = pairs_words_4;
-        if (drain_write) words_write_data_4 = drain_data_4;
-    end
-
-    always @* begin
-        words_write_data_5 = pairs_words_5;
-        if (drain_write) words_write_data_5 = drain_data_5;
-    end
-
-    always @* begin
-        words_write_data_6 = pairs_words_6;
-        if (drain_write) words_write_data_6 = drain_data_6;
-    end
-
-    always @* begin
-        words_write_data_7 = pairs_words_7;
-        if (drain_write) words_write_data_7 = drain_data_7;
-    end
-
-    ResidualRam u_words (
-        .clock(clock), .write_enable_0(words_write_enable_0), .write_address(words_write_address),
-        .write_data_0(words_write_data_0), .write_data_1(words_write_data_1), .write_data_2(words_write_data_2),
-        .write_data_3(words_write_data_3), .write_data_4(words_write_data_4), .write_data_5(words_write_data_5),
-        .write_data_6(words_write_data_6), .write_data_7(words_write_data_7), .read_address(words_read_address),
-        .read_data_0(read_data_0), .read_data_1(read_data_1), .read_data_2(read_data_2), .read_data_3(read_data_3),
-        .read_data_4(read_data_4), .read_data_5(read_data_5), .read_data_6(read_data_6), .read_data_7(read_data_7)
+    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(1024)) u_words (
+        .clock(clock), .write_enable(words_write_enable), .write_address(words_write_address),
+        .write_data(words_write_data), .read_address(words_read_address), .read_data(read_data)
     );
 
-    BytePairs_n8 u_pairs (
-        .bytes_0(copy_data_0), .bytes_1(copy_data_1), .bytes_2(copy_data_2), .bytes_3(copy_data_3),
-        .bytes_4(copy_data_4), .bytes_5(copy_data_5), .bytes_6(copy_data_6), .bytes_7(copy_data_7),
-        .bytes_8(copy_data_8), .bytes_9(copy_data_9), .bytes_10(copy_data_10), .bytes_11(copy_data_11),
-        .bytes_12(copy_data_12), .bytes_13(copy_data_13), .bytes_14(copy_data_14), .bytes_15(copy_data_15),
-        .words_0(pairs_words_0), .words_1(pairs_words_1), .words_2(pairs_words_2), .words_3(pairs_words_3),
-        .words_4(pairs_words_4), .words_5(pairs_words_5), .words_6(pairs_words_6), .words_7(pairs_words_7)
-    );
+    Lanes #(.WIDTH(128)) u_pairs (.from(copy_data), .to(pairs_to));
 
     wire unused = &{1'b0, write_back_read};
 endmodule

@@ -3,14 +3,13 @@
 module Router (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output reg  done,
     output wire routed,
     input  wire logit_write,
     input  wire [10:0] logit_token,
     input  wire [3:0] logit_tile,
-    input  wire [23:0] logit_data_0, logit_data_1, logit_data_2, logit_data_3, logit_data_4, logit_data_5, logit_data_6,
-    input  wire [23:0] logit_data_7,
+    input  wire [191:0] logit_data,
     output wire [31:0] nonempty,
     input  wire [4:0] feed_lookup_expert,
     input  wire [9:0] feed_lookup_pair,
@@ -39,14 +38,14 @@ module Router (
     reg  [5:0] pairs, full_pairs, slot_last;
     wire choose_start, choose_ranked;
     wire [23:0] choose_maximum;
-    wire [4:0] choose_chosen_0, choose_chosen_1, choose_chosen_2, choose_chosen_3;
-    wire [23:0] choose_buffer_logits_0, choose_buffer_logits_1;
+    wire [19:0] choose_chosen;
+    wire [47:0] choose_buffer_logits;
     wire weigh_renormalise, weigh_buffer_half;
     wire [3:0] weigh_buffer_pair;
     wire weigh_summed;
     wire [23:0] weigh_sum;
-    wire [15:0] weigh_rank_weight_0, weigh_rank_weight_1, weigh_rank_weight_2, weigh_rank_weight_3;
-    wire [4:0] weigh_rank_expert_0, weigh_rank_expert_1, weigh_rank_expert_2, weigh_rank_expert_3;
+    wire [63:0] weigh_rank_weight;
+    wire [19:0] weigh_rank_expert;
     wire rate_append;
     wire [4:0] rate_append_expert;
     wire [10:0] rate_append_token;
@@ -62,18 +61,11 @@ module Router (
         if (start & !((|tokens) & (|ranks))) done <= 1'b1;
         if (done) busy <= 1'b0;
         if (reset) begin
-            busy <= 1'b0;
-            accepted <= 1'b0;
-            clamped <= 1'b0;
-            start <= 1'b0;
-            done <= 1'b0;
+            busy <= 1'b0; accepted <= 1'b0; clamped <= 1'b0; start <= 1'b0; done <= 1'b0;
         end
-    end
-
-    always @(posedge clock) begin
         if (!busy) begin
-            settings <= command_2;
-            first <= command_3[10:0];
+            settings <= command[95:64];
+            first <= command[106:96];
         end
     end
 
@@ -108,32 +100,23 @@ module Router (
     Choose u_choose (
         .clock(clock), .reset(reset), .start(choose_start), .first(first), .tokens(tokens), .pairs(pairs),
         .full_pairs(full_pairs), .slot_last(slot_last), .logit_write(logit_write), .logit_token(logit_token),
-        .logit_tile(logit_tile), .logit_data_0(logit_data_0), .logit_data_1(logit_data_1), .logit_data_2(logit_data_2),
-        .logit_data_3(logit_data_3), .logit_data_4(logit_data_4), .logit_data_5(logit_data_5),
-        .logit_data_6(logit_data_6), .logit_data_7(logit_data_7), .ranked(choose_ranked), .maximum(choose_maximum),
-        .chosen_0(choose_chosen_0), .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
-        .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair), .buffer_logits_0(choose_buffer_logits_0),
-        .buffer_logits_1(choose_buffer_logits_1)
+        .logit_tile(logit_tile), .logit_data(logit_data), .ranked(choose_ranked), .maximum(choose_maximum),
+        .chosen(choose_chosen), .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair),
+        .buffer_logits(choose_buffer_logits)
     );
 
     Weigh u_weigh (
         .clock(clock), .reset(reset), .start(start), .pairs(pairs), .full_pairs(full_pairs), .ranks(ranks),
-        .renormalise(weigh_renormalise), .ranked(choose_ranked), .maximum(choose_maximum), .chosen_0(choose_chosen_0),
-        .chosen_1(choose_chosen_1), .chosen_2(choose_chosen_2), .chosen_3(choose_chosen_3),
-        .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair), .buffer_logits_0(choose_buffer_logits_0),
-        .buffer_logits_1(choose_buffer_logits_1), .summed(weigh_summed), .sum(weigh_sum),
-        .rank_weight_0(weigh_rank_weight_0), .rank_weight_1(weigh_rank_weight_1), .rank_weight_2(weigh_rank_weight_2),
-        .rank_weight_3(weigh_rank_weight_3), .rank_expert_0(weigh_rank_expert_0), .rank_expert_1(weigh_rank_expert_1),
-        .rank_expert_2(weigh_rank_expert_2), .rank_expert_3(weigh_rank_expert_3)
+        .renormalise(weigh_renormalise), .ranked(choose_ranked), .maximum(choose_maximum), .chosen(choose_chosen),
+        .buffer_half(weigh_buffer_half), .buffer_pair(weigh_buffer_pair), .buffer_logits(choose_buffer_logits),
+        .summed(weigh_summed), .sum(weigh_sum), .rank_weight(weigh_rank_weight), .rank_expert(weigh_rank_expert)
     );
 
     Rate u_rate (
         .clock(clock), .reset(reset), .start(start), .first(first), .tokens(tokens), .ranks(ranks),
-        .summed(weigh_summed), .sum(weigh_sum), .rank_weight_0(weigh_rank_weight_0),
-        .rank_weight_1(weigh_rank_weight_1), .rank_weight_2(weigh_rank_weight_2), .rank_weight_3(weigh_rank_weight_3),
-        .rank_expert_0(weigh_rank_expert_0), .rank_expert_1(weigh_rank_expert_1), .rank_expert_2(weigh_rank_expert_2),
-        .rank_expert_3(weigh_rank_expert_3), .append(rate_append), .append_expert(rate_append_expert),
-        .append_token(rate_append_token), .append_score(rate_append_score), .final_entry(rate_final_entry)
+        .summed(weigh_summed), .sum(weigh_sum), .rank_weight(weigh_rank_weight), .rank_expert(weigh_rank_expert),
+        .append(rate_append), .append_expert(rate_append_expert), .append_token(rate_append_token),
+        .append_score(rate_append_score), .final_entry(rate_final_entry)
     );
 
     ExpertQueues_e16_t64 u_queues (
@@ -155,7 +138,5 @@ module Router (
         full_pairs <= {1'b0, experts[5:1]};
     end
 
-    wire unused = &{1'b0,
-        command_0, command_1, command_3[31:11], command_4, command_5, command_6, command_7, more_experts[0],
-        settings[31:22]};
+    wire unused = &{1'b0, command[63:0], command[255:107], more_experts[0], settings[31:22]};
 endmodule

@@ -3,7 +3,7 @@
 module RowMaximum_c8 (
     input  wire clock, reset, valid, first, last,
     input  wire [6:0] last_lanes,
-    input  wire [15:0] lanes_0, lanes_1, lanes_2, lanes_3, lanes_4, lanes_5, lanes_6, lanes_7,
+    input  wire [127:0] lanes,
     output wire done,
     output wire [15:0] maximum
 );
@@ -24,7 +24,6 @@ module RowMaximum_c8 (
       last_flags <= {last_flags[2:0], last};
       finished <= loads & ~reset;
     end
-    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
     wire [7:0] beyond = {8{1'b1}} << last_lanes;
     genvar i;
     generate

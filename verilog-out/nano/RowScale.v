@@ -20,137 +20,61 @@ module RowScale (
     always @(posedge clock)
       if (reset) in_flight <= 17'd0;
       else in_flight <= {in_flight[15:0], valid};
+    localparam [9983:0] inverse_root_entries = {
+      26'h20000ff, 26'h1fe02fb, 26'h1fc0cf9, 26'h1fa1af6, 26'h1f82ef3, 26'h1f648f0, 26'h1f468ee, 26'h1f28ceb,
+      26'h1f0b6e8, 26'h1eee6e6, 26'h1ed1ae4, 26'h1eb52e1, 26'h1e990de, 26'h1e7d4dc, 26'h1e61cda, 26'h1e468d8,
+      26'h1e2b8d5, 26'h1e10ed4, 26'h1df66d1, 26'h1ddc4cf, 26'h1dc26cd, 26'h1da8cca, 26'h1d8f8c9, 26'h1d766c7,
+      26'h1d5d8c5, 26'h1d44ec3, 26'h1d2c8c1, 26'h1d146bf, 26'h1cfc8bd, 26'h1ce4ebc, 26'h1ccd6ba, 26'h1cb62b8,
+      26'h1c9f2b6, 26'h1c886b5, 26'h1c71cb3, 26'h1c5b6b1, 26'h1c454b0, 26'h1c2f4ae, 26'h1c198ac, 26'h1c040ab,
+      26'h1beeaaa, 26'h1bd96a8, 26'h1bc46a7, 26'h1baf8a5, 26'h1b9aea3, 26'h1b868a2, 26'h1b724a1, 26'h1b5e2a0,
+      26'h1b4a29e, 26'h1b3669d, 26'h1b22c9b, 26'h1b0f69a, 26'h1afc299, 26'h1ae9098, 26'h1ad6096, 26'h1ac3495,
+      26'h1ab0a94, 26'h1a9e293, 26'h1a8bc91, 26'h1a79a91, 26'h1a6788f, 26'h1a55a8e, 26'h1a43e8d, 26'h1a3248c,
+      26'h1a20c8b, 26'h1a0f68a, 26'h19fe288, 26'h19ed288, 26'h19dc287, 26'h19cb485, 26'h19baa85, 26'h19aa083,
+      26'h1999a83, 26'h1989481, 26'h1979281, 26'h1969080, 26'h195907f, 26'h194927d, 26'h193987d, 26'h1929e7c,
+      26'h191a67b, 26'h190b07b, 26'h18fba79, 26'h18ec879, 26'h18dd677, 26'h18ce877, 26'h18bfa76, 26'h18b0e75,
+      26'h18a2475, 26'h1893a73, 26'h1885473, 26'h1876e72, 26'h1868a71, 26'h185a871, 26'h184c66f, 26'h183e86f,
+      26'h1830a6f, 26'h1822c6d, 26'h181526d, 26'h180786c, 26'h17fa06b, 26'h17eca6b, 26'h17df46a, 26'h17d2069,
+      26'h17c4e69, 26'h17b7c68, 26'h17aac67, 26'h179de66, 26'h1791266, 26'h1784666, 26'h1777a64, 26'h176b264,
+      26'h175ea64, 26'h1752262, 26'h1745e63, 26'h1739861, 26'h172d661, 26'h1721461, 26'h171525f, 26'h1709460,
+      26'h16fd45e, 26'h16f185e, 26'h16e5c5e, 26'h16da05d, 26'h16ce65c, 26'h16c2e5c, 26'h16b765b, 26'h16ac05b,
+      26'h16a0a5a, 26'h169565a, 26'h168a259, 26'h167f059, 26'h1673e58, 26'h1668e58, 26'h165de57, 26'h1653057,
+      26'h1648256, 26'h163d655, 26'h1632c56, 26'h1628054, 26'h161d855, 26'h1612e53, 26'h1608854, 26'h15fe053,
+      26'h15f3a52, 26'h15e9652, 26'h15df252, 26'h15d4e51, 26'h15cac50, 26'h15c0c50, 26'h15b6c50, 26'h15acc50,
+      26'h15a2c4e, 26'h159904f, 26'h158f24e, 26'h158564e, 26'h157ba4d, 26'h157204d, 26'h156864c, 26'h155ee4c,
+      26'h155564c, 26'h154be4b, 26'h154284b, 26'h153924b, 26'h152fc4a, 26'h1526849, 26'h151d64a, 26'h1514249,
+      26'h150b048, 26'h1502049, 26'h14f8e48, 26'h14efe47, 26'h14e7047, 26'h14de247, 26'h14d5447, 26'h14cc646,
+      26'h14c3a45, 26'h14bb046, 26'h14b2445, 26'h14a9a45, 26'h14a1044, 26'h1498844, 26'h1490044, 26'h1487843,
+      26'h147f243, 26'h1476c43, 26'h146e643, 26'h1466042, 26'h145dc42, 26'h1455841, 26'h144d641, 26'h1445441,
+      26'h143d241, 26'h1435040, 26'h142d040, 26'h1425040, 26'h141d03f, 26'h1415240, 26'h140d23e, 26'h140563f,
+      26'h13fd83e, 26'h13f5c3e, 26'h13ee03e, 26'h13e643d, 26'h13dea3e, 26'h13d6e3c, 26'h13cf63d, 26'h13c7c3c,
+      26'h13c043c, 26'h13b8c3c, 26'h13b143c, 26'h13a9c3b, 26'h13a263b, 26'h139b03b, 26'h1393a3a, 26'h138c63a,
+      26'h138523a, 26'h137de3a, 26'h1376a3a, 26'h136f639, 26'h1368439, 26'h1361239, 26'h135a038, 26'h1353038,
+      26'h134c038, 26'h1345038, 26'h133e038, 26'h1337037, 26'h1330237, 26'h1329437, 26'h1322636, 26'h131ba37,
+      26'h1314c36, 26'h130e036, 26'h1307436, 26'h1300835, 26'h12f9e35, 26'h12f3436, 26'h12ec834, 26'h12e6035,
+      26'h12df634, 26'h12d8e35, 26'h12d2434, 26'h12cbc33, 26'h12c5634, 26'h12bee33, 26'h12b8833, 26'h12b2233,
+      26'h12abc33, 26'h12a5633, 26'h129f032, 26'h1298c32, 26'h1292832, 26'h128c432, 26'h1286031, 26'h127fe32,
+      26'h1279a31, 26'h1273831, 26'h126d631, 26'h1267430, 26'h1261431, 26'h125b230, 26'h1255230, 26'h124f230,
+      26'h1249230, 26'h124322f, 26'h123d42f, 26'h123762f, 26'h123182f, 26'h122ba2f, 26'h1225c2f, 26'h121fe2e,
+      26'h121a22e, 26'h121462f, 26'h120e82d, 26'h1208e2e, 26'h120322e, 26'h11fd62d, 26'h11f7c2d, 26'h11f222d,
+      26'h11ec82d, 26'h11e6e2d, 26'h11e142d, 26'h11dba2c, 26'h11d622c, 26'h11d0a2c, 26'h11cb22c, 26'h11c5a2c,
+      26'h11c022c, 26'h11baa2b, 26'h11b542c, 26'h11afc2b, 26'h11aa62b, 26'h11a502b, 26'h119fa2a, 26'h119a62b,
+      26'h119502a, 26'h118fc2a, 26'h118a82a, 26'h118542a, 26'h118002a, 26'h117ac2a, 26'h1175829, 26'h117062a,
+      26'h116b229, 26'h1166029, 26'h1160e29, 26'h115bc29, 26'h1156a28, 26'h1151a29, 26'h114c828, 26'h1147829,
+      26'h1142628, 26'h113d628, 26'h1138627, 26'h1133828, 26'h112e828, 26'h1129827, 26'h1124a27, 26'h111fc28,
+      26'h111ac27, 26'h1115e26, 26'h1111227, 26'h110c427, 26'h1107626, 26'h1102a27, 26'h10fdc26, 26'h10f9026,
+      26'h10f4426, 26'h10ef826, 26'h10eac26, 26'h10e6025, 26'h10e1626, 26'h10dca25, 26'h10d8026, 26'h10d3425,
+      26'h10cea25, 26'h10ca025, 26'h10c5625, 26'h10c0c24, 26'h10bc425, 26'h10b7a24, 26'h10b3225, 26'h10ae824,
+      26'h10aa024, 26'h10a5824, 26'h10a1024, 26'h109c823, 26'h1098224, 26'h1093a24, 26'h108f223, 26'h108ac23,
+      26'h1086624, 26'h1081e23, 26'h107d823, 26'h1079222, 26'h1074e23, 26'h1070823, 26'h106c222, 26'h1067e23,
+      26'h1063822, 26'h105f422, 26'h105b023, 26'h1056a22, 26'h1052622, 26'h104e221, 26'h104a022, 26'h1045c22,
+      26'h1041821, 26'h103d622, 26'h1039221, 26'h1035021, 26'h1030e21, 26'h102cc21, 26'h1028a21, 26'h1024821,
+      26'h1020621, 26'h101c420, 26'h1018421, 26'h1014220, 26'h1010221, 26'h100c020, 26'h1008020, 26'h1004020
+    };
     (* rom_style = "distributed" *) reg [25:0] inverse_root [0:383];
-    initial begin
-      inverse_root[0] = 26'd33554687; inverse_root[1] = 26'd33424123; inverse_root[2] = 26'd33295609;
-      inverse_root[3] = 26'd33168118; inverse_root[4] = 26'd33042163; inverse_root[5] = 26'd32917744;
-      inverse_root[6] = 26'd32794862; inverse_root[7] = 26'd32673003; inverse_root[8] = 26'd32552680;
-      inverse_root[9] = 26'd32433894; inverse_root[10] = 26'd32316132; inverse_root[11] = 26'd32199393;
-      inverse_root[12] = 26'd32084190; inverse_root[13] = 26'd31970524; inverse_root[14] = 26'd31857882;
-      inverse_root[15] = 26'd31746264; inverse_root[16] = 26'd31635669; inverse_root[17] = 26'd31526612;
-      inverse_root[18] = 26'd31418065; inverse_root[19] = 26'd31311055; inverse_root[20] = 26'd31205069;
-      inverse_root[21] = 26'd31100106; inverse_root[22] = 26'd30996681; inverse_root[23] = 26'd30893767;
-      inverse_root[24] = 26'd30791877; inverse_root[25] = 26'd30691011; inverse_root[26] = 26'd30591169;
-      inverse_root[27] = 26'd30492351; inverse_root[28] = 26'd30394557; inverse_root[29] = 26'd30297788;
-      inverse_root[30] = 26'd30201530; inverse_root[31] = 26'd30106296; inverse_root[32] = 26'd30012086;
-      inverse_root[33] = 26'd29918901; inverse_root[34] = 26'd29826227; inverse_root[35] = 26'd29734577;
-      inverse_root[36] = 26'd29643952; inverse_root[37] = 26'd29553838; inverse_root[38] = 26'd29464748;
-      inverse_root[39] = 26'd29376683; inverse_root[40] = 26'd29289130; inverse_root[41] = 26'd29202088;
-      inverse_root[42] = 26'd29116071; inverse_root[43] = 26'd29030565; inverse_root[44] = 26'd28946083;
-      inverse_root[45] = 26'd28862626; inverse_root[46] = 26'd28779681; inverse_root[47] = 26'd28697248;
-      inverse_root[48] = 26'd28615326; inverse_root[49] = 26'd28534429; inverse_root[50] = 26'd28454043;
-      inverse_root[51] = 26'd28374682; inverse_root[52] = 26'd28295833; inverse_root[53] = 26'd28217496;
-      inverse_root[54] = 26'd28139670; inverse_root[55] = 26'd28062869; inverse_root[56] = 26'd27986580;
-      inverse_root[57] = 26'd27910803; inverse_root[58] = 26'd27835537; inverse_root[59] = 26'd27761297;
-      inverse_root[60] = 26'd27687055; inverse_root[61] = 26'd27613838; inverse_root[62] = 26'd27541133;
-      inverse_root[63] = 26'd27468940; inverse_root[64] = 26'd27397259; inverse_root[65] = 26'd27326090;
-      inverse_root[66] = 26'd27255432; inverse_root[67] = 26'd27185800; inverse_root[68] = 26'd27116167;
-      inverse_root[69] = 26'd27047045; inverse_root[70] = 26'd26978949; inverse_root[71] = 26'd26910851;
-      inverse_root[72] = 26'd26843779; inverse_root[73] = 26'd26776705; inverse_root[74] = 26'd26710657;
-      inverse_root[75] = 26'd26644608; inverse_root[76] = 26'd26579071; inverse_root[77] = 26'd26514045;
-      inverse_root[78] = 26'd26450045; inverse_root[79] = 26'd26386044; inverse_root[80] = 26'd26322555;
-      inverse_root[81] = 26'd26259579; inverse_root[82] = 26'd26196601; inverse_root[83] = 26'd26134649;
-      inverse_root[84] = 26'd26072695; inverse_root[85] = 26'd26011767; inverse_root[86] = 26'd25950838;
-      inverse_root[87] = 26'd25890421; inverse_root[88] = 26'd25830517; inverse_root[89] = 26'd25770611;
-      inverse_root[90] = 26'd25711731; inverse_root[91] = 26'd25652850; inverse_root[92] = 26'd25594481;
-      inverse_root[93] = 26'd25536625; inverse_root[94] = 26'd25478767; inverse_root[95] = 26'd25421935;
-      inverse_root[96] = 26'd25365103; inverse_root[97] = 26'd25308269; inverse_root[98] = 26'd25252461;
-      inverse_root[99] = 26'd25196652; inverse_root[100] = 26'd25141355; inverse_root[101] = 26'd25086571;
-      inverse_root[102] = 26'd25031786; inverse_root[103] = 26'd24977513; inverse_root[104] = 26'd24923753;
-      inverse_root[105] = 26'd24869992; inverse_root[106] = 26'd24816743; inverse_root[107] = 26'd24764006;
-      inverse_root[108] = 26'd24711782; inverse_root[109] = 26'd24659558; inverse_root[110] = 26'd24607332;
-      inverse_root[111] = 26'd24556132; inverse_root[112] = 26'd24504932; inverse_root[113] = 26'd24453730;
-      inverse_root[114] = 26'd24403555; inverse_root[115] = 26'd24352865; inverse_root[116] = 26'd24303201;
-      inverse_root[117] = 26'd24253537; inverse_root[118] = 26'd24203871; inverse_root[119] = 26'd24155232;
-      inverse_root[120] = 26'd24106078; inverse_root[121] = 26'd24057950; inverse_root[122] = 26'd24009822;
-      inverse_root[123] = 26'd23961693; inverse_root[124] = 26'd23914076; inverse_root[125] = 26'd23866972;
-      inverse_root[126] = 26'd23819867; inverse_root[127] = 26'd23773275; inverse_root[128] = 26'd23726682;
-      inverse_root[129] = 26'd23680602; inverse_root[130] = 26'd23634521; inverse_root[131] = 26'd23588953;
-      inverse_root[132] = 26'd23543384; inverse_root[133] = 26'd23498328; inverse_root[134] = 26'd23453271;
-      inverse_root[135] = 26'd23408727; inverse_root[136] = 26'd23364182; inverse_root[137] = 26'd23320149;
-      inverse_root[138] = 26'd23276630; inverse_root[139] = 26'd23232596; inverse_root[140] = 26'd23189589;
-      inverse_root[141] = 26'd23146067; inverse_root[142] = 26'd23103572; inverse_root[143] = 26'd23060563;
-      inverse_root[144] = 26'd23018066; inverse_root[145] = 26'd22976082; inverse_root[146] = 26'd22934098;
-      inverse_root[147] = 26'd22892113; inverse_root[148] = 26'd22850640; inverse_root[149] = 26'd22809680;
-      inverse_root[150] = 26'd22768720; inverse_root[151] = 26'd22727760; inverse_root[152] = 26'd22686798;
-      inverse_root[153] = 26'd22646863; inverse_root[154] = 26'd22606414; inverse_root[155] = 26'd22566478;
-      inverse_root[156] = 26'd22526541; inverse_root[157] = 26'd22487117; inverse_root[158] = 26'd22447692;
-      inverse_root[159] = 26'd22408780; inverse_root[160] = 26'd22369868; inverse_root[161] = 26'd22330955;
-      inverse_root[162] = 26'd22292555; inverse_root[163] = 26'd22254155; inverse_root[164] = 26'd22215754;
-      inverse_root[165] = 26'd22177865; inverse_root[166] = 26'd22140490; inverse_root[167] = 26'd22102601;
-      inverse_root[168] = 26'd22065224; inverse_root[169] = 26'd22028361; inverse_root[170] = 26'd21990984;
-      inverse_root[171] = 26'd21954119; inverse_root[172] = 26'd21917767; inverse_root[173] = 26'd21881415;
-      inverse_root[174] = 26'd21845063; inverse_root[175] = 26'd21808710; inverse_root[176] = 26'd21772869;
-      inverse_root[177] = 26'd21737542; inverse_root[178] = 26'd21701701; inverse_root[179] = 26'd21666373;
-      inverse_root[180] = 26'd21631044; inverse_root[181] = 26'd21596228; inverse_root[182] = 26'd21561412;
-      inverse_root[183] = 26'd21526595; inverse_root[184] = 26'd21492291; inverse_root[185] = 26'd21457987;
-      inverse_root[186] = 26'd21423683; inverse_root[187] = 26'd21389378; inverse_root[188] = 26'd21355586;
-      inverse_root[189] = 26'd21321793; inverse_root[190] = 26'd21288513; inverse_root[191] = 26'd21255233;
-      inverse_root[192] = 26'd21221953; inverse_root[193] = 26'd21188672; inverse_root[194] = 26'd21155904;
-      inverse_root[195] = 26'd21123136; inverse_root[196] = 26'd21090367; inverse_root[197] = 26'd21058112;
-      inverse_root[198] = 26'd21025342; inverse_root[199] = 26'd20993599; inverse_root[200] = 26'd20961342;
-      inverse_root[201] = 26'd20929598; inverse_root[202] = 26'd20897854; inverse_root[203] = 26'd20866109;
-      inverse_root[204] = 26'd20834878; inverse_root[205] = 26'd20803132; inverse_root[206] = 26'd20772413;
-      inverse_root[207] = 26'd20741180; inverse_root[208] = 26'd20710460; inverse_root[209] = 26'd20679740;
-      inverse_root[210] = 26'd20649020; inverse_root[211] = 26'd20618299; inverse_root[212] = 26'd20588091;
-      inverse_root[213] = 26'd20557883; inverse_root[214] = 26'd20527674; inverse_root[215] = 26'd20497978;
-      inverse_root[216] = 26'd20468282; inverse_root[217] = 26'd20438586; inverse_root[218] = 26'd20408890;
-      inverse_root[219] = 26'd20379193; inverse_root[220] = 26'd20350009; inverse_root[221] = 26'd20320825;
-      inverse_root[222] = 26'd20291640; inverse_root[223] = 26'd20262968; inverse_root[224] = 26'd20234296;
-      inverse_root[225] = 26'd20205624; inverse_root[226] = 26'd20176952; inverse_root[227] = 26'd20148279;
-      inverse_root[228] = 26'd20120119; inverse_root[229] = 26'd20091959; inverse_root[230] = 26'd20063798;
-      inverse_root[231] = 26'd20036151; inverse_root[232] = 26'd20007990; inverse_root[233] = 26'd19980342;
-      inverse_root[234] = 26'd19952694; inverse_root[235] = 26'd19925045; inverse_root[236] = 26'd19897909;
-      inverse_root[237] = 26'd19870774; inverse_root[238] = 26'd19843124; inverse_root[239] = 26'd19816501;
-      inverse_root[240] = 26'd19789364; inverse_root[241] = 26'd19762741; inverse_root[242] = 26'd19735604;
-      inverse_root[243] = 26'd19708979; inverse_root[244] = 26'd19682868; inverse_root[245] = 26'd19656243;
-      inverse_root[246] = 26'd19630131; inverse_root[247] = 26'd19604019; inverse_root[248] = 26'd19577907;
-      inverse_root[249] = 26'd19551795; inverse_root[250] = 26'd19525682; inverse_root[251] = 26'd19500082;
-      inverse_root[252] = 26'd19474482; inverse_root[253] = 26'd19448882; inverse_root[254] = 26'd19423281;
-      inverse_root[255] = 26'd19398194; inverse_root[256] = 26'd19372593; inverse_root[257] = 26'd19347505;
-      inverse_root[258] = 26'd19322417; inverse_root[259] = 26'd19297328; inverse_root[260] = 26'd19272753;
-      inverse_root[261] = 26'd19247664; inverse_root[262] = 26'd19223088; inverse_root[263] = 26'd19198512;
-      inverse_root[264] = 26'd19173936; inverse_root[265] = 26'd19149359; inverse_root[266] = 26'd19125295;
-      inverse_root[267] = 26'd19101231; inverse_root[268] = 26'd19077167; inverse_root[269] = 26'd19053103;
-      inverse_root[270] = 26'd19029039; inverse_root[271] = 26'd19004974; inverse_root[272] = 26'd18981422;
-      inverse_root[273] = 26'd18957871; inverse_root[274] = 26'd18933805; inverse_root[275] = 26'd18910766;
-      inverse_root[276] = 26'd18887214; inverse_root[277] = 26'd18863661; inverse_root[278] = 26'd18840621;
-      inverse_root[279] = 26'd18817581; inverse_root[280] = 26'd18794541; inverse_root[281] = 26'd18771501;
-      inverse_root[282] = 26'd18748461; inverse_root[283] = 26'd18725420; inverse_root[284] = 26'd18702892;
-      inverse_root[285] = 26'd18680364; inverse_root[286] = 26'd18657836; inverse_root[287] = 26'd18635308;
-      inverse_root[288] = 26'd18612780; inverse_root[289] = 26'd18590251; inverse_root[290] = 26'd18568236;
-      inverse_root[291] = 26'd18545707; inverse_root[292] = 26'd18523691; inverse_root[293] = 26'd18501675;
-      inverse_root[294] = 26'd18479658; inverse_root[295] = 26'd18458155; inverse_root[296] = 26'd18436138;
-      inverse_root[297] = 26'd18414634; inverse_root[298] = 26'd18393130; inverse_root[299] = 26'd18371626;
-      inverse_root[300] = 26'd18350122; inverse_root[301] = 26'd18328618; inverse_root[302] = 26'd18307113;
-      inverse_root[303] = 26'd18286122; inverse_root[304] = 26'd18264617; inverse_root[305] = 26'd18243625;
-      inverse_root[306] = 26'd18222633; inverse_root[307] = 26'd18201641; inverse_root[308] = 26'd18180648;
-      inverse_root[309] = 26'd18160169; inverse_root[310] = 26'd18139176; inverse_root[311] = 26'd18118697;
-      inverse_root[312] = 26'd18097704; inverse_root[313] = 26'd18077224; inverse_root[314] = 26'd18056743;
-      inverse_root[315] = 26'd18036776; inverse_root[316] = 26'd18016296; inverse_root[317] = 26'd17995815;
-      inverse_root[318] = 26'd17975847; inverse_root[319] = 26'd17955880; inverse_root[320] = 26'd17935399;
-      inverse_root[321] = 26'd17915430; inverse_root[322] = 26'd17895975; inverse_root[323] = 26'd17876007;
-      inverse_root[324] = 26'd17856038; inverse_root[325] = 26'd17836583; inverse_root[326] = 26'd17816614;
-      inverse_root[327] = 26'd17797158; inverse_root[328] = 26'd17777702; inverse_root[329] = 26'd17758246;
-      inverse_root[330] = 26'd17738790; inverse_root[331] = 26'd17719333; inverse_root[332] = 26'd17700390;
-      inverse_root[333] = 26'd17680933; inverse_root[334] = 26'd17661990; inverse_root[335] = 26'd17642533;
-      inverse_root[336] = 26'd17623589; inverse_root[337] = 26'd17604645; inverse_root[338] = 26'd17585701;
-      inverse_root[339] = 26'd17566756; inverse_root[340] = 26'd17548325; inverse_root[341] = 26'd17529380;
-      inverse_root[342] = 26'd17510949; inverse_root[343] = 26'd17492004; inverse_root[344] = 26'd17473572;
-      inverse_root[345] = 26'd17455140; inverse_root[346] = 26'd17436708; inverse_root[347] = 26'd17418275;
-      inverse_root[348] = 26'd17400356; inverse_root[349] = 26'd17381924; inverse_root[350] = 26'd17363491;
-      inverse_root[351] = 26'd17345571; inverse_root[352] = 26'd17327652; inverse_root[353] = 26'd17309219;
-      inverse_root[354] = 26'd17291299; inverse_root[355] = 26'd17273378; inverse_root[356] = 26'd17255971;
-      inverse_root[357] = 26'd17238051; inverse_root[358] = 26'd17220130; inverse_root[359] = 26'd17202723;
-      inverse_root[360] = 26'd17184802; inverse_root[361] = 26'd17167394; inverse_root[362] = 26'd17149987;
-      inverse_root[363] = 26'd17132066; inverse_root[364] = 26'd17114658; inverse_root[365] = 26'd17097249;
-      inverse_root[366] = 26'd17080354; inverse_root[367] = 26'd17062946; inverse_root[368] = 26'd17045537;
-      inverse_root[369] = 26'd17028642; inverse_root[370] = 26'd17011233; inverse_root[371] = 26'd16994337;
-      inverse_root[372] = 26'd16977441; inverse_root[373] = 26'd16960545; inverse_root[374] = 26'd16943649;
-      inverse_root[375] = 26'd16926753; inverse_root[376] = 26'd16909857; inverse_root[377] = 26'd16892960;
-      inverse_root[378] = 26'd16876577; inverse_root[379] = 26'd16859680; inverse_root[380] = 26'd16843297;
-      inverse_root[381] = 26'd16826400; inverse_root[382] = 26'd16810016; inverse_root[383] = 26'd16793632;
-    end
+    integer entry_of_inverse_root;
+    initial
+      for (entry_of_inverse_root = 0; entry_of_inverse_root < 384; entry_of_inverse_root = entry_of_inverse_root + 1)
+        inverse_root[entry_of_inverse_root] = inverse_root_entries[26 * (383 - entry_of_inverse_root) +: 26];
     reg [29:0] sum_in;
     reg [43:0] squares_in;
     wire signed [26:0] high = sum_in[29:3];

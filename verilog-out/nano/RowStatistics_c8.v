@@ -2,7 +2,7 @@
 
 module RowStatistics_c8 (
     input  wire clock, reset, valid, first, last,
-    input  wire [15:0] lanes_0, lanes_1, lanes_2, lanes_3, lanes_4, lanes_5, lanes_6, lanes_7,
+    input  wire [127:0] lanes,
     output wire done,
     output wire [29:0] sum,
     output wire [31:0] squares_low,
@@ -25,7 +25,6 @@ module RowStatistics_c8 (
       last_flags <= {last_flags[6:0], last};
       finished <= loads & ~reset;
     end
-    wire [127:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
     genvar i;
     generate
       for (i = 0; i < 8; i = i + 1) begin : level_0

@@ -2,7 +2,7 @@
 
 module RowSum_c8 (
     input  wire clock, reset, valid, first, last,
-    input  wire [7:0] lanes_0, lanes_1, lanes_2, lanes_3, lanes_4, lanes_5, lanes_6, lanes_7,
+    input  wire [63:0] lanes,
     output wire done,
     output wire [23:0] sum
 );
@@ -23,7 +23,6 @@ module RowSum_c8 (
       last_flags <= {last_flags[1:0], last};
       finished <= loads & ~reset;
     end
-    wire [63:0] lanes = {lanes_7, lanes_6, lanes_5, lanes_4, lanes_3, lanes_2, lanes_1, lanes_0};
     genvar i;
     generate
       for (i = 0; i < 8; i = i + 1) begin : level_0

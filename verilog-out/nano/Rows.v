@@ -29,9 +29,9 @@ module Rows (
     reg  [1:0] place;
     reg  [10:0] index, address_row;
     reg  [15:0] address_word;
-    reg  [5:0] rotates_0, rotates_1;
-    reg  [7:0] strides_0, strides_1;
-    reg  keys_0, keys_1;
+    reg  [11:0] rotates;
+    reg  [15:0] strides;
+    reg  [1:0] keys;
 
     always @(posedge clock) begin
         if (row) begin
@@ -45,10 +45,7 @@ module Rows (
             if (count == last_row) row <= 1'b0;
         end
         if (start) begin
-            row <= 1'b1;
-            count <= 6'd0;
-            place <= 2'd0;
-            segment <= 4'd0;
+            row <= 1'b1; count <= 6'd0; place <= 2'd0; segment <= 4'd0;
             index <= lane_base + 11'd3;
         end
         if (reset) row <= 1'b0;
@@ -70,20 +67,19 @@ module Rows (
     RowAddress u_address (.clock(clock), .row(address_row), .stride(stride), .word(address_word), .address(kv_base));
 
     initial begin
-        row = 1'b0; count = 6'd0; place = 2'd0; segment = 4'd0; index = 11'd0; rotates_0 = 6'd0; rotates_1 = 6'd0;
-        kv_rotate = 6'd0; strides_0 = 8'd0; strides_1 = 8'd0; kv_stride = 8'd0; keys_0 = 1'b0; keys_1 = 1'b0;
-        kv_by_keys = 1'b0;
+        row = 1'b0; count = 6'd0; place = 2'd0; segment = 4'd0; index = 11'd0; rotates = 12'd0; kv_rotate = 6'd0;
+        strides = 16'd0; kv_stride = 8'd0; keys = 2'd0; kv_by_keys = 1'b0;
     end
 
     always @(posedge clock) begin
-        rotates_0 <= bits_5_0_of_11(index & column_mask);
-        rotates_1 <= rotates_0;
-        kv_rotate <= rotates_1;
-        strides_0 <= stride;
-        strides_1 <= strides_0;
-        kv_stride <= strides_1;
-        keys_0 <= by_keys;
-        keys_1 <= keys_0;
-        kv_by_keys <= keys_1;
+        rotates[5:0] <= bits_5_0_of_11(index & column_mask);
+        rotates[11:6] <= rotates[5:0];
+        kv_rotate <= rotates[11:6];
+        strides[7:0] <= stride;
+        strides[15:8] <= strides[7:0];
+        kv_stride <= strides[15:8];
+        keys[0] <= by_keys;
+        keys[1] <= keys[0];
+        kv_by_keys <= keys[1];
     end
 endmodule

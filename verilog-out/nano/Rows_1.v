@@ -10,36 +10,35 @@ module Rows_1 (
     output wire [15:0] address_0, address_1
 );
     reg  [10:0] row_0, row_1;
-    reg  [9:0] pairs_0, pairs_1;
-    reg  gathers_0, gathers_1;
-    reg  [7:0] strides_0, strides_1;
-    reg  [15:0] words_0, words_1;
+    reg  [19:0] pairs;
+    reg  [1:0] gathers;
+    reg  [15:0] strides;
+    reg  [31:0] words;
 
     always @* begin
-        row_0 = {1'b0, pairs_1} + {1'b0, pairs_1};
-        row_1 = {1'b0, pairs_1} + {1'b0, pairs_1} + 11'd1;
-        if (gathers_1) begin
+        row_0 = {1'b0, pairs[19:10]} + {1'b0, pairs[19:10]};
+        row_1 = {1'b0, pairs[19:10]} + {1'b0, pairs[19:10]} + 11'd1;
+        if (gathers[1]) begin
             row_0 = lookup_token_0;
             row_1 = lookup_token_1;
         end
     end
 
-    RowAddress u_first (.clock(clock), .row(row_0), .stride(strides_1), .word(words_1), .address(address_0));
-    RowAddress u_second (.clock(clock), .row(row_1), .stride(strides_1), .word(words_1), .address(address_1));
+    RowAddress u_first (.clock(clock), .row(row_0), .stride(strides[15:8]), .word(words[31:16]), .address(address_0));
+    RowAddress u_second (.clock(clock), .row(row_1), .stride(strides[15:8]), .word(words[31:16]), .address(address_1));
 
     initial begin
-        pairs_0 = 10'd0; pairs_1 = 10'd0; gathers_0 = 1'b0; gathers_1 = 1'b0; strides_0 = 8'd0; strides_1 = 8'd0;
-        words_0 = 16'd0; words_1 = 16'd0;
+        pairs = 20'd0; gathers = 2'd0; strides = 16'd0; words = 32'd0;
     end
 
     always @(posedge clock) begin
-        pairs_0 <= pair;
-        pairs_1 <= pairs_0;
-        gathers_0 <= gather;
-        gathers_1 <= gathers_0;
-        strides_0 <= stride;
-        strides_1 <= strides_0;
-        words_0 <= word;
-        words_1 <= words_0;
+        pairs[9:0] <= pair;
+        pairs[19:10] <= pairs[9:0];
+        gathers[0] <= gather;
+        gathers[1] <= gathers[0];
+        strides[7:0] <= stride;
+        strides[15:8] <= strides[7:0];
+        words[15:0] <= word;
+        words[31:16] <= words[15:0];
     end
 endmodule

@@ -2,78 +2,72 @@
 
 module Scoreboard (
     input  wire clock, reset, go,
-    input  wire [5:0] issued,
-    input  wire unit_done_0, unit_done_1, unit_done_2, unit_done_3, unit_done_4, unit_done_5,
+    input  wire [5:0] issued, unit_done,
     input  wire [31:0] waits,
     output reg  wait_over,
-    output wire busy_0, busy_1, busy_2, busy_3, busy_4, busy_5, fetch_quiet, others_quiet, quiet
+    output wire [5:0] busy,
+    output wire fetch_quiet, others_quiet, quiet
 );
     reg  [31:0] fields;
     reg  wait_now, others_now;
     wire fetch_now;
-    reg  [7:0] outstanding_0, outstanding_1, outstanding_2, outstanding_3, outstanding_4, outstanding_5;
+    reg  [47:0] outstanding;
     reg  [5:0] counted;
     reg  others_before, all_before;
 
     always @(posedge clock) begin
         counted <= 6'd0;
         if (go) counted <= issued;
-        if (counted[0] & !unit_done_0) outstanding_0 <= outstanding_0 + 8'd1;
-        else if (!counted[0] & unit_done_0) outstanding_0 <= outstanding_0 - 8'd1;
-        if (counted[1] & !unit_done_1) outstanding_1 <= outstanding_1 + 8'd1;
-        else if (!counted[1] & unit_done_1) outstanding_1 <= outstanding_1 - 8'd1;
-        if (counted[2] & !unit_done_2) outstanding_2 <= outstanding_2 + 8'd1;
-        else if (!counted[2] & unit_done_2) outstanding_2 <= outstanding_2 - 8'd1;
-        if (counted[3] & !unit_done_3) outstanding_3 <= outstanding_3 + 8'd1;
-        else if (!counted[3] & unit_done_3) outstanding_3 <= outstanding_3 - 8'd1;
-        if (counted[4] & !unit_done_4) outstanding_4 <= outstanding_4 + 8'd1;
-        else if (!counted[4] & unit_done_4) outstanding_4 <= outstanding_4 - 8'd1;
-        if (counted[5] & !unit_done_5) outstanding_5 <= outstanding_5 + 8'd1;
-        else if (!counted[5] & unit_done_5) outstanding_5 <= outstanding_5 - 8'd1;
+        if (counted[0] & !unit_done[0]) outstanding[7:0] <= outstanding[7:0] + 8'd1;
+        else if (!counted[0] & unit_done[0]) outstanding[7:0] <= outstanding[7:0] - 8'd1;
+        if (counted[1] & !unit_done[1]) outstanding[15:8] <= outstanding[15:8] + 8'd1;
+        else if (!counted[1] & unit_done[1]) outstanding[15:8] <= outstanding[15:8] - 8'd1;
+        if (counted[2] & !unit_done[2]) outstanding[23:16] <= outstanding[23:16] + 8'd1;
+        else if (!counted[2] & unit_done[2]) outstanding[23:16] <= outstanding[23:16] - 8'd1;
+        if (counted[3] & !unit_done[3]) outstanding[31:24] <= outstanding[31:24] + 8'd1;
+        else if (!counted[3] & unit_done[3]) outstanding[31:24] <= outstanding[31:24] - 8'd1;
+        if (counted[4] & !unit_done[4]) outstanding[39:32] <= outstanding[39:32] + 8'd1;
+        else if (!counted[4] & unit_done[4]) outstanding[39:32] <= outstanding[39:32] - 8'd1;
+        if (counted[5] & !unit_done[5]) outstanding[47:40] <= outstanding[47:40] + 8'd1;
+        else if (!counted[5] & unit_done[5]) outstanding[47:40] <= outstanding[47:40] - 8'd1;
         if (reset) begin
-            counted <= 6'd0;
-            outstanding_0 <= 8'd0;
-            outstanding_1 <= 8'd0;
-            outstanding_2 <= 8'd0;
-            outstanding_3 <= 8'd0;
-            outstanding_4 <= 8'd0;
-            outstanding_5 <= 8'd0;
+            counted <= 6'd0; outstanding <= 48'd0;
         end
     end
 
-    assign busy_0 = outstanding_0 != 8'd0;
-    assign busy_1 = outstanding_1 != 8'd0;
-    assign busy_2 = outstanding_2 != 8'd0;
-    assign busy_3 = outstanding_3 != 8'd0;
-    assign busy_4 = outstanding_4 != 8'd0;
-    assign busy_5 = outstanding_5 != 8'd0;
+    assign busy[0] = outstanding[7:0] != 8'd0;
+    assign busy[1] = outstanding[15:8] != 8'd0;
+    assign busy[2] = outstanding[23:16] != 8'd0;
+    assign busy[3] = outstanding[31:24] != 8'd0;
+    assign busy[4] = outstanding[39:32] != 8'd0;
+    assign busy[5] = outstanding[47:40] != 8'd0;
 
     always @* begin
         fields = waits;
         wait_now = 1'b1;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_0));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[7:0]));
         fields = fields >> 2'd3;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_1));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[15:8]));
         fields = fields >> 2'd3;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_2));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[23:16]));
         fields = fields >> 2'd3;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_3));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[31:24]));
         fields = fields >> 2'd3;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_4));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[39:32]));
         fields = fields >> 2'd3;
-        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding_5));
+        wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[47:40]));
         fields = fields >> 2'd3;
     end
 
-    assign fetch_now = outstanding_0 == 8'd0;
+    assign fetch_now = outstanding[7:0] == 8'd0;
 
     always @* begin
         others_now = 1'b1;
-        others_now = others_now & (outstanding_1 == 8'd0);
-        others_now = others_now & (outstanding_2 == 8'd0);
-        others_now = others_now & (outstanding_3 == 8'd0);
-        others_now = others_now & (outstanding_4 == 8'd0);
-        others_now = others_now & (outstanding_5 == 8'd0);
+        others_now = others_now & (outstanding[15:8] == 8'd0);
+        others_now = others_now & (outstanding[23:16] == 8'd0);
+        others_now = others_now & (outstanding[31:24] == 8'd0);
+        others_now = others_now & (outstanding[39:32] == 8'd0);
+        others_now = others_now & (outstanding[47:40] == 8'd0);
     end
 
     assign fetch_quiet = fetch_now;
@@ -81,8 +75,7 @@ module Scoreboard (
     assign quiet = all_before & others_now & fetch_now;
 
     initial begin
-        outstanding_0 = 8'd0; outstanding_1 = 8'd0; outstanding_2 = 8'd0; outstanding_3 = 8'd0; outstanding_4 = 8'd0;
-        outstanding_5 = 8'd0; counted = 6'd0; wait_over = 1'b0; others_before = 1'b0; all_before = 1'b0;
+        outstanding = 48'd0; counted = 6'd0; wait_over = 1'b0; others_before = 1'b0; all_before = 1'b0;
     end
 
     always @(posedge clock) begin

@@ -5,9 +5,7 @@ module Sequencer (
     input  wire [15:0] command_count,
     input  wire [2:0] task_number,
     input  wire program_write,
-    input  wire [7:0] program_data_0, program_data_1, program_data_2, program_data_3, program_data_4, program_data_5,
-    input  wire [7:0] program_data_6, program_data_7, program_data_8, program_data_9, program_data_10, program_data_11,
-    input  wire [7:0] program_data_12, program_data_13, program_data_14, program_data_15,
+    input  wire [127:0] program_data,
     input  wire program_loaded,
     output wire [15:0] program_load,
     output reg  load_start,
@@ -25,14 +23,11 @@ module Sequencer (
     input  wire ticket_fetched,
     output reg  [4:0] count_expert,
     input  wire [10:0] count,
-    input  wire unit_done_0, unit_done_1, unit_done_2, unit_done_3, unit_done_4, unit_done_5,
-    output wire busy_0, busy_1, busy_2, busy_3, busy_4, busy_5,
-    input  wire room_0, room_1, room_2, room_3, room_4, room_5, room_6,
-    output wire push_0, push_1, push_2, push_3, push_4, push_5, push_6,
-    output reg  [31:0] command_0,
-    output wire [31:0] command_1,
-    output reg  [31:0] command_2, command_3, command_4, command_5, command_6,
-    output wire [31:0] command_7, command_8
+    input  wire [5:0] unit_done,
+    output wire [5:0] busy,
+    input  wire [6:0] room,
+    output wire [6:0] push,
+    output wire [287:0] command
 );
     localparam [3:0] State_Idle = 4'd0;
     localparam [3:0] State_Load = 4'd1;
@@ -52,6 +47,7 @@ module Sequencer (
         {unused_high, bits_0_0_of_8} = value;
     endfunction
 
+    reg  [31:0] command_0, command_2, command_3, command_4, command_5, command_6;
     wire [31:0] tail;
     wire [15:0] bursts;
     reg  [6:0] target;
@@ -83,24 +79,15 @@ module Sequencer (
     wire scoreboard_quiet;
 
     always @(posedge clock) begin
-        load_start <= 1'b0;
-        done <= 1'b0;
-        take <= 1'b0;
+        load_start <= 1'b0; done <= 1'b0; take <= 1'b0;
         if (overlapped & scoreboard_others_quiet) begin
-            overlapped <= 1'b0;
-            done <= 1'b1;
+            overlapped <= 1'b0; done <= 1'b1;
         end
         case (state)
             State_Idle: begin
-                program_sent <= 1'b0;
-                in_loop <= 1'b0;
-                index <= 16'd0;
-                scanned <= 16'd0;
-                done_sent <= 1'b0;
+                program_sent <= 1'b0; in_loop <= 1'b0; index <= 16'd0; scanned <= 16'd0; done_sent <= 1'b0;
                 if (start) begin
-                    error_code <= 4'd0;
-                    error_command <= 16'd0;
-                    load_start <= 1'b1;
+                    error_code <= 4'd0; error_command <= 16'd0; load_start <= 1'b1;
                 end
             end
             State_Load: begin
@@ -115,8 +102,7 @@ module Sequencer (
                         error_command <= scanned;
                     end
                 end else if (all_scanned) begin
-                    index <= 16'd0;
-                    pause <= 4'd0;
+                    index <= 16'd0; pause <= 4'd0;
                 end
             end
             State_Read: pause <= pause + 4'd1;
@@ -145,8 +131,7 @@ module Sequencer (
                 end
             end
             State_NextExpert: begin
-                pause <= 4'd0;
-                loop_position <= 3'd0;
+                pause <= 4'd0; loop_position <= 3'd0;
                 index <= loop_base;
                 if (loop_over) begin
                     in_loop <= 1'b0;
@@ -157,27 +142,21 @@ module Sequencer (
             end
             State_Drain: begin
                 if (waiting & scoreboard_fetch_quiet) begin
-                    take <= 1'b1;
-                    overlapped <= 1'b1;
-                    index <= 16'd0;
-                    pause <= 4'd0;
+                    take <= 1'b1; overlapped <= 1'b1; index <= 16'd0; pause <= 4'd0;
                 end else if (scoreboard_quiet) done <= 1'b1;
             end
             State_Abort: begin
-                overlapped <= 1'b0;
-                pause <= 4'd0;
+                overlapped <= 1'b0; pause <= 4'd0;
                 if (!abort_count[12]) abort_count <= abort_count + 13'd1;
                 if (abort_count[12] & !done_sent) begin
-                    done_sent <= 1'b1;
-                    done <= 1'b1;
+                    done_sent <= 1'b1; done <= 1'b1;
                 end
                 if (bus_quiet & (abort_count >= 13'd16)) unit_reset <= 1'b1;
             end
             State_Clear: begin
                 pause <= pause + 4'd1;
                 if (pause == 4'd15) begin
-                    unit_reset <= 1'b0;
-                    hold_bus <= 1'b0;
+                    unit_reset <= 1'b0; hold_bus <= 1'b0;
                     done <= !done_sent;
                 end
             end
@@ -185,8 +164,7 @@ module Sequencer (
         endcase
         if (running & (read_error | write_error | watchdog)) begin
             error_command <= index;
-            done <= 1'b0;
-            error_code <= 4'd4;
+            done <= 1'b0; error_code <= 4'd4;
             if (read_error) error_code <= 4'd2;
             else if (write_error) error_code <= 4'd3;
         end
@@ -194,12 +172,7 @@ module Sequencer (
         if (state == State_Abort) hold_bus <= 1'b1;
         else abort_count <= 13'd0;
         if (reset) begin
-            load_start <= 1'b0;
-            done <= 1'b0;
-            take <= 1'b0;
-            overlapped <= 1'b0;
-            hold_bus <= 1'b0;
-            unit_reset <= 1'b0;
+            load_start <= 1'b0; done <= 1'b0; take <= 1'b0; overlapped <= 1'b0; hold_bus <= 1'b0; unit_reset <= 1'b0;
             error_code <= 4'd0;
         end
     end
@@ -210,9 +183,7 @@ module Sequencer (
         loop_expert_next = count_expert;
         loop_left_next = loop_left;
         loop_over_next = loop_over;
-        ticket_ready = 1'b0;
-        scan_valid_d = 1'b0;
-        expert_over = 1'b0;
+        ticket_ready = 1'b0; scan_valid_d = 1'b0; expert_over = 1'b0;
         case (state)
             State_Idle: begin
                 if (start) state_next = State_Load;
@@ -295,62 +266,46 @@ module Sequencer (
         command_4 = memory_command_4;
         command_5 = memory_command_5;
         command_6 = memory_command_6;
-        target = 7'd0;
-        issued = 6'd0;
+        target = 7'd0; issued = 6'd0;
         case (opcode)
             4'd1: begin
-                target = 7'd1;
-                issued = 6'd1;
+                target = 7'd1; issued = 6'd1;
             end
             4'd2: begin
-                target = 7'd6;
-                issued = 6'd2;
+                target = 7'd6; issued = 6'd2;
             end
             4'd3: begin
-                target = 7'd6;
-                issued = 6'd2;
+                target = 7'd6; issued = 6'd2;
             end
             4'd4: begin
-                target = 7'd8;
-                issued = 6'd4;
+                target = 7'd8; issued = 6'd4;
             end
             4'd5: begin
-                target = 7'd16;
-                issued = 6'd8;
+                target = 7'd16; issued = 6'd8;
             end
             4'd9: begin
-                target = 7'd6;
-                issued = 6'd2;
+                target = 7'd6; issued = 6'd2;
             end
             4'd6: begin
-                target = 7'd32;
-                issued = 6'd16;
+                target = 7'd32; issued = 6'd16;
             end
             4'd7: begin
-                target = 7'd64;
-                issued = 6'd32;
+                target = 7'd64; issued = 6'd32;
             end
             default: ;
         endcase
         if (state == State_Load) begin
-            target = 7'd1;
-            issued = 6'd1;
-            command_0 = 32'd1;
-            command_2 = 32'd0;
-            command_3 = 32'd0;
+            target = 7'd1; issued = 6'd1; command_0 = 32'd1; command_2 = 32'd0; command_3 = 32'd0;
             command_4 = {16'd0, bursts} << 3'd4;
-            command_5 = 32'd0;
-            command_6 = 32'd0;
+            command_5 = 32'd0; command_6 = 32'd0;
         end
         if (state == State_Discard) begin
-            target = 7'd6;
-            issued = 6'd2;
-            command_0 = 32'd9;
+            target = 7'd6; issued = 6'd2; command_0 = 32'd9;
             command_2 = {16'd0, loop_words};
         end
     end
 
-    assign command_8 = tail;
+    assign command[287:256] = tail;
     assign opcode = memory_command_0[3:0];
     assign mine = bits_0_0_of_8(memory_command_0[15:8] >> task_number);
     assign scoreboard_reset = reset | (state == State_Clear);
@@ -359,50 +314,48 @@ module Sequencer (
 
     always @* begin
         go = (state == State_Dispatch) | (state == State_Discard) | ((state == State_Load) & !program_sent);
-        go = go & (room_0 | !target[0]);
-        go = go & (room_1 | !target[1]);
-        go = go & (room_2 | !target[2]);
-        go = go & (room_3 | !target[3]);
-        go = go & (room_4 | !target[4]);
-        go = go & (room_5 | !target[5]);
-        go = go & (room_6 | !target[6]);
+        go = go & (room[0] | !target[0]);
+        go = go & (room[1] | !target[1]);
+        go = go & (room[2] | !target[2]);
+        go = go & (room[3] | !target[3]);
+        go = go & (room[4] | !target[4]);
+        go = go & (room[5] | !target[5]);
+        go = go & (room[6] | !target[6]);
     end
 
-    assign push_0 = go & target[0];
-    assign push_1 = go & target[1];
-    assign push_2 = go & target[2];
-    assign push_3 = go & target[3];
-    assign push_4 = go & target[4];
-    assign push_5 = go & target[5];
-    assign push_6 = go & target[6];
+    assign push[0] = go & target[0];
+    assign push[1] = go & target[1];
+    assign push[2] = go & target[2];
+    assign push[3] = go & target[3];
+    assign push[4] = go & target[4];
+    assign push[5] = go & target[5];
+    assign push[6] = go & target[6];
     assign running = (state != State_Idle) & (state != State_Abort) & (state != State_Clear);
+    assign command[31:0] = command_0;
+    assign command[95:64] = command_2;
+    assign command[127:96] = command_3;
+    assign command[159:128] = command_4;
+    assign command[191:160] = command_5;
+    assign command[223:192] = command_6;
 
     Delay #(.WIDTH(1), .CYCLES(4)) u_scan_valid (.clock(clock), .reset(reset), .d(scan_valid_d), .q(scan_valid_q));
 
     ProgramMemory_w16 u_memory (
-        .clock(clock), .restart(start), .write(program_write), .write_data_0(program_data_0),
-        .write_data_1(program_data_1), .write_data_2(program_data_2), .write_data_3(program_data_3),
-        .write_data_4(program_data_4), .write_data_5(program_data_5), .write_data_6(program_data_6),
-        .write_data_7(program_data_7), .write_data_8(program_data_8), .write_data_9(program_data_9),
-        .write_data_10(program_data_10), .write_data_11(program_data_11), .write_data_12(program_data_12),
-        .write_data_13(program_data_13), .write_data_14(program_data_14), .write_data_15(program_data_15),
-        .index(index), .command_0(memory_command_0), .command_1(command_1), .command_2(memory_command_2),
-        .command_3(memory_command_3), .command_4(memory_command_4), .command_5(memory_command_5),
-        .command_6(memory_command_6), .command_7(command_7)
+        .clock(clock), .restart(start), .write(program_write), .write_data(program_data), .index(index),
+        .command({command[255:224], memory_command_6, memory_command_5, memory_command_4, memory_command_3,
+            memory_command_2, command[63:32], memory_command_0})
     );
 
     CommandCheck u_check (
-        .clock(clock), .command_0(memory_command_0), .command_1(command_1), .command_2(memory_command_2),
-        .command_3(memory_command_3), .command_4(memory_command_4), .command_5(memory_command_5),
-        .command_6(memory_command_6), .command_7(command_7), .legal(check_legal)
+        .clock(clock),
+        .command({command[255:224], memory_command_6, memory_command_5, memory_command_4, memory_command_3,
+            memory_command_2, command[63:32], memory_command_0}), .legal(check_legal)
     );
 
     Scoreboard u_scoreboard (
-        .clock(clock), .reset(scoreboard_reset), .go(go), .issued(issued), .unit_done_0(unit_done_0),
-        .unit_done_1(unit_done_1), .unit_done_2(unit_done_2), .unit_done_3(unit_done_3), .unit_done_4(unit_done_4),
-        .unit_done_5(unit_done_5), .waits(command_1), .wait_over(scoreboard_wait_over), .busy_0(busy_0),
-        .busy_1(busy_1), .busy_2(busy_2), .busy_3(busy_3), .busy_4(busy_4), .busy_5(busy_5),
-        .fetch_quiet(scoreboard_fetch_quiet), .others_quiet(scoreboard_others_quiet), .quiet(scoreboard_quiet)
+        .clock(clock), .reset(scoreboard_reset), .go(go), .issued(issued), .unit_done(unit_done),
+        .waits(command[63:32]), .wait_over(scoreboard_wait_over), .busy(busy), .fetch_quiet(scoreboard_fetch_quiet),
+        .others_quiet(scoreboard_others_quiet), .quiet(scoreboard_quiet)
     );
 
     initial begin

@@ -3,16 +3,14 @@
 module Softmax (
     input  wire clock, reset, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output reg  done,
     output wire [15:0] read_address,
-    input  wire [15:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    input  wire [15:0] read_data_7,
-    output wire write_valid_0, write_valid_1,
+    input  wire [127:0] read_data,
+    output wire [1:0] write_valid,
     input  wire write_ready,
     output wire [15:0] write_address,
-    output wire [7:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    output wire [7:0] write_data_7,
+    output wire [63:0] write_data,
     input  wire factor_bank,
     input  wire [10:0] factor_row,
     output wire [15:0] factor_mantissa,
@@ -37,24 +35,23 @@ module Softmax (
     wire [6:0] spare;
     wire issue, sum_last;
     reg  busy, accepted, start;
-    reg  [31:0] settings_0, settings_1, settings_2, settings_3, settings_4, settings_5, settings_6, settings_7;
+    reg  [255:0] settings;
     reg  [10:0] rows;
     reg  [9:0] words;
     reg  [6:0] last_lanes;
     wire [15:0] buffer_src_base, buffer_stride;
     wire unused_buffer_read_valid, buffer_arrival_valid, buffer_arrival_first, buffer_arrival_last, buffer_issue_last;
     wire buffer_word_valid;
-    wire [15:0] buffer_word_data_0, buffer_word_data_1, buffer_word_data_2, buffer_word_data_3, buffer_word_data_4;
-    wire [15:0] buffer_word_data_5, buffer_word_data_6, buffer_word_data_7;
+    wire [127:0] buffer_word_data;
     wire maximum_done;
     wire [15:0] maximum_maximum;
     wire unused_maxima_write_ready, maxima_read_valid, maxima_read_ready;
-    wire [15:0] maxima_read_data_0;
+    wire [15:0] maxima_read_data;
     reg  [15:0] maximum_1, maximum_2;
     reg  last_1, last_2;
     reg  [6:0] exp_lane_count;
     wire exp_done;
-    wire [7:0] exp_bytes_0, exp_bytes_1, exp_bytes_2, exp_bytes_3, exp_bytes_4, exp_bytes_5, exp_bytes_6, exp_bytes_7;
+    wire [63:0] exp_bytes;
     wire [15:0] stream_dst_base, stream_dst_stride;
     wire stream_room, stream_done;
     reg  [9:0] sum_word;
@@ -66,9 +63,9 @@ module Softmax (
     reg  [10:0] sums_left;
     reg  [15:0] sum_row;
     reg  written;
-    wire [20:0] reciprocals_write_data_0;
+    wire [20:0] reciprocals_write_data;
     reg  [15:0] reciprocals_read_address;
-    wire [20:0] reciprocals_read_data_0;
+    wire [20:0] reciprocals_read_data;
 
     always @(posedge clock) begin
         accepted <= command_valid & !busy;
@@ -81,21 +78,11 @@ module Softmax (
         done <= 1'b0;
         if (stream_done) written <= 1'b1;
         if (written & !(|sums_left)) begin
-            written <= 1'b0;
-            done <= 1'b1;
-            busy <= 1'b0;
+            written <= 1'b0; done <= 1'b1; busy <= 1'b0;
         end
         if (reset) begin
-            busy <= 1'b0;
-            accepted <= 1'b0;
-            start <= 1'b0;
-            sum_word <= 10'd0;
-            written <= 1'b0;
-            done <= 1'b0;
+            busy <= 1'b0; accepted <= 1'b0; start <= 1'b0; sum_word <= 10'd0; written <= 1'b0; done <= 1'b0;
         end
-    end
-
-    always @(posedge clock) begin
         if (reciprocal_done) begin
             sum_row <= sum_row + 16'd1;
             sums_left <= sums_left - 11'd1;
@@ -103,55 +90,27 @@ module Softmax (
         if (start) begin
             sums_left <= rows;
             sum_row <= 16'd0;
-            if (settings_4[18]) sum_row <= bank_rows;
+            if (settings[146]) sum_row <= bank_rows;
         end
     end
 
     assign command_ready = !busy;
 
     always @(posedge clock) begin
-        if (!busy) settings_0 <= command_0;
+        if (!busy) settings <= command;
     end
 
-    always @(posedge clock) begin
-        if (!busy) settings_1 <= command_1;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_2 <= command_2;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_3 <= command_3;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_4 <= command_4;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_5 <= command_5;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_6 <= command_6;
-    end
-
-    always @(posedge clock) begin
-        if (!busy) settings_7 <= command_7;
-    end
-
-    assign keys = settings_3[21:11];
+    assign keys = settings[117:107];
     assign rounded = keys - 11'd1;
     assign spare = bits_6_0_of_11(rounded & column_mask);
 
     always @(posedge clock) begin
-        rows <= settings_3[10:0];
+        rows <= settings[106:96];
         if (!(|keys)) rows <= 11'd0;
     end
 
-    assign buffer_src_base = settings_2[15:0];
-    assign buffer_stride = {6'd0, settings_4[9:0]};
+    assign buffer_src_base = settings[79:64];
+    assign buffer_stride = {6'd0, settings[137:128]};
     assign issue = maxima_read_valid & stream_room;
     assign maxima_read_ready = issue & buffer_issue_last;
 
@@ -160,70 +119,55 @@ module Softmax (
         if (last_2) exp_lane_count = last_lanes;
     end
 
-    assign stream_dst_base = settings_2[31:16];
-    assign stream_dst_stride = {8'd0, settings_4[17:10]};
+    assign stream_dst_base = settings[95:80];
+    assign stream_dst_stride = {8'd0, settings[145:138]};
     assign sum_first = !(|sum_word);
     assign sum_last = (sum_word + 10'd1) == words;
-    assign reciprocals_write_data_0 = ({5'd0, reciprocal_mantissa} << 3'd5) | {16'd0, reciprocal_exponent};
+    assign reciprocals_write_data = ({5'd0, reciprocal_mantissa} << 3'd5) | {16'd0, reciprocal_exponent};
 
     always @* begin
         reciprocals_read_address = {5'd0, factor_row};
         if (factor_bank) reciprocals_read_address = {5'd0, factor_row} + bank_rows;
     end
 
-    assign factor_mantissa = reciprocals_read_data_0[20:5];
-    assign factor_exponent = reciprocals_read_data_0[4:0];
+    assign factor_mantissa = reciprocals_read_data[20:5];
+    assign factor_exponent = reciprocals_read_data[4:0];
 
     Buffer_1 u_buffer (
         .clock(clock), .reset(reset), .start(start), .src_base(buffer_src_base), .stride(buffer_stride), .rows(rows),
         .words(words), .read_valid(unused_buffer_read_valid), .read_ready(1'b1), .read_address(read_address),
-        .read_data_0(read_data_0), .read_data_1(read_data_1), .read_data_2(read_data_2), .read_data_3(read_data_3),
-        .read_data_4(read_data_4), .read_data_5(read_data_5), .read_data_6(read_data_6), .read_data_7(read_data_7),
-        .arrival_valid(buffer_arrival_valid), .arrival_first(buffer_arrival_first), .arrival_last(buffer_arrival_last),
-        .issue(issue), .hold(1'b0), .issue_last(buffer_issue_last), .word_valid(buffer_word_valid),
-        .word_data_0(buffer_word_data_0), .word_data_1(buffer_word_data_1), .word_data_2(buffer_word_data_2),
-        .word_data_3(buffer_word_data_3), .word_data_4(buffer_word_data_4), .word_data_5(buffer_word_data_5),
-        .word_data_6(buffer_word_data_6), .word_data_7(buffer_word_data_7)
+        .read_data(read_data), .arrival_valid(buffer_arrival_valid), .arrival_first(buffer_arrival_first),
+        .arrival_last(buffer_arrival_last), .issue(issue), .hold(1'b0), .issue_last(buffer_issue_last),
+        .word_valid(buffer_word_valid), .word_data(buffer_word_data)
     );
 
     RowMaximum_c8 u_maximum (
         .clock(clock), .reset(reset), .valid(buffer_arrival_valid), .first(buffer_arrival_first),
-        .last(buffer_arrival_last), .last_lanes(last_lanes), .lanes_0(read_data_0), .lanes_1(read_data_1),
-        .lanes_2(read_data_2), .lanes_3(read_data_3), .lanes_4(read_data_4), .lanes_5(read_data_5),
-        .lanes_6(read_data_6), .lanes_7(read_data_7), .done(maximum_done), .maximum(maximum_maximum)
+        .last(buffer_arrival_last), .last_lanes(last_lanes), .lanes(read_data), .done(maximum_done),
+        .maximum(maximum_maximum)
     );
 
-    MaximumQueue u_maxima (
+    Queue #(.WIDTH(16), .DEPTH(16)) u_maxima (
         .clock(clock), .reset(reset), .write_valid(maximum_done), .write_ready(unused_maxima_write_ready),
-        .write_data_0(maximum_maximum), .read_valid(maxima_read_valid), .read_ready(maxima_read_ready),
-        .read_data_0(maxima_read_data_0)
+        .write_data(maximum_maximum), .read_valid(maxima_read_valid), .read_ready(maxima_read_ready),
+        .read_data(maxima_read_data)
     );
 
     ExpLanes_c8 u_exp (
         .clock(clock), .reset(reset), .valid(buffer_word_valid), .maximum(maximum_2), .lane_count(exp_lane_count),
-        .lanes_0(buffer_word_data_0), .lanes_1(buffer_word_data_1), .lanes_2(buffer_word_data_2),
-        .lanes_3(buffer_word_data_3), .lanes_4(buffer_word_data_4), .lanes_5(buffer_word_data_5),
-        .lanes_6(buffer_word_data_6), .lanes_7(buffer_word_data_7), .done(exp_done), .bytes_0(exp_bytes_0),
-        .bytes_1(exp_bytes_1), .bytes_2(exp_bytes_2), .bytes_3(exp_bytes_3), .bytes_4(exp_bytes_4),
-        .bytes_5(exp_bytes_5), .bytes_6(exp_bytes_6), .bytes_7(exp_bytes_7)
+        .lanes(buffer_word_data), .done(exp_done), .bytes(exp_bytes)
     );
 
     Stream u_stream (
         .clock(clock), .reset(reset), .start(start), .dst_base(stream_dst_base), .dst_stride(stream_dst_stride),
         .plane_offset(16'd0), .planes(1'b0), .rows(rows), .chunks(words), .reserve(issue), .room(stream_room),
-        .push(exp_done), .push_data_0(exp_bytes_0), .push_data_1(exp_bytes_1), .push_data_2(exp_bytes_2),
-        .push_data_3(exp_bytes_3), .push_data_4(exp_bytes_4), .push_data_5(exp_bytes_5), .push_data_6(exp_bytes_6),
-        .push_data_7(exp_bytes_7), .write_valid_0(write_valid_0), .write_valid_1(write_valid_1),
-        .write_ready(write_ready), .write_address(write_address), .write_data_0(write_data_0),
-        .write_data_1(write_data_1), .write_data_2(write_data_2), .write_data_3(write_data_3),
-        .write_data_4(write_data_4), .write_data_5(write_data_5), .write_data_6(write_data_6),
-        .write_data_7(write_data_7), .done(stream_done)
+        .push(exp_done), .push_data(exp_bytes), .write_valid(write_valid), .write_ready(write_ready),
+        .write_address(write_address), .write_data(write_data), .done(stream_done)
     );
 
     RowSum_c8 u_sum (
-        .clock(clock), .reset(reset), .valid(exp_done), .first(sum_first), .last(sum_last), .lanes_0(exp_bytes_0),
-        .lanes_1(exp_bytes_1), .lanes_2(exp_bytes_2), .lanes_3(exp_bytes_3), .lanes_4(exp_bytes_4),
-        .lanes_5(exp_bytes_5), .lanes_6(exp_bytes_6), .lanes_7(exp_bytes_7), .done(sum_done), .sum(sum_sum)
+        .clock(clock), .reset(reset), .valid(exp_done), .first(sum_first), .last(sum_last), .lanes(exp_bytes),
+        .done(sum_done), .sum(sum_sum)
     );
 
     Reciprocal u_reciprocal (
@@ -231,28 +175,25 @@ module Softmax (
         .mantissa(reciprocal_mantissa), .exponent(reciprocal_exponent)
     );
 
-    ReciprocalRam u_reciprocals (
-        .clock(clock), .write_enable_0(reciprocal_done), .write_address(sum_row),
-        .write_data_0(reciprocals_write_data_0), .read_address(reciprocals_read_address),
-        .read_data_0(reciprocals_read_data_0)
+    BlockRam #(.GROUPS(1), .WIDTH(21), .DEPTH(128)) u_reciprocals (
+        .clock(clock), .write_enable(reciprocal_done), .write_address(sum_row), .write_data(reciprocals_write_data),
+        .read_address(reciprocals_read_address), .read_data(reciprocals_read_data)
     );
 
     initial begin
-        busy = 1'b0; accepted = 1'b0; start = 1'b0; settings_0 = 32'd0; settings_1 = 32'd0; settings_2 = 32'd0;
-        settings_3 = 32'd0; settings_4 = 32'd0; settings_5 = 32'd0; settings_6 = 32'd0; settings_7 = 32'd0;
-        rows = 11'd0; words = 10'd0; last_lanes = 7'd0; maximum_1 = 16'd0; maximum_2 = 16'd0; last_1 = 1'b0;
-        last_2 = 1'b0; sum_word = 10'd0; sums_left = 11'd0; sum_row = 16'd0; written = 1'b0; done = 1'b0;
+        busy = 1'b0; accepted = 1'b0; start = 1'b0; settings = 256'd0; rows = 11'd0; words = 10'd0; last_lanes = 7'd0;
+        maximum_1 = 16'd0; maximum_2 = 16'd0; last_1 = 1'b0; last_2 = 1'b0; sum_word = 10'd0; sums_left = 11'd0;
+        sum_row = 16'd0; written = 1'b0; done = 1'b0;
     end
 
     always @(posedge clock) begin
         words <= bits_9_0_of_11((rounded >> word_bits) + 11'd1);
         last_lanes <= spare + 7'd1;
-        maximum_1 <= maxima_read_data_0;
+        maximum_1 <= maxima_read_data;
         maximum_2 <= maximum_1;
         last_1 <= buffer_issue_last;
         last_2 <= last_1;
     end
 
-    wire unused = &{1'b0,
-        settings_0, settings_1, settings_3[31:22], settings_4[31:19], settings_5, settings_6, settings_7};
+    wire unused = &{1'b0, settings[63:0], settings[127:118], settings[255:147]};
 endmodule

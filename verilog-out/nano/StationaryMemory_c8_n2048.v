@@ -4,14 +4,12 @@ module StationaryMemory_c8_n2048 (
     input  wire clock, write_enable,
     input  wire [15:0] write_address,
     input  wire [5:0] write_rotate,
-    input  wire [7:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    input  wire [7:0] write_data_7,
+    input  wire [63:0] write_data,
     input  wire [15:0] read_base,
     input  wire [7:0] read_stride,
     input  wire [5:0] read_rotate,
     input  wire read_by_keys,
-    output wire [7:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    output wire [7:0] read_data_7
+    output wire [63:0] read_data
 );
     // An address is not worth a DSP.
     wire [7:0] stride = read_stride & {8{read_by_keys}};
@@ -30,8 +28,7 @@ module StationaryMemory_c8_n2048 (
     reg write_go, write_inside;
     reg [15:0] write_at;
     reg [63:0] write_word;
-    wire [63:0] write_lanes = {write_data_7, write_data_6, write_data_5, write_data_4, write_data_3, write_data_2, write_data_1, write_data_0};
-    wire [127:0] write_turned = {write_lanes, write_lanes} << {write_rotate[2:0], 3'd0};
+    wire [127:0] write_turned = {write_data, write_data} << {write_rotate[2:0], 3'd0};
     initial write_go = 1'b0;
     always @(posedge clock) begin
       write_go <= write_enable;
@@ -43,7 +40,7 @@ module StationaryMemory_c8_n2048 (
     reg [63:0] read_word;
     wire [63:0] read_banks;
     wire [127:0] read_turned = {read_banks, read_banks} >> {rotate_4, 3'd0};
-    assign {read_data_7, read_data_6, read_data_5, read_data_4, read_data_3, read_data_2, read_data_1, read_data_0} = read_word;
+    assign read_data = read_word;
     initial begin
       rotate_1 = 3'd0; rotate_2 = 3'd0; rotate_3 = 3'd0; rotate_4 = 3'd0; read_word = 64'd0;
     end

@@ -2,7 +2,7 @@
 
 module Store (
     input  wire clock, reset,
-    input  wire [23:0] z_0, z_1, z_2, z_3, z_4, z_5, z_6, z_7,
+    input  wire [191:0] z,
     input  wire valid, first, last, add, sums,
     input  wire [2:0] dst,
     input  wire [15:0] address,
@@ -10,31 +10,26 @@ module Store (
     input  wire [15:0] group,
     input  wire [3:0] tile,
     input  wire [7:0] sums_address,
-    input  wire [15:0] residual_data_0, residual_data_1, residual_data_2, residual_data_3, residual_data_4,
-    input  wire [15:0] residual_data_5, residual_data_6, residual_data_7,
+    input  wire [127:0] residual_data,
     input  wire [7:0] value_sums_address,
-    output wire [19:0] value_sums_0, value_sums_1, value_sums_2, value_sums_3, value_sums_4, value_sums_5, value_sums_6,
-    output wire [19:0] value_sums_7,
-    output reg  activation_write_0, activation_write_1,
+    output wire [159:0] value_sums,
+    output reg  [1:0] activation_write,
     output reg  [15:0] activation_address,
-    output wire [7:0] activation_data_0, activation_data_1, activation_data_2, activation_data_3, activation_data_4,
-    output wire [7:0] activation_data_5, activation_data_6, activation_data_7,
+    output wire [63:0] activation_data,
     output reg  kv_write,
     output wire [15:0] kv_address,
     output wire [5:0] kv_rotate,
-    output wire [7:0] kv_data_0, kv_data_1, kv_data_2, kv_data_3, kv_data_4, kv_data_5, kv_data_6, kv_data_7,
+    output wire [63:0] kv_data,
     output reg  residual_write,
     output reg  [15:0] residual_address,
-    output wire [15:0] residual_write_data_0, residual_write_data_1, residual_write_data_2, residual_write_data_3,
-    output wire [15:0] residual_write_data_4, residual_write_data_5, residual_write_data_6, residual_write_data_7,
+    output wire [127:0] residual_write_data,
     output reg  score_write,
-    output wire [15:0] score_address, score_data_0, score_data_1, score_data_2, score_data_3, score_data_4,
-    output wire [15:0] score_data_5, score_data_6, score_data_7,
+    output wire [15:0] score_address,
+    output wire [127:0] score_data,
     output reg  logit_write,
     output wire [10:0] logit_token,
     output reg  [3:0] logit_tile,
-    output wire [23:0] logit_data_0, logit_data_1, logit_data_2, logit_data_3, logit_data_4, logit_data_5, logit_data_6,
-    output wire [23:0] logit_data_7
+    output wire [191:0] logit_data
 );
     localparam [5:0] rotate_mask = 6'd7;
 
@@ -53,11 +48,7 @@ module Store (
         logit_write <= valid & (dst == 3'd4);
         sum_q <= valid & sums & (dst == 3'd1);
         if (reset) begin
-            kv_write <= 1'b0;
-            residual_1 <= 1'b0;
-            residual_write <= 1'b0;
-            score_write <= 1'b0;
-            logit_write <= 1'b0;
+            kv_write <= 1'b0; residual_1 <= 1'b0; residual_write <= 1'b0; score_write <= 1'b0; logit_write <= 1'b0;
             sum_q <= 1'b0;
         end
     end
@@ -67,64 +58,25 @@ module Store (
     assign score_address = activation_address;
     assign logit_token = activation_address[10:0];
 
-    StoreLane u_lanes_0 (
-        .clock(clock), .z(z_0), .residual(residual_data_0), .add(add), .activation(activation_data_0),
-        .stationary(kv_data_0), .score(score_data_0), .logit(logit_data_0), .updated(residual_write_data_0)
-    );
-
-    StoreLane u_lanes_1 (
-        .clock(clock), .z(z_1), .residual(residual_data_1), .add(add), .activation(activation_data_1),
-        .stationary(kv_data_1), .score(score_data_1), .logit(logit_data_1), .updated(residual_write_data_1)
-    );
-
-    StoreLane u_lanes_2 (
-        .clock(clock), .z(z_2), .residual(residual_data_2), .add(add), .activation(activation_data_2),
-        .stationary(kv_data_2), .score(score_data_2), .logit(logit_data_2), .updated(residual_write_data_2)
-    );
-
-    StoreLane u_lanes_3 (
-        .clock(clock), .z(z_3), .residual(residual_data_3), .add(add), .activation(activation_data_3),
-        .stationary(kv_data_3), .score(score_data_3), .logit(logit_data_3), .updated(residual_write_data_3)
-    );
-
-    StoreLane u_lanes_4 (
-        .clock(clock), .z(z_4), .residual(residual_data_4), .add(add), .activation(activation_data_4),
-        .stationary(kv_data_4), .score(score_data_4), .logit(logit_data_4), .updated(residual_write_data_4)
-    );
-
-    StoreLane u_lanes_5 (
-        .clock(clock), .z(z_5), .residual(residual_data_5), .add(add), .activation(activation_data_5),
-        .stationary(kv_data_5), .score(score_data_5), .logit(logit_data_5), .updated(residual_write_data_5)
-    );
-
-    StoreLane u_lanes_6 (
-        .clock(clock), .z(z_6), .residual(residual_data_6), .add(add), .activation(activation_data_6),
-        .stationary(kv_data_6), .score(score_data_6), .logit(logit_data_6), .updated(residual_write_data_6)
-    );
-
-    StoreLane u_lanes_7 (
-        .clock(clock), .z(z_7), .residual(residual_data_7), .add(add), .activation(activation_data_7),
-        .stationary(kv_data_7), .score(score_data_7), .logit(logit_data_7), .updated(residual_write_data_7)
+    StoreLane u_lanes [7:0] (
+        .clock(clock), .z(z), .residual(residual_data), .add(add), .activation(activation_data), .stationary(kv_data),
+        .score(score_data), .logit(logit_data), .updated(residual_write_data)
     );
 
     Summing u_summing (
         .clock(clock), .reset(reset), .accumulate(sum_q), .first(first_q), .last(last_q),
-        .write_address(sums_address_q), .data_0(kv_data_0), .data_1(kv_data_1), .data_2(kv_data_2), .data_3(kv_data_3),
-        .data_4(kv_data_4), .data_5(kv_data_5), .data_6(kv_data_6), .data_7(kv_data_7),
-        .read_address(value_sums_address), .sums_0(value_sums_0), .sums_1(value_sums_1), .sums_2(value_sums_2),
-        .sums_3(value_sums_3), .sums_4(value_sums_4), .sums_5(value_sums_5), .sums_6(value_sums_6),
-        .sums_7(value_sums_7)
+        .write_address(sums_address_q), .data(kv_data), .read_address(value_sums_address), .sums(value_sums)
     );
 
     initial begin
-        activation_write_0 = 1'b0; activation_write_1 = 1'b0; kv_write = 1'b0; residual_1 = 1'b0; residual_write = 1'b0;
-        score_write = 1'b0; logit_write = 1'b0; sum_q = 1'b0; first_q = 1'b0; last_q = 1'b0; activation_address = 16'd0;
+        activation_write = 2'd0; kv_write = 1'b0; residual_1 = 1'b0; residual_write = 1'b0; score_write = 1'b0;
+        logit_write = 1'b0; sum_q = 1'b0; first_q = 1'b0; last_q = 1'b0; activation_address = 16'd0;
         residual_address = 16'd0; token_q = 11'd0; logit_tile = 4'd0; sums_address_q = 8'd0;
     end
 
     always @(posedge clock) begin
-        activation_write_0 <= to_activation & group[0] & !reset;
-        activation_write_1 <= to_activation & group[1] & !reset;
+        activation_write[0] <= to_activation & group[0] & !reset;
+        activation_write[1] <= to_activation & group[1] & !reset;
         first_q <= first;
         last_q <= last;
         activation_address <= address;

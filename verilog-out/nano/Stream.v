@@ -9,13 +9,11 @@ module Stream (
     input  wire reserve,
     output wire room,
     input  wire push,
-    input  wire [7:0] push_data_0, push_data_1, push_data_2, push_data_3, push_data_4, push_data_5, push_data_6,
-    input  wire [7:0] push_data_7,
-    output wire write_valid_0, write_valid_1,
+    input  wire [63:0] push_data,
+    output wire [1:0] write_valid,
     input  wire write_ready,
     output reg  [15:0] write_address,
-    output wire [7:0] write_data_0, write_data_1, write_data_2, write_data_3, write_data_4, write_data_5, write_data_6,
-    output wire [7:0] write_data_7,
+    output wire [63:0] write_data,
     output reg  done
 );
     localparam [15:0] last_group = 16'd2;
@@ -58,8 +56,7 @@ module Stream (
         end
         done <= 1'b0;
         if (busy & !(|rows_left)) begin
-            busy <= 1'b0;
-            done <= 1'b1;
+            busy <= 1'b0; done <= 1'b1;
         end
         if (start) begin
             busy <= 1'b1;
@@ -67,30 +64,23 @@ module Stream (
             row_base <= dst_base;
             word <= dst_base;
             write_address <= dst_base;
-            group <= 16'd1;
-            chunk <= 10'd0;
+            group <= 16'd1; chunk <= 10'd0;
             row_ends <= chunks == 10'd1;
             low <= 1'b0;
         end
         if (reset) begin
-            places <= 6'd0;
-            busy <= 1'b0;
-            done <= 1'b0;
+            places <= 6'd0; busy <= 1'b0; done <= 1'b0;
         end
     end
 
     assign pop = queue_read_valid & write_ready;
     assign room = !places[5];
-    assign write_valid_0 = queue_read_valid & group[0];
-    assign write_valid_1 = queue_read_valid & group[1];
+    assign write_valid[0] = queue_read_valid & group[0];
+    assign write_valid[1] = queue_read_valid & group[1];
 
-    WriteQueue_c8 u_queue (
+    Queue #(.WIDTH(64), .DEPTH(32)) u_queue (
         .clock(clock), .reset(reset), .write_valid(push), .write_ready(unused_queue_write_ready),
-        .write_data_0(push_data_0), .write_data_1(push_data_1), .write_data_2(push_data_2), .write_data_3(push_data_3),
-        .write_data_4(push_data_4), .write_data_5(push_data_5), .write_data_6(push_data_6), .write_data_7(push_data_7),
-        .read_valid(queue_read_valid), .read_ready(write_ready), .read_data_0(write_data_0), .read_data_1(write_data_1),
-        .read_data_2(write_data_2), .read_data_3(write_data_3), .read_data_4(write_data_4), .read_data_5(write_data_5),
-        .read_data_6(write_data_6), .read_data_7(write_data_7)
+        .write_data(push_data), .read_valid(queue_read_valid), .read_ready(write_ready), .read_data(write_data)
     );
 
     initial begin

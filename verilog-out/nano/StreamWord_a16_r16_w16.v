@@ -2,14 +2,14 @@
 
 module StreamWord_a16_r16_w16 (
     input  wire clock, take, shift, wide,
-    input  wire [7:0] d_0, d_1, d_2, d_3, d_4, d_5, d_6, d_7, d_8, d_9, d_10, d_11, d_12, d_13, d_14, d_15,
-    output wire [7:0] q_0, q_1, q_2, q_3, q_4, q_5, q_6, q_7, q_8, q_9, q_10, q_11, q_12, q_13, q_14, q_15
+    input  wire [127:0] d,
+    output wire [127:0] q
 );
     reg [127:0] word;
     initial word = 128'd0;
     wire unused = wide;
-    assign {q_15, q_14, q_13, q_12, q_11, q_10, q_9, q_8, q_7, q_6, q_5, q_4, q_3, q_2, q_1, q_0} = word;
+    assign q = word;
     always @(posedge clock)
-      if (take) word <= {d_15, d_14, d_13, d_12, d_11, d_10, d_9, d_8, d_7, d_6, d_5, d_4, d_3, d_2, d_1, d_0};
+      if (take) word <= d;
       else if (shift) word <= 128'd0;
 endmodule

@@ -3,7 +3,7 @@
 module Streamer (
     input  wire clock, reset, accept,
     output wire ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     input  wire [4:0] expert,
     input  wire [10:0] queue_length,
     input  wire in_loop,
@@ -66,8 +66,7 @@ module Streamer (
             inside_ <= 1'b1;
         end
         if (pass_ends) begin
-            lookup_pair <= 10'd0;
-            inside_ <= 1'b0;
+            lookup_pair <= 10'd0; inside_ <= 1'b0;
             k <= k + 8'd1;
             if (k == k_last) begin
                 k <= 8'd0;
@@ -79,17 +78,8 @@ module Streamer (
             end
         end
         if (reset) begin
-            lookup_pair <= 10'd0;
-            inside_ <= 1'b0;
-            k <= 8'd0;
-            plane <= 2'd0;
-            bank <= 1'b0;
-            filling <= 2'd0;
-            on_their_way <= 4'd0;
-            step_swap <= 1'b0;
-            step_valid <= 1'b0;
-            step_last <= 1'b0;
-            stall_bank <= 1'b0;
+            lookup_pair <= 10'd0; inside_ <= 1'b0; k <= 8'd0; plane <= 2'd0; bank <= 1'b0; filling <= 2'd0;
+            on_their_way <= 4'd0; step_swap <= 1'b0; step_valid <= 1'b0; step_last <= 1'b0; stall_bank <= 1'b0;
             stall_sync <= 1'b0;
         end
     end
@@ -178,14 +168,12 @@ module Streamer (
     end
 
     Queued u_queued (
-        .clock(clock), .reset(reset), .accept(accept), .command_0(command_0), .command_1(command_1),
-        .command_2(command_2), .command_3(command_3), .command_4(command_4), .command_5(command_5),
-        .command_6(command_6), .command_7(command_7), .command_expert(expert), .queue_length(queue_length),
-        .in_loop(in_loop), .command_tag(tag), .take(take), .full(queued_full), .source(queued_source),
-        .low_source(queued_low_source), .stride(queued_stride), .k_last(queued_k_last), .n_last(queued_n_last),
-        .plane_last(queued_plane_last), .pairs(queued_pairs), .last_step(queued_last_step), .gather(queued_gather),
-        .sync(queued_sync), .by_tile(queued_by_tile), .allowance(queued_allowance), .tag(queued_tag),
-        .expert(queued_expert)
+        .clock(clock), .reset(reset), .accept(accept), .command(command), .command_expert(expert),
+        .queue_length(queue_length), .in_loop(in_loop), .command_tag(tag), .take(take), .full(queued_full),
+        .source(queued_source), .low_source(queued_low_source), .stride(queued_stride), .k_last(queued_k_last),
+        .n_last(queued_n_last), .plane_last(queued_plane_last), .pairs(queued_pairs), .last_step(queued_last_step),
+        .gather(queued_gather), .sync(queued_sync), .by_tile(queued_by_tile), .allowance(queued_allowance),
+        .tag(queued_tag), .expert(queued_expert)
     );
 
     Rows_1 u_rows (

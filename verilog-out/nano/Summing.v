@@ -2,13 +2,14 @@
 
 module Summing (
     input  wire clock, reset, accumulate, first, last,
-    input  wire [7:0] write_address, data_0, data_1, data_2, data_3, data_4, data_5, data_6, data_7, read_address,
-    output wire [19:0] sums_0, sums_1, sums_2, sums_3, sums_4, sums_5, sums_6, sums_7
+    input  wire [7:0] write_address,
+    input  wire [63:0] data,
+    input  wire [7:0] read_address,
+    output wire [159:0] sums
 );
     reg  write;
     reg  [7:0] address;
-    wire [19:0] accumulators_sums_0, accumulators_sums_1, accumulators_sums_2, accumulators_sums_3, accumulators_sums_4;
-    wire [19:0] accumulators_sums_5, accumulators_sums_6, accumulators_sums_7;
+    wire [159:0] accumulators_sums;
     wire [15:0] memory_write_address, memory_read_address;
 
     always @(posedge clock) begin
@@ -20,20 +21,12 @@ module Summing (
     assign memory_read_address = {8'd0, read_address};
 
     ByteAccumulators_c8 u_accumulators (
-        .clock(clock), .accumulate(accumulate), .first(first), .data_0(data_0), .data_1(data_1), .data_2(data_2),
-        .data_3(data_3), .data_4(data_4), .data_5(data_5), .data_6(data_6), .data_7(data_7),
-        .sums_0(accumulators_sums_0), .sums_1(accumulators_sums_1), .sums_2(accumulators_sums_2),
-        .sums_3(accumulators_sums_3), .sums_4(accumulators_sums_4), .sums_5(accumulators_sums_5),
-        .sums_6(accumulators_sums_6), .sums_7(accumulators_sums_7)
+        .clock(clock), .accumulate(accumulate), .first(first), .data(data), .sums(accumulators_sums)
     );
 
-    ValueSumRam u_memory (
-        .clock(clock), .write_enable_0(write), .write_address(memory_write_address), .write_data_0(accumulators_sums_0),
-        .write_data_1(accumulators_sums_1), .write_data_2(accumulators_sums_2), .write_data_3(accumulators_sums_3),
-        .write_data_4(accumulators_sums_4), .write_data_5(accumulators_sums_5), .write_data_6(accumulators_sums_6),
-        .write_data_7(accumulators_sums_7), .read_address(memory_read_address), .read_data_0(sums_0),
-        .read_data_1(sums_1), .read_data_2(sums_2), .read_data_3(sums_3), .read_data_4(sums_4), .read_data_5(sums_5),
-        .read_data_6(sums_6), .read_data_7(sums_7)
+    BlockRam #(.GROUPS(1), .WIDTH(160), .DEPTH(256)) u_memory (
+        .clock(clock), .write_enable(write), .write_address(memory_write_address), .write_data(accumulators_sums),
+        .read_address(memory_read_address), .read_data(sums)
     );
 
     initial begin

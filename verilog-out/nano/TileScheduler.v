@@ -20,27 +20,18 @@ module TileScheduler (
     always @(posedge clock) begin
         if (age != age_enough) age <= age + 4'd1;
         if (pass_start) begin
-            age <= 4'd1;
-            slot_taken <= 1'b0;
-            tile_ready <= 1'b0;
+            age <= 4'd1; slot_taken <= 1'b0; tile_ready <= 1'b0;
         end
         pop <= go_stream | pops;
         pops <= pops_left > 3'd1;
         if (pops) pops_left <= pops_left - 3'd1;
         if (go_stream) begin
-            pops_left <= 3'd7;
-            pops <= 1'b1;
-            slot_taken <= 1'b1;
-            tile_ready <= 1'b1;
+            pops_left <= 3'd7; pops <= 1'b1; slot_taken <= 1'b1; tile_ready <= 1'b1;
         end
         if (go_kv) slot_taken <= 1'b1;
         if (rows_loaded) tile_ready <= 1'b1;
         if (reset) begin
-            pop <= 1'b0;
-            pops_left <= 3'd0;
-            pops <= 1'b0;
-            slot_taken <= 1'b0;
-            tile_ready <= 1'b0;
+            pop <= 1'b0; pops_left <= 3'd0; pops <= 1'b0; slot_taken <= 1'b0; tile_ready <= 1'b0;
         end
     end
 

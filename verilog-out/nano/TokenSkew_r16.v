@@ -2,31 +2,20 @@
 
 module TokenSkew_r16 (
     input  wire clock,
-    input  wire [7:0] d_0, d_1, d_2, d_3, d_4, d_5, d_6, d_7, d_8, d_9, d_10, d_11, d_12, d_13, d_14, d_15, d_16, d_17,
-    input  wire [7:0] d_18, d_19, d_20, d_21, d_22, d_23, d_24, d_25, d_26, d_27,
-    output wire [7:0] q_0, q_1, q_2, q_3, q_4, q_5, q_6, q_7, q_8, q_9, q_10, q_11, q_12, q_13, q_14, q_15, q_16, q_17,
-    output wire [7:0] q_18, q_19, q_20, q_21, q_22, q_23, q_24, q_25, q_26, q_27
+    input  wire [111:0] d,
+    output wire [111:0] q
 );
-    wire [223:0] entering = {
-      d_27, d_26, d_25, d_24, d_23, d_22, d_21, d_20, d_19, d_18, d_17, d_16, d_15, d_14, d_13, d_12, d_11, d_10,
-      d_9, d_8, d_7, d_6, d_5, d_4, d_3, d_2, d_1, d_0
-    };
-    wire [223:0] leaving;
-    assign {
-      q_27, q_26, q_25, q_24, q_23, q_22, q_21, q_20, q_19, q_18, q_17, q_16, q_15, q_14, q_13, q_12, q_11, q_10,
-      q_9, q_8, q_7, q_6, q_5, q_4, q_3, q_2, q_1, q_0
-    } = leaving;
     // Cycles of each lane, those of lane 0 in the last digit.
-    localparam [111:0] DELAYS = 112'h7654321765432176543217654321;
+    localparam [55:0] DELAYS = 56'h76543217654321;
     genvar i;
     generate
-      for (i = 0; i < 28; i = i + 1) begin : lane
+      for (i = 0; i < 14; i = i + 1) begin : lane
         localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
         reg [8 * CYCLES - 1:0] held;
-        wire [8 * CYCLES + 7:0] line = {held, entering[8 * i +: 8]};
+        wire [8 * CYCLES + 7:0] line = {held, d[8 * i +: 8]};
         initial held = 0;
         always @(posedge clock) held <= line[8 * CYCLES - 1:0];
-        assign leaving[8 * i +: 8] = line[8 * CYCLES +: 8];
+        assign q[8 * i +: 8] = line[8 * CYCLES +: 8];
       end
     endgenerate
 endmodule

@@ -3,13 +3,13 @@
 module TopK (
     input  wire clock, reset, valid, first, last, second,
     input  wire [3:0] pair,
-    input  wire [23:0] logits_0, logits_1,
+    input  wire [47:0] logits,
     output wire done,
     output wire [23:0] maximum,
-    output wire [4:0] chosen_0, chosen_1, chosen_2, chosen_3
+    output wire [19:0] chosen
 );
-    wire signed [23:0] value_first = logits_0;
-    wire signed [23:0] value_second = logits_1;
+    wire signed [23:0] value_first = logits[23:0];
+    wire signed [23:0] value_second = logits[47:24];
     wire swap = second & (value_second > value_first);
     reg arrived, opens, closes, two;
     reg [29:0] larger, smaller;
@@ -23,8 +23,8 @@ module TopK (
       opens <= first;
       closes <= last;
       two <= second;
-      larger <= swap ? {1'b1, logits_1, pair, 1'b1} : {1'b1, logits_0, pair, 1'b0};
-      smaller <= swap ? {1'b1, logits_0, pair, 1'b0} : {1'b1, logits_1, pair, 1'b1};
+      larger <= swap ? {1'b1, logits[47:24], pair, 1'b1} : {1'b1, logits[23:0], pair, 1'b0};
+      smaller <= swap ? {1'b1, logits[23:0], pair, 1'b0} : {1'b1, logits[47:24], pair, 1'b1};
     end
     reg [29:0] held_0;
     wire [29:0] entry_0 = opens ? 30'd0 : held_0;
@@ -34,7 +34,7 @@ module TopK (
     wire below_smaller_0 = two & (empty_0 | (smaller_value > value_0));
     wire [29:0] next_0 = below_larger_0 ? (larger) : entry_0;
     reg [4:0] expert_0;
-    assign chosen_0 = expert_0;
+    assign chosen[4:0] = expert_0;
     initial begin
       held_0 = 30'd0; expert_0 = 5'd0;
     end
@@ -50,7 +50,7 @@ module TopK (
     wire below_smaller_1 = two & (empty_1 | (smaller_value > value_1));
     wire [29:0] next_1 = below_larger_1 ? (below_larger_0 ? (below_smaller_0 ? (smaller) : entry_0) : larger) : entry_1;
     reg [4:0] expert_1;
-    assign chosen_1 = expert_1;
+    assign chosen[9:5] = expert_1;
     initial begin
       held_1 = 30'd0; expert_1 = 5'd0;
     end
@@ -66,7 +66,7 @@ module TopK (
     wire below_smaller_2 = two & (empty_2 | (smaller_value > value_2));
     wire [29:0] next_2 = below_larger_2 ? (below_larger_1 ? (below_smaller_1 ? (below_smaller_0 ? entry_0 : smaller) : entry_1) : larger) : entry_2;
     reg [4:0] expert_2;
-    assign chosen_2 = expert_2;
+    assign chosen[14:10] = expert_2;
     initial begin
       held_2 = 30'd0; expert_2 = 5'd0;
     end
@@ -81,7 +81,7 @@ module TopK (
     wire below_larger_3 = empty_3 | (larger_value > value_3);
     wire [29:0] next_3 = below_larger_3 ? (below_larger_2 ? (below_smaller_2 ? (below_smaller_1 ? entry_1 : smaller) : entry_2) : larger) : entry_3;
     reg [4:0] expert_3;
-    assign chosen_3 = expert_3;
+    assign chosen[19:15] = expert_3;
     initial begin
       held_3 = 30'd0; expert_3 = 5'd0;
     end

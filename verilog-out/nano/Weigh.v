@@ -6,14 +6,14 @@ module Weigh (
     input  wire [2:0] ranks,
     input  wire renormalise, ranked,
     input  wire [23:0] maximum,
-    input  wire [4:0] chosen_0, chosen_1, chosen_2, chosen_3,
+    input  wire [19:0] chosen,
     output reg  buffer_half,
     output wire [3:0] buffer_pair,
-    input  wire [23:0] buffer_logits_0, buffer_logits_1,
+    input  wire [47:0] buffer_logits,
     output reg  summed,
     output reg  [23:0] sum,
-    output reg  [15:0] rank_weight_0, rank_weight_1, rank_weight_2, rank_weight_3,
-    output reg  [4:0] rank_expert_0, rank_expert_1, rank_expert_2, rank_expert_3
+    output reg  [63:0] rank_weight,
+    output reg  [19:0] rank_expert
 );
     localparam [2:0] rank_0 = 3'd0;
     localparam [2:0] rank_1 = 3'd1;
@@ -21,20 +21,20 @@ module Weigh (
     localparam [2:0] rank_3 = 3'd3;
 
     reg  [3:0] flags;
-    wire ranked_here_0, ranked_here_1, ranked_here_2, ranked_here_3;
-    reg  [23:0] base, addend_0, addend_1;
+    wire [3:0] ranked_here;
+    reg  [23:0] base;
+    reg  [47:0] addend;
     reg  weighing;
     reg  [5:0] step;
     reg  valid_line_d;
     wire valid_line_q;
     wire [3:0] flags_line_q, sum_line_q, pair_line_d, pair_line_q;
     wire [23:0] maximum_line_q;
-    wire [4:0] chosen_line_0_q, chosen_line_1_q, chosen_line_2_q, chosen_line_3_q;
-    wire weight_0_valid, unused_weight_0_done;
-    wire [15:0] weight_0_weight;
-    wire weight_1_valid, unused_weight_1_done;
-    wire [15:0] weight_1_weight;
-    reg  matches_0, matches_1, matches_2, matches_3, seconds_0, seconds_1, seconds_2, seconds_3, included_0, included_1;
+    wire [19:0] chosen_line_q;
+    wire [1:0] weight_valid, unused_weight_done;
+    wire [31:0] weight_weight;
+    reg  [3:0] matches_, seconds;
+    reg  [1:0] included;
     reg  [3:0] pair;
     reg  [23:0] pair_sum;
 
@@ -44,27 +44,21 @@ module Weigh (
             if ((step + 6'd1) == pairs) weighing <= 1'b0;
         end
         if (ranked) begin
-            weighing <= 1'b1;
-            step <= 6'd0;
+            weighing <= 1'b1; step <= 6'd0;
             buffer_half <= !buffer_half;
         end
         if (start) buffer_half <= 1'b1;
         summed <= sum_line_q[0] & sum_line_q[2];
         if (reset) begin
-            weighing <= 1'b0;
-            summed <= 1'b0;
+            weighing <= 1'b0; summed <= 1'b0;
         end
-    end
-
-    always @(posedge clock) begin
         if (sum_line_q[0]) sum <= base + pair_sum;
     end
 
     assign buffer_pair = step[3:0];
 
     always @* begin
-        valid_line_d = 1'b0;
-        flags = 4'd0;
+        valid_line_d = 1'b0; flags = 4'd0;
         if (weighing) begin
             valid_line_d = 1'b1;
             flags = flags | 4'd1;
@@ -77,79 +71,67 @@ module Weigh (
     assign pair_line_d = step[3:0];
 
     always @(posedge clock) begin
-        included_0 <= !renormalise;
-        if (ranked_here_0 & !chosen_line_0_q[0]) included_0 <= 1'b1;
-        if (ranked_here_1 & !chosen_line_1_q[0]) included_0 <= 1'b1;
-        if (ranked_here_2 & !chosen_line_2_q[0]) included_0 <= 1'b1;
-        if (ranked_here_3 & !chosen_line_3_q[0]) included_0 <= 1'b1;
+        included[0] <= !renormalise;
+        if (ranked_here[0] & !chosen_line_q[0]) included[0] <= 1'b1;
+        if (ranked_here[1] & !chosen_line_q[5]) included[0] <= 1'b1;
+        if (ranked_here[2] & !chosen_line_q[10]) included[0] <= 1'b1;
+        if (ranked_here[3] & !chosen_line_q[15]) included[0] <= 1'b1;
+        included[1] <= !renormalise & flags_line_q[3];
+        if (ranked_here[0] & chosen_line_q[0]) included[1] <= 1'b1;
+        if (ranked_here[1] & chosen_line_q[5]) included[1] <= 1'b1;
+        if (ranked_here[2] & chosen_line_q[10]) included[1] <= 1'b1;
+        if (ranked_here[3] & chosen_line_q[15]) included[1] <= 1'b1;
     end
 
-    always @(posedge clock) begin
-        included_1 <= !renormalise & flags_line_q[3];
-        if (ranked_here_0 & chosen_line_0_q[0]) included_1 <= 1'b1;
-        if (ranked_here_1 & chosen_line_1_q[0]) included_1 <= 1'b1;
-        if (ranked_here_2 & chosen_line_2_q[0]) included_1 <= 1'b1;
-        if (ranked_here_3 & chosen_line_3_q[0]) included_1 <= 1'b1;
-    end
-
-    assign ranked_here_0 = (chosen_line_0_q[4:1] == pair_line_q) & (ranks > rank_0) & flags_line_q[0];
-    assign ranked_here_1 = (chosen_line_1_q[4:1] == pair_line_q) & (ranks > rank_1) & flags_line_q[0];
-    assign ranked_here_2 = (chosen_line_2_q[4:1] == pair_line_q) & (ranks > rank_2) & flags_line_q[0];
-    assign ranked_here_3 = (chosen_line_3_q[4:1] == pair_line_q) & (ranks > rank_3) & flags_line_q[0];
-    assign weight_0_valid = |valid_line_q;
+    assign ranked_here[0] = (chosen_line_q[4:1] == pair_line_q) & (ranks > rank_0) & flags_line_q[0];
+    assign ranked_here[1] = (chosen_line_q[9:6] == pair_line_q) & (ranks > rank_1) & flags_line_q[0];
+    assign ranked_here[2] = (chosen_line_q[14:11] == pair_line_q) & (ranks > rank_2) & flags_line_q[0];
+    assign ranked_here[3] = (chosen_line_q[19:16] == pair_line_q) & (ranks > rank_3) & flags_line_q[0];
+    assign weight_valid[0] = |valid_line_q;
 
     always @* begin
-        addend_0 = 24'd0;
-        if (included_0) addend_0 = {8'd0, weight_0_weight};
+        addend[23:0] = 24'd0;
+        if (included[0]) addend[23:0] = {8'd0, weight_weight[15:0]};
     end
 
-    assign weight_1_valid = |valid_line_q;
+    assign weight_valid[1] = |valid_line_q;
 
     always @* begin
-        addend_1 = 24'd0;
-        if (included_1) addend_1 = {8'd0, weight_1_weight};
+        addend[47:24] = 24'd0;
+        if (included[1]) addend[47:24] = {8'd0, weight_weight[31:16]};
     end
 
     always @(posedge clock) begin
-        if (matches_0) begin
-            rank_weight_0 <= weight_0_weight;
-            rank_expert_0 <= {1'b0, pair} << 1'b1;
-            if (seconds_0) begin
-                rank_weight_0 <= weight_1_weight;
-                rank_expert_0 <= ({1'b0, pair} << 1'b1) | 5'd1;
+        if (matches_[0]) begin
+            rank_weight[15:0] <= weight_weight[15:0];
+            rank_expert[4:0] <= {1'b0, pair} << 1'b1;
+            if (seconds[0]) begin
+                rank_weight[15:0] <= weight_weight[31:16];
+                rank_expert[4:0] <= ({1'b0, pair} << 1'b1) | 5'd1;
             end
         end
-    end
-
-    always @(posedge clock) begin
-        if (matches_1) begin
-            rank_weight_1 <= weight_0_weight;
-            rank_expert_1 <= {1'b0, pair} << 1'b1;
-            if (seconds_1) begin
-                rank_weight_1 <= weight_1_weight;
-                rank_expert_1 <= ({1'b0, pair} << 1'b1) | 5'd1;
+        if (matches_[1]) begin
+            rank_weight[31:16] <= weight_weight[15:0];
+            rank_expert[9:5] <= {1'b0, pair} << 1'b1;
+            if (seconds[1]) begin
+                rank_weight[31:16] <= weight_weight[31:16];
+                rank_expert[9:5] <= ({1'b0, pair} << 1'b1) | 5'd1;
             end
         end
-    end
-
-    always @(posedge clock) begin
-        if (matches_2) begin
-            rank_weight_2 <= weight_0_weight;
-            rank_expert_2 <= {1'b0, pair} << 1'b1;
-            if (seconds_2) begin
-                rank_weight_2 <= weight_1_weight;
-                rank_expert_2 <= ({1'b0, pair} << 1'b1) | 5'd1;
+        if (matches_[2]) begin
+            rank_weight[47:32] <= weight_weight[15:0];
+            rank_expert[14:10] <= {1'b0, pair} << 1'b1;
+            if (seconds[2]) begin
+                rank_weight[47:32] <= weight_weight[31:16];
+                rank_expert[14:10] <= ({1'b0, pair} << 1'b1) | 5'd1;
             end
         end
-    end
-
-    always @(posedge clock) begin
-        if (matches_3) begin
-            rank_weight_3 <= weight_0_weight;
-            rank_expert_3 <= {1'b0, pair} << 1'b1;
-            if (seconds_3) begin
-                rank_weight_3 <= weight_1_weight;
-                rank_expert_3 <= ({1'b0, pair} << 1'b1) | 5'd1;
+        if (matches_[3]) begin
+            rank_weight[63:48] <= weight_weight[15:0];
+            rank_expert[19:15] <= {1'b0, pair} << 1'b1;
+            if (seconds[3]) begin
+                rank_weight[63:48] <= weight_weight[31:16];
+                rank_expert[19:15] <= ({1'b0, pair} << 1'b1) | 5'd1;
             end
         end
     end
@@ -164,40 +146,26 @@ module Weigh (
     Delay #(.WIDTH(4), .CYCLES(9)) u_sum_line (.clock(clock), .reset(reset), .d(flags), .q(sum_line_q));
     Delay #(.WIDTH(4), .CYCLES(7)) u_pair_line (.clock(clock), .reset(reset), .d(pair_line_d), .q(pair_line_q));
     Delay #(.WIDTH(24), .CYCLES(3)) u_maximum_line (.clock(clock), .reset(reset), .d(maximum), .q(maximum_line_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_0 (.clock(clock), .reset(reset), .d(chosen_0), .q(chosen_line_0_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_1 (.clock(clock), .reset(reset), .d(chosen_1), .q(chosen_line_1_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_2 (.clock(clock), .reset(reset), .d(chosen_2), .q(chosen_line_2_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line_3 (.clock(clock), .reset(reset), .d(chosen_3), .q(chosen_line_3_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line [3:0] (.clock(clock), .reset(reset), .d(chosen), .q(chosen_line_q));
 
-    GateWeight u_weight_0 (
-        .clock(clock), .reset(reset), .valid(weight_0_valid), .maximum(maximum_line_q), .logit(buffer_logits_0),
-        .done(unused_weight_0_done), .weight(weight_0_weight)
-    );
-
-    GateWeight u_weight_1 (
-        .clock(clock), .reset(reset), .valid(weight_1_valid), .maximum(maximum_line_q), .logit(buffer_logits_1),
-        .done(unused_weight_1_done), .weight(weight_1_weight)
+    GateWeight u_weight [1:0] (
+        .clock(clock), .reset(reset), .valid(weight_valid), .maximum(maximum_line_q), .logit(buffer_logits),
+        .done(unused_weight_done), .weight(weight_weight)
     );
 
     initial begin
-        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; matches_0 = 1'b0; matches_1 = 1'b0; matches_2 = 1'b0;
-        matches_3 = 1'b0; seconds_0 = 1'b0; seconds_1 = 1'b0; seconds_2 = 1'b0; seconds_3 = 1'b0; included_0 = 1'b0;
-        included_1 = 1'b0; pair = 4'd0; pair_sum = 24'd0; sum = 24'd0; summed = 1'b0; rank_weight_0 = 16'd0;
-        rank_weight_1 = 16'd0; rank_weight_2 = 16'd0; rank_weight_3 = 16'd0; rank_expert_0 = 5'd0; rank_expert_1 = 5'd0;
-        rank_expert_2 = 5'd0; rank_expert_3 = 5'd0;
+        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; matches_ = 4'd0; seconds = 4'd0; included = 2'd0; pair = 4'd0;
+        pair_sum = 24'd0; sum = 24'd0; summed = 1'b0; rank_weight = 64'd0; rank_expert = 20'd0;
     end
 
     always @(posedge clock) begin
-        matches_0 <= ranked_here_0;
-        matches_1 <= ranked_here_1;
-        matches_2 <= ranked_here_2;
-        matches_3 <= ranked_here_3;
-        seconds_0 <= chosen_line_0_q[0];
-        seconds_1 <= chosen_line_1_q[0];
-        seconds_2 <= chosen_line_2_q[0];
-        seconds_3 <= chosen_line_3_q[0];
+        matches_ <= ranked_here;
+        seconds[0] <= chosen_line_q[0];
+        seconds[1] <= chosen_line_q[5];
+        seconds[2] <= chosen_line_q[10];
+        seconds[3] <= chosen_line_q[15];
         pair <= pair_line_q;
-        pair_sum <= addend_0 + addend_1;
+        pair_sum <= addend[23:0] + addend[47:24];
     end
 
     wire unused = &{1'b0, flags_line_q[2:1], sum_line_q[3]};

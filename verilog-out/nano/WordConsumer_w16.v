@@ -5,12 +5,9 @@ module WordConsumer_w16 (
     input  wire [2:0] kind,
     input  wire [15:0] count, first_address,
     input  wire enable, stream_valid,
-    input  wire [7:0] stream_data_0, stream_data_1, stream_data_2, stream_data_3, stream_data_4, stream_data_5,
-    input  wire [7:0] stream_data_6, stream_data_7, stream_data_8, stream_data_9, stream_data_10, stream_data_11,
-    input  wire [7:0] stream_data_12, stream_data_13, stream_data_14, stream_data_15,
+    input  wire [127:0] stream_data,
     output wire wants, taken, empty,
-    output wire [7:0] word_0, word_1, word_2, word_3, word_4, word_5, word_6, word_7, word_8, word_9, word_10, word_11,
-    output wire [7:0] word_12, word_13, word_14, word_15,
+    output wire [127:0] word,
     output wire program_write,
     output reg  program_done,
     output wire parameter_valid,
@@ -45,8 +42,7 @@ module WordConsumer_w16 (
         end
         if (release_) full <= 1'b0;
         if (take) begin
-            full <= 1'b1;
-            chunk <= 16'd1;
+            full <= 1'b1; chunk <= 16'd1;
             word_kind <= left_kind;
             last_word <= last_take;
             word_chunks <= chunks;
@@ -70,8 +66,7 @@ module WordConsumer_w16 (
             end
         end
         if (reset) begin
-            left <= 16'd0;
-            full <= 1'b0;
+            left <= 16'd0; full <= 1'b0;
         end
     end
 
@@ -90,8 +85,7 @@ module WordConsumer_w16 (
         program_done <= finished & (finished_kind == 3'd0);
         copy_done <= finished & (finished_kind >= 3'd2);
         if (reset) begin
-            program_done <= 1'b0;
-            copy_done <= 1'b0;
+            program_done <= 1'b0; copy_done <= 1'b0;
         end
     end
 
@@ -116,12 +110,7 @@ module WordConsumer_w16 (
     assign copy_residual = word_kind == 3'd3;
 
     StreamWord_a16_r16_w16 u_register (
-        .clock(clock), .take(take), .shift(accepted), .wide(register_wide), .d_0(stream_data_0), .d_1(stream_data_1),
-        .d_2(stream_data_2), .d_3(stream_data_3), .d_4(stream_data_4), .d_5(stream_data_5), .d_6(stream_data_6),
-        .d_7(stream_data_7), .d_8(stream_data_8), .d_9(stream_data_9), .d_10(stream_data_10), .d_11(stream_data_11),
-        .d_12(stream_data_12), .d_13(stream_data_13), .d_14(stream_data_14), .d_15(stream_data_15), .q_0(word_0),
-        .q_1(word_1), .q_2(word_2), .q_3(word_3), .q_4(word_4), .q_5(word_5), .q_6(word_6), .q_7(word_7), .q_8(word_8),
-        .q_9(word_9), .q_10(word_10), .q_11(word_11), .q_12(word_12), .q_13(word_13), .q_14(word_14), .q_15(word_15)
+        .clock(clock), .take(take), .shift(accepted), .wide(register_wide), .d(stream_data), .q(word)
     );
 
     initial begin

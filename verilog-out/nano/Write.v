@@ -3,21 +3,20 @@
 module Write (
     input  wire clock, reset, hold, command_valid,
     output wire command_ready,
-    input  wire [31:0] command_0, command_1, command_2, command_3, command_4, command_5, command_6, command_7,
+    input  wire [255:0] command,
     output reg  done,
     input  wire [31:0] result_lo, result_hi,
     output wire read_valid,
     input  wire read_ready,
     output reg  [15:0] read_address,
-    input  wire [15:0] read_data_0, read_data_1, read_data_2, read_data_3, read_data_4, read_data_5, read_data_6,
-    input  wire [15:0] read_data_7,
+    input  wire [127:0] read_data,
     output wire awvalid,
     input  wire awready,
     output reg  [31:0] awaddr_lo, awaddr_hi,
     output wire [7:0] awlen,
     output wire wvalid,
     input  wire wready,
-    output wire [31:0] wdata_0, wdata_1, wdata_2, wdata_3,
+    output wire [127:0] wdata,
     output wire wlast,
     input  wire bvalid,
     output wire bready,
@@ -47,12 +46,11 @@ module Write (
     reg  [31:0] next_hi;
     wire [31:0] next_answer;
     wire queue_reset, unused_queue_write_ready, queue_read_valid;
-    wire [15:0] queue_read_data_0, queue_read_data_1, queue_read_data_2, queue_read_data_3, queue_read_data_4;
-    wire [15:0] queue_read_data_5, queue_read_data_6, queue_read_data_7;
+    wire [127:0] queue_read_data;
     reg  [2:0] state;
     reg  [15:0] unread;
     reg  [5:0] places, waiting;
-    reg  granted_0_next, granted_0, granted_1_next, granted_1;
+    reg  [1:0] granted_next, granted;
     reg  [31:0] offset;
     reg  carry;
     reg  [15:0] beats_left;
@@ -76,18 +74,17 @@ module Write (
             if (unread < {10'd0, word_beats}) unread <= 16'd0;
         end
         awaddr_hi <= next_hi;
-        carry <= 1'b0;
-        done <= 1'b0;
+        carry <= 1'b0; done <= 1'b0;
         case (state)
             WriteState_Idle: begin
                 places <= all_places;
                 waiting <= 6'd0;
                 if (command_valid & command_ready) begin
-                    read_address <= command_2[15:0];
-                    beats_left <= command_3[15:0];
-                    unread <= command_3[15:0];
-                    unsent <= command_3[15:0];
-                    offset <= command_4;
+                    read_address <= command[79:64];
+                    beats_left <= command[111:96];
+                    unread <= command[111:96];
+                    unsent <= command[111:96];
+                    offset <= command[159:128];
                     state <= WriteState_Low;
                 end
             end
@@ -138,11 +135,7 @@ module Write (
         end
         if (reset) begin
             state <= WriteState_Idle;
-            unread <= 16'd0;
-            owed <= 4'd0;
-            error <= 1'b0;
-            done <= 1'b0;
-            beat <= 1'b0;
+            unread <= 16'd0; owed <= 4'd0; error <= 1'b0; done <= 1'b0; beat <= 1'b0;
         end
     end
 
@@ -161,15 +154,13 @@ module Write (
 
     always @* begin
         arrived = grant;
-        granted_0_next = arrived;
-        arrived = granted_0;
-        granted_1_next = arrived;
-        arrived = granted_1;
+        granted_next[0] = arrived;
+        arrived = granted[0];
+        granted_next[1] = arrived;
+        arrived = granted[1];
         allowed_next = now_allowed;
         if (reset) begin
-            allowed_next = 6'd0;
-            granted_0_next = 1'b0;
-            granted_1_next = 1'b0;
+            allowed_next = 6'd0; granted_next = 2'd0;
         end
     end
 
@@ -218,36 +209,25 @@ module Write (
     assign next_answer = ((error_lo >> 4'd8) + 32'd1) << 4'd8;
     assign busy = |owed;
 
-    WriteBeatQueue u_queue (
+    Queue #(.WIDTH(128), .DEPTH(32)) u_queue (
         .clock(clock), .reset(queue_reset), .write_valid(arrived), .write_ready(unused_queue_write_ready),
-        .write_data_0(read_data_0), .write_data_1(read_data_1), .write_data_2(read_data_2), .write_data_3(read_data_3),
-        .write_data_4(read_data_4), .write_data_5(read_data_5), .write_data_6(read_data_6), .write_data_7(read_data_7),
-        .read_valid(queue_read_valid), .read_ready(send), .read_data_0(queue_read_data_0),
-        .read_data_1(queue_read_data_1), .read_data_2(queue_read_data_2), .read_data_3(queue_read_data_3),
-        .read_data_4(queue_read_data_4), .read_data_5(queue_read_data_5), .read_data_6(queue_read_data_6),
-        .read_data_7(queue_read_data_7)
+        .write_data(read_data), .read_valid(queue_read_valid), .read_ready(send), .read_data(queue_read_data)
     );
 
-    Lanes_w16_w32_n8 u_pairs (
-        .from_0(queue_read_data_0), .from_1(queue_read_data_1), .from_2(queue_read_data_2), .from_3(queue_read_data_3),
-        .from_4(queue_read_data_4), .from_5(queue_read_data_5), .from_6(queue_read_data_6), .from_7(queue_read_data_7),
-        .to_0(wdata_0), .to_1(wdata_1), .to_2(wdata_2), .to_3(wdata_3)
-    );
+    Lanes #(.WIDTH(128)) u_pairs (.from(queue_read_data), .to(wdata));
 
     initial begin
-        state = 3'd0; read_address = 16'd0; unread = 16'd0; places = 6'd0; waiting = 6'd0; granted_0 = 1'b0;
-        granted_1 = 1'b0; offset = 32'd0; awaddr_lo = 32'd0; awaddr_hi = 32'd0; carry = 1'b0; beats_left = 16'd0;
-        length = 5'd0; allowed = 6'd0; unsent = 16'd0; place = 4'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0;
+        state = 3'd0; read_address = 16'd0; unread = 16'd0; places = 6'd0; waiting = 6'd0; granted = 2'd0;
+        offset = 32'd0; awaddr_lo = 32'd0; awaddr_hi = 32'd0; carry = 1'b0; beats_left = 16'd0; length = 5'd0;
+        allowed = 6'd0; unsent = 16'd0; place = 4'd0; owed = 4'd0; error_lo = 32'd0; error_hi = 32'd0;
         answer_carry = 1'b0; error = 1'b0; done = 1'b0; beat = 1'b0;
     end
 
     always @(posedge clock) begin
-        granted_0 <= granted_0_next;
-        granted_1 <= granted_1_next;
+        granted <= granted_next;
         length <= length_next;
         allowed <= allowed_next;
     end
 
-    wire unused = &{1'b0,
-        command_0, command_1, command_2[31:16], command_3[31:16], command_5, command_6, command_7, bresp[0]};
+    wire unused = &{1'b0, command[63:0], command[95:80], command[127:112], command[255:160], bresp[0]};
 endmodule

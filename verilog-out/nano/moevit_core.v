@@ -20,22 +20,22 @@ module moevit_core (
     output wire [1:0] s_axi_control_rresp,
     output wire s_axi_control_rvalid,
     input  wire s_axi_control_rready,
-    output wire gmem_arvalid_0,
-    input  wire gmem_arready_0,
-    output wire [31:0] gmem_araddr_lo_0, gmem_araddr_hi_0,
-    output wire [7:0] gmem_arlen_0,
-    input  wire gmem_rvalid_0,
-    output wire gmem_rready_0,
-    input  wire [31:0] gmem_rdata_0, gmem_rdata_1, gmem_rdata_2, gmem_rdata_3,
-    input  wire [1:0] gmem_rresp_0,
-    input  wire gmem_rlast_0,
+    output wire gmem_arvalid,
+    input  wire gmem_arready,
+    output wire [31:0] gmem_araddr_lo, gmem_araddr_hi,
+    output wire [7:0] gmem_arlen,
+    input  wire gmem_rvalid,
+    output wire gmem_rready,
+    input  wire [127:0] gmem_rdata,
+    input  wire [1:0] gmem_rresp,
+    input  wire gmem_rlast,
     output wire gmem_awvalid,
     input  wire gmem_awready,
     output wire [31:0] gmem_awaddr_lo, gmem_awaddr_hi,
     output wire [7:0] gmem_awlen,
     output wire gmem_wvalid,
     input  wire gmem_wready,
-    output wire [31:0] gmem_wdata_0, gmem_wdata_1, gmem_wdata_2, gmem_wdata_3,
+    output wire [127:0] gmem_wdata,
     output wire gmem_wlast,
     input  wire gmem_bvalid,
     output wire gmem_bready,
@@ -56,41 +56,27 @@ module moevit_core (
     wire [15:0] sequencer_error_command;
     wire sequencer_take, sequencer_hold_bus, sequencer_unit_reset, sequencer_ticket_ready;
     wire [4:0] sequencer_count_expert;
-    wire sequencer_busy_0, sequencer_busy_1, sequencer_busy_2, sequencer_busy_3, sequencer_busy_4, sequencer_busy_5;
-    wire sequencer_push_0, sequencer_push_1, sequencer_push_2, sequencer_push_3, sequencer_push_4, sequencer_push_5;
-    wire sequencer_push_6;
-    wire [31:0] sequencer_command_0, sequencer_command_1, sequencer_command_2, sequencer_command_3, sequencer_command_4;
-    wire [31:0] sequencer_command_5, sequencer_command_6, sequencer_command_7, sequencer_command_8;
+    wire [5:0] sequencer_busy;
+    wire [6:0] sequencer_push;
+    wire [287:0] sequencer_command;
     wire watchdog_busy, watchdog_expired, fetch_hold, fetch_command_ready, fetch_done, fetch_ticket_valid;
     wire fetch_ticket_fetched, fetch_stream_valid;
-    wire [7:0] fetch_stream_data_0, fetch_stream_data_1, fetch_stream_data_2, fetch_stream_data_3, fetch_stream_data_4;
-    wire [7:0] fetch_stream_data_5, fetch_stream_data_6, fetch_stream_data_7, fetch_stream_data_8, fetch_stream_data_9;
-    wire [7:0] fetch_stream_data_10, fetch_stream_data_11, fetch_stream_data_12, fetch_stream_data_13;
-    wire [7:0] fetch_stream_data_14, fetch_stream_data_15;
+    wire [127:0] fetch_stream_data;
     wire [15:0] fetch_stream_level;
     wire fetch_error;
     wire [31:0] fetch_error_lo, fetch_error_hi;
-    wire fetch_outstanding_any, fetch_stall_full, fetch_skipped, fetch_beat_0, feed_program_write;
-    wire [7:0] feed_program_data_0, feed_program_data_1, feed_program_data_2, feed_program_data_3, feed_program_data_4;
-    wire [7:0] feed_program_data_5, feed_program_data_6, feed_program_data_7, feed_program_data_8, feed_program_data_9;
-    wire [7:0] feed_program_data_10, feed_program_data_11, feed_program_data_12, feed_program_data_13;
-    wire [7:0] feed_program_data_14, feed_program_data_15;
+    wire fetch_outstanding_any, fetch_stall_full, fetch_skipped, fetch_beat, feed_program_write;
+    wire [127:0] feed_program_data;
     wire feed_program_loaded, feed_command_ready;
     wire [4:0] feed_expert;
     wire [10:0] feed_queue_length;
     wire feed_in_loop, feed_stream_ready, feed_parameter_valid;
-    wire [7:0] feed_parameter_data_0, feed_parameter_data_1, feed_parameter_data_2, feed_parameter_data_3;
-    wire [7:0] feed_parameter_data_4, feed_parameter_data_5, feed_parameter_data_6, feed_parameter_data_7;
-    wire [7:0] feed_parameter_data_8, feed_parameter_data_9, feed_parameter_data_10, feed_parameter_data_11;
-    wire [7:0] feed_parameter_data_12, feed_parameter_data_13, feed_parameter_data_14, feed_parameter_data_15;
+    wire [127:0] feed_parameter_data;
     wire feed_copy_valid;
     reg  feed_copy_ready;
     wire feed_copy_residual;
     wire [15:0] feed_copy_address;
-    wire [7:0] feed_copy_data_0, feed_copy_data_1, feed_copy_data_2, feed_copy_data_3, feed_copy_data_4;
-    wire [7:0] feed_copy_data_5, feed_copy_data_6, feed_copy_data_7, feed_copy_data_8, feed_copy_data_9;
-    wire [7:0] feed_copy_data_10, feed_copy_data_11, feed_copy_data_12, feed_copy_data_13, feed_copy_data_14;
-    wire [7:0] feed_copy_data_15;
+    wire [127:0] feed_copy_data;
     wire feed_copy_done;
     wire [4:0] feed_lookup_expert;
     wire [9:0] feed_lookup_pair;
@@ -98,9 +84,7 @@ module moevit_core (
     wire [7:0] feed_kv_stride;
     wire [5:0] feed_kv_rotate;
     wire feed_kv_by_keys, feed_group_filled;
-    wire [31:0] feed_sum_0_0, feed_sum_0_1, feed_sum_0_2, feed_sum_0_3, feed_sum_0_4, feed_sum_0_5, feed_sum_0_6;
-    wire [31:0] feed_sum_0_7, feed_sum_1_0, feed_sum_1_1, feed_sum_1_2, feed_sum_1_3, feed_sum_1_4, feed_sum_1_5;
-    wire [31:0] feed_sum_1_6, feed_sum_1_7;
+    wire [255:0] feed_sum_0, feed_sum_1;
     wire feed_busy_streaming, feed_stall_stream, feed_stall_bank, feed_stall_sync, drain_command_ready;
     wire [4:0] drain_expert;
     wire [10:0] drain_queue_length;
@@ -111,41 +95,35 @@ module moevit_core (
     wire [10:0] drain_lookup_position;
     wire drain_factor_bank;
     wire [10:0] drain_factor_row;
-    wire drain_activation_write_0, drain_activation_write_1;
+    wire [1:0] drain_activation_write;
     wire [15:0] drain_activation_address;
-    wire [7:0] drain_activation_data_0, drain_activation_data_1, drain_activation_data_2, drain_activation_data_3;
-    wire [7:0] drain_activation_data_4, drain_activation_data_5, drain_activation_data_6, drain_activation_data_7;
+    wire [63:0] drain_activation_data;
     wire drain_kv_write;
     wire [15:0] drain_kv_address;
     wire [5:0] drain_kv_rotate;
-    wire [7:0] drain_kv_data_0, drain_kv_data_1, drain_kv_data_2, drain_kv_data_3, drain_kv_data_4, drain_kv_data_5;
-    wire [7:0] drain_kv_data_6, drain_kv_data_7;
+    wire [63:0] drain_kv_data;
     wire drain_residual_read;
     wire [15:0] drain_residual_read_address;
     wire drain_residual_write;
-    wire [15:0] drain_residual_address, drain_residual_write_data_0, drain_residual_write_data_1;
-    wire [15:0] drain_residual_write_data_2, drain_residual_write_data_3, drain_residual_write_data_4;
-    wire [15:0] drain_residual_write_data_5, drain_residual_write_data_6, drain_residual_write_data_7;
+    wire [15:0] drain_residual_address;
+    wire [127:0] drain_residual_write_data;
     wire drain_score_write;
-    wire [15:0] drain_score_address, drain_score_data_0, drain_score_data_1, drain_score_data_2, drain_score_data_3;
-    wire [15:0] drain_score_data_4, drain_score_data_5, drain_score_data_6, drain_score_data_7;
+    wire [15:0] drain_score_address;
+    wire [127:0] drain_score_data;
     wire drain_logit_write;
     wire [10:0] drain_logit_token;
     wire [3:0] drain_logit_tile;
-    wire [23:0] drain_logit_data_0, drain_logit_data_1, drain_logit_data_2, drain_logit_data_3, drain_logit_data_4;
-    wire [23:0] drain_logit_data_5, drain_logit_data_6, drain_logit_data_7;
+    wire [191:0] drain_logit_data;
     wire norm_command_ready, norm_done, norm_read_valid;
     wire [15:0] norm_read_address;
-    wire norm_write_valid_0, norm_write_valid_1;
+    wire [1:0] norm_write_valid;
     wire [15:0] norm_write_address;
-    wire [7:0] norm_write_data_0, norm_write_data_1, norm_write_data_2, norm_write_data_3, norm_write_data_4;
-    wire [7:0] norm_write_data_5, norm_write_data_6, norm_write_data_7;
+    wire [63:0] norm_write_data;
     wire softmax_command_ready, softmax_done;
     wire [15:0] softmax_read_address;
-    wire softmax_write_valid_0, softmax_write_valid_1;
+    wire [1:0] softmax_write_valid;
     wire [15:0] softmax_write_address;
-    wire [7:0] softmax_write_data_0, softmax_write_data_1, softmax_write_data_2, softmax_write_data_3;
-    wire [7:0] softmax_write_data_4, softmax_write_data_5, softmax_write_data_6, softmax_write_data_7;
+    wire [63:0] softmax_write_data;
     wire [15:0] softmax_factor_mantissa;
     wire [4:0] softmax_factor_exponent;
     wire router_command_ready, router_done, router_routed;
@@ -158,47 +136,26 @@ module moevit_core (
     wire write_busy, write_beat, write_error;
     wire [31:0] write_error_lo, write_error_hi;
     wire activation_softmax_ready, activation_norm_ready, activation_copy_write, activation_copy_ready;
-    wire [7:0] activation_read_data_0_0, activation_read_data_0_1, activation_read_data_0_2, activation_read_data_0_3;
-    wire [7:0] activation_read_data_0_4, activation_read_data_0_5, activation_read_data_0_6, activation_read_data_0_7;
-    wire [7:0] activation_read_data_0_8, activation_read_data_0_9, activation_read_data_0_10, activation_read_data_0_11;
-    wire [7:0] activation_read_data_0_12, activation_read_data_0_13, activation_read_data_0_14;
-    wire [7:0] activation_read_data_0_15, activation_read_data_1_0, activation_read_data_1_1, activation_read_data_1_2;
-    wire [7:0] activation_read_data_1_3, activation_read_data_1_4, activation_read_data_1_5, activation_read_data_1_6;
-    wire [7:0] activation_read_data_1_7, activation_read_data_1_8, activation_read_data_1_9, activation_read_data_1_10;
-    wire [7:0] activation_read_data_1_11, activation_read_data_1_12, activation_read_data_1_13;
-    wire [7:0] activation_read_data_1_14, activation_read_data_1_15, stationary_read_data_0, stationary_read_data_1;
-    wire [7:0] stationary_read_data_2, stationary_read_data_3, stationary_read_data_4, stationary_read_data_5;
-    wire [7:0] stationary_read_data_6, stationary_read_data_7;
+    wire [127:0] activation_read_data_0, activation_read_data_1;
+    wire [63:0] stationary_read_data;
     wire residual_norm_ready, residual_write_back_ready;
-    wire [15:0] residual_read_data_0, residual_read_data_1, residual_read_data_2, residual_read_data_3;
-    wire [15:0] residual_read_data_4, residual_read_data_5, residual_read_data_6, residual_read_data_7;
+    wire [127:0] residual_read_data;
     wire residual_copy_write, residual_copy_ready;
-    wire [15:0] scores_read_data_0, scores_read_data_1, scores_read_data_2, scores_read_data_3, scores_read_data_4;
-    wire [15:0] scores_read_data_5, scores_read_data_6, scores_read_data_7;
+    wire [127:0] scores_read_data;
     wire fetch_queue_write_ready, fetch_queue_read_valid;
-    wire [31:0] fetch_queue_read_data_0, fetch_queue_read_data_1, fetch_queue_read_data_2, fetch_queue_read_data_3;
-    wire [31:0] fetch_queue_read_data_4, fetch_queue_read_data_5, fetch_queue_read_data_6, fetch_queue_read_data_7;
+    wire [255:0] fetch_queue_read_data;
     wire feed_queue_write_ready, feed_queue_read_valid;
-    wire [31:0] feed_queue_read_data_0, feed_queue_read_data_1, feed_queue_read_data_2, feed_queue_read_data_3;
-    wire [31:0] feed_queue_read_data_4, feed_queue_read_data_5, feed_queue_read_data_6, feed_queue_read_data_7;
-    wire [31:0] feed_queue_read_data_8;
+    wire [287:0] feed_queue_read_data;
     wire drain_queue_write_ready, drain_queue_read_valid;
-    wire [31:0] drain_queue_read_data_0, drain_queue_read_data_1, drain_queue_read_data_2, drain_queue_read_data_3;
-    wire [31:0] drain_queue_read_data_4, drain_queue_read_data_5, drain_queue_read_data_6, drain_queue_read_data_7;
-    wire [31:0] drain_queue_read_data_8;
+    wire [287:0] drain_queue_read_data;
     wire norm_queue_write_ready, norm_queue_read_valid;
-    wire [31:0] norm_queue_read_data_0, norm_queue_read_data_1, norm_queue_read_data_2, norm_queue_read_data_3;
-    wire [31:0] norm_queue_read_data_4, norm_queue_read_data_5, norm_queue_read_data_6, norm_queue_read_data_7;
+    wire [255:0] norm_queue_read_data;
     wire softmax_queue_write_ready, softmax_queue_read_valid;
-    wire [31:0] softmax_queue_read_data_0, softmax_queue_read_data_1, softmax_queue_read_data_2;
-    wire [31:0] softmax_queue_read_data_3, softmax_queue_read_data_4, softmax_queue_read_data_5;
-    wire [31:0] softmax_queue_read_data_6, softmax_queue_read_data_7;
+    wire [255:0] softmax_queue_read_data;
     wire router_queue_write_ready, router_queue_read_valid;
-    wire [31:0] router_queue_read_data_0, router_queue_read_data_1, router_queue_read_data_2, router_queue_read_data_3;
-    wire [31:0] router_queue_read_data_4, router_queue_read_data_5, router_queue_read_data_6, router_queue_read_data_7;
+    wire [255:0] router_queue_read_data;
     wire write_queue_write_ready, write_queue_read_valid;
-    wire [31:0] write_queue_read_data_0, write_queue_read_data_1, write_queue_read_data_2, write_queue_read_data_3;
-    wire [31:0] write_queue_read_data_4, write_queue_read_data_5, write_queue_read_data_6, write_queue_read_data_7;
+    wire [255:0] write_queue_read_data;
     reg  unit_reset, progress, quiet;
 
     assign registers_bus_error = fetch_error | write_error;
@@ -214,16 +171,16 @@ module moevit_core (
 
     assign fetch_hold = sequencer_hold_bus | registers_quiesce;
     assign write_hold = sequencer_hold_bus | registers_quiesce;
-    assign feed_expert = feed_queue_read_data_8[4:0];
-    assign feed_queue_length = feed_queue_read_data_8[15:5];
-    assign feed_in_loop = feed_queue_read_data_8[16];
-    assign drain_expert = drain_queue_read_data_8[4:0];
-    assign drain_queue_length = drain_queue_read_data_8[15:5];
-    assign drain_in_loop = drain_queue_read_data_8[16];
+    assign feed_expert = feed_queue_read_data[260:256];
+    assign feed_queue_length = feed_queue_read_data[271:261];
+    assign feed_in_loop = feed_queue_read_data[272];
+    assign drain_expert = drain_queue_read_data[260:256];
+    assign drain_queue_length = drain_queue_read_data[271:261];
+    assign drain_in_loop = drain_queue_read_data[272];
 
     always @* begin
         moved = feed_busy_streaming | write_beat | norm_done | softmax_done | router_done | drain_command_drained;
-        moved = moved | fetch_beat_0;
+        moved = moved | fetch_beat;
     end
 
     assign watchdog_busy = !sequencer_idle;
@@ -248,42 +205,28 @@ module moevit_core (
         .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
         .image_hi(registers_image_hi), .result_lo(registers_result_lo), .result_hi(registers_result_hi),
         .commands(registers_commands), .task_number(registers_task_number), .watchdog(registers_watchdog),
-        .quiesce(registers_quiesce), .soft_reset(registers_soft_reset), .busy_0(sequencer_busy_0),
-        .busy_1(sequencer_busy_1), .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4),
-        .busy_5(sequencer_busy_5), .streaming(feed_busy_streaming), .stall_stream(feed_stall_stream),
-        .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync), .stall_full(fetch_stall_full),
-        .skipped(fetch_skipped), .beats_in_0(fetch_beat_0), .beat_out(write_beat)
+        .quiesce(registers_quiesce), .soft_reset(registers_soft_reset), .busy(sequencer_busy),
+        .streaming(feed_busy_streaming), .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank),
+        .stall_sync(feed_stall_sync), .stall_full(fetch_stall_full), .skipped(fetch_skipped), .beats_in(fetch_beat),
+        .beat_out(write_beat)
     );
 
     Sequencer u_sequencer (
         .clock(clock), .reset(reset), .start(registers_start), .command_count(registers_commands),
-        .task_number(registers_task_number), .program_write(feed_program_write), .program_data_0(feed_program_data_0),
-        .program_data_1(feed_program_data_1), .program_data_2(feed_program_data_2),
-        .program_data_3(feed_program_data_3), .program_data_4(feed_program_data_4),
-        .program_data_5(feed_program_data_5), .program_data_6(feed_program_data_6),
-        .program_data_7(feed_program_data_7), .program_data_8(feed_program_data_8),
-        .program_data_9(feed_program_data_9), .program_data_10(feed_program_data_10),
-        .program_data_11(feed_program_data_11), .program_data_12(feed_program_data_12),
-        .program_data_13(feed_program_data_13), .program_data_14(feed_program_data_14),
-        .program_data_15(feed_program_data_15), .program_loaded(feed_program_loaded),
-        .program_load(sequencer_program_load), .load_start(sequencer_load_start), .idle(sequencer_idle),
-        .done(sequencer_done), .error_code(sequencer_error_code), .error_command(sequencer_error_command),
-        .waiting(registers_waiting), .take(sequencer_take), .drop_frame(registers_soft_reset), .read_error(fetch_error),
-        .write_error(write_error), .watchdog(watchdog_expired), .bus_quiet(quiet), .hold_bus(sequencer_hold_bus),
+        .task_number(registers_task_number), .program_write(feed_program_write), .program_data(feed_program_data),
+        .program_loaded(feed_program_loaded), .program_load(sequencer_program_load), .load_start(sequencer_load_start),
+        .idle(sequencer_idle), .done(sequencer_done), .error_code(sequencer_error_code),
+        .error_command(sequencer_error_command), .waiting(registers_waiting), .take(sequencer_take),
+        .drop_frame(registers_soft_reset), .read_error(fetch_error), .write_error(write_error),
+        .watchdog(watchdog_expired), .bus_quiet(quiet), .hold_bus(sequencer_hold_bus),
         .unit_reset(sequencer_unit_reset), .nonempty(router_nonempty), .ticket_valid(fetch_ticket_valid),
         .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
-        .count_expert(sequencer_count_expert), .count(router_count), .unit_done_0(fetch_done),
-        .unit_done_1(drain_command_drained), .unit_done_2(norm_done), .unit_done_3(softmax_done),
-        .unit_done_4(router_done), .unit_done_5(write_done), .busy_0(sequencer_busy_0), .busy_1(sequencer_busy_1),
-        .busy_2(sequencer_busy_2), .busy_3(sequencer_busy_3), .busy_4(sequencer_busy_4), .busy_5(sequencer_busy_5),
-        .room_0(fetch_queue_write_ready), .room_1(feed_queue_write_ready), .room_2(drain_queue_write_ready),
-        .room_3(norm_queue_write_ready), .room_4(softmax_queue_write_ready), .room_5(router_queue_write_ready),
-        .room_6(write_queue_write_ready), .push_0(sequencer_push_0), .push_1(sequencer_push_1),
-        .push_2(sequencer_push_2), .push_3(sequencer_push_3), .push_4(sequencer_push_4), .push_5(sequencer_push_5),
-        .push_6(sequencer_push_6), .command_0(sequencer_command_0), .command_1(sequencer_command_1),
-        .command_2(sequencer_command_2), .command_3(sequencer_command_3), .command_4(sequencer_command_4),
-        .command_5(sequencer_command_5), .command_6(sequencer_command_6), .command_7(sequencer_command_7),
-        .command_8(sequencer_command_8)
+        .count_expert(sequencer_count_expert), .count(router_count),
+        .unit_done({write_done, router_done, softmax_done, norm_done, drain_command_drained, fetch_done}),
+        .busy(sequencer_busy),
+        .room({write_queue_write_ready, router_queue_write_ready, softmax_queue_write_ready, norm_queue_write_ready,
+            drain_queue_write_ready, feed_queue_write_ready, fetch_queue_write_ready}), .push(sequencer_push),
+        .command(sequencer_command)
     );
 
     Watchdog u_watchdog (
@@ -293,194 +236,82 @@ module moevit_core (
 
     Fetch u_fetch (
         .clock(clock), .reset(unit_reset), .flush(1'b0), .hold(fetch_hold), .command_valid(fetch_queue_read_valid),
-        .command_ready(fetch_command_ready), .command_0(fetch_queue_read_data_0), .command_1(fetch_queue_read_data_1),
-        .command_2(fetch_queue_read_data_2), .command_3(fetch_queue_read_data_3), .command_4(fetch_queue_read_data_4),
-        .command_5(fetch_queue_read_data_5), .command_6(fetch_queue_read_data_6), .command_7(fetch_queue_read_data_7),
-        .done(fetch_done), .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_routed),
+        .command_ready(fetch_command_ready), .command(fetch_queue_read_data), .done(fetch_done),
+        .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_routed),
         .ticket_valid(fetch_ticket_valid), .ticket_ready(sequencer_ticket_ready), .ticket_fetched(fetch_ticket_fetched),
         .program_lo(registers_program_lo), .program_hi(registers_program_hi), .image_lo(registers_image_lo),
-        .image_hi(registers_image_hi), .arvalid_0(gmem_arvalid_0), .arready_0(gmem_arready_0),
-        .araddr_lo_0(gmem_araddr_lo_0), .araddr_hi_0(gmem_araddr_hi_0), .arlen_0(gmem_arlen_0),
-        .rvalid_0(gmem_rvalid_0), .rready_0(gmem_rready_0), .rdata_0(gmem_rdata_0), .rdata_1(gmem_rdata_1),
-        .rdata_2(gmem_rdata_2), .rdata_3(gmem_rdata_3), .rresp_0(gmem_rresp_0), .rlast_0(gmem_rlast_0),
-        .stream_valid(fetch_stream_valid), .stream_ready(feed_stream_ready), .stream_data_0(fetch_stream_data_0),
-        .stream_data_1(fetch_stream_data_1), .stream_data_2(fetch_stream_data_2), .stream_data_3(fetch_stream_data_3),
-        .stream_data_4(fetch_stream_data_4), .stream_data_5(fetch_stream_data_5), .stream_data_6(fetch_stream_data_6),
-        .stream_data_7(fetch_stream_data_7), .stream_data_8(fetch_stream_data_8), .stream_data_9(fetch_stream_data_9),
-        .stream_data_10(fetch_stream_data_10), .stream_data_11(fetch_stream_data_11),
-        .stream_data_12(fetch_stream_data_12), .stream_data_13(fetch_stream_data_13),
-        .stream_data_14(fetch_stream_data_14), .stream_data_15(fetch_stream_data_15), .stream_level(fetch_stream_level),
-        .error(fetch_error), .error_lo(fetch_error_lo), .error_hi(fetch_error_hi),
-        .outstanding_any(fetch_outstanding_any), .stall_full(fetch_stall_full), .skipped(fetch_skipped),
-        .beat_0(fetch_beat_0)
+        .image_hi(registers_image_hi), .arvalid(gmem_arvalid), .arready(gmem_arready), .araddr_lo(gmem_araddr_lo),
+        .araddr_hi(gmem_araddr_hi), .arlen(gmem_arlen), .rvalid(gmem_rvalid), .rready(gmem_rready), .rdata(gmem_rdata),
+        .rresp(gmem_rresp), .rlast(gmem_rlast), .stream_valid(fetch_stream_valid), .stream_ready(feed_stream_ready),
+        .stream_data(fetch_stream_data), .stream_level(fetch_stream_level), .error(fetch_error),
+        .error_lo(fetch_error_lo), .error_hi(fetch_error_hi), .outstanding_any(fetch_outstanding_any),
+        .stall_full(fetch_stall_full), .skipped(fetch_skipped), .beat(fetch_beat)
     );
 
     Feed u_feed (
         .clock(clock), .reset(unit_reset), .start(sequencer_load_start), .program_load(sequencer_program_load),
-        .program_write(feed_program_write), .program_data_0(feed_program_data_0), .program_data_1(feed_program_data_1),
-        .program_data_2(feed_program_data_2), .program_data_3(feed_program_data_3),
-        .program_data_4(feed_program_data_4), .program_data_5(feed_program_data_5),
-        .program_data_6(feed_program_data_6), .program_data_7(feed_program_data_7),
-        .program_data_8(feed_program_data_8), .program_data_9(feed_program_data_9),
-        .program_data_10(feed_program_data_10), .program_data_11(feed_program_data_11),
-        .program_data_12(feed_program_data_12), .program_data_13(feed_program_data_13),
-        .program_data_14(feed_program_data_14), .program_data_15(feed_program_data_15),
-        .program_loaded(feed_program_loaded), .command_valid(feed_queue_read_valid), .command_ready(feed_command_ready),
-        .command_0(feed_queue_read_data_0), .command_1(feed_queue_read_data_1), .command_2(feed_queue_read_data_2),
-        .command_3(feed_queue_read_data_3), .command_4(feed_queue_read_data_4), .command_5(feed_queue_read_data_5),
-        .command_6(feed_queue_read_data_6), .command_7(feed_queue_read_data_7), .expert(feed_expert),
-        .queue_length(feed_queue_length), .in_loop(feed_in_loop), .command_drained(drain_command_drained),
-        .stream_valid(fetch_stream_valid), .stream_ready(feed_stream_ready), .stream_data_0(fetch_stream_data_0),
-        .stream_data_1(fetch_stream_data_1), .stream_data_2(fetch_stream_data_2), .stream_data_3(fetch_stream_data_3),
-        .stream_data_4(fetch_stream_data_4), .stream_data_5(fetch_stream_data_5), .stream_data_6(fetch_stream_data_6),
-        .stream_data_7(fetch_stream_data_7), .stream_data_8(fetch_stream_data_8), .stream_data_9(fetch_stream_data_9),
-        .stream_data_10(fetch_stream_data_10), .stream_data_11(fetch_stream_data_11),
-        .stream_data_12(fetch_stream_data_12), .stream_data_13(fetch_stream_data_13),
-        .stream_data_14(fetch_stream_data_14), .stream_data_15(fetch_stream_data_15), .stream_level(fetch_stream_level),
+        .program_write(feed_program_write), .program_data(feed_program_data), .program_loaded(feed_program_loaded),
+        .command_valid(feed_queue_read_valid), .command_ready(feed_command_ready),
+        .command(feed_queue_read_data[255:0]), .expert(feed_expert), .queue_length(feed_queue_length),
+        .in_loop(feed_in_loop), .command_drained(drain_command_drained), .stream_valid(fetch_stream_valid),
+        .stream_ready(feed_stream_ready), .stream_data(fetch_stream_data), .stream_level(fetch_stream_level),
         .parameter_valid(feed_parameter_valid), .parameter_ready(drain_parameter_ready),
-        .parameter_data_0(feed_parameter_data_0), .parameter_data_1(feed_parameter_data_1),
-        .parameter_data_2(feed_parameter_data_2), .parameter_data_3(feed_parameter_data_3),
-        .parameter_data_4(feed_parameter_data_4), .parameter_data_5(feed_parameter_data_5),
-        .parameter_data_6(feed_parameter_data_6), .parameter_data_7(feed_parameter_data_7),
-        .parameter_data_8(feed_parameter_data_8), .parameter_data_9(feed_parameter_data_9),
-        .parameter_data_10(feed_parameter_data_10), .parameter_data_11(feed_parameter_data_11),
-        .parameter_data_12(feed_parameter_data_12), .parameter_data_13(feed_parameter_data_13),
-        .parameter_data_14(feed_parameter_data_14), .parameter_data_15(feed_parameter_data_15),
-        .copy_valid(feed_copy_valid), .copy_ready(feed_copy_ready), .copy_residual(feed_copy_residual),
-        .copy_address(feed_copy_address), .copy_data_0(feed_copy_data_0), .copy_data_1(feed_copy_data_1),
-        .copy_data_2(feed_copy_data_2), .copy_data_3(feed_copy_data_3), .copy_data_4(feed_copy_data_4),
-        .copy_data_5(feed_copy_data_5), .copy_data_6(feed_copy_data_6), .copy_data_7(feed_copy_data_7),
-        .copy_data_8(feed_copy_data_8), .copy_data_9(feed_copy_data_9), .copy_data_10(feed_copy_data_10),
-        .copy_data_11(feed_copy_data_11), .copy_data_12(feed_copy_data_12), .copy_data_13(feed_copy_data_13),
-        .copy_data_14(feed_copy_data_14), .copy_data_15(feed_copy_data_15), .copy_done(feed_copy_done),
-        .lookup_expert(feed_lookup_expert), .lookup_pair(feed_lookup_pair), .lookup_token_0(router_feed_lookup_token_0),
-        .lookup_token_1(router_feed_lookup_token_1), .read_address_0(feed_read_address_0),
-        .read_address_1(feed_read_address_1), .read_data_0_0(activation_read_data_0_0),
-        .read_data_0_1(activation_read_data_0_1), .read_data_0_2(activation_read_data_0_2),
-        .read_data_0_3(activation_read_data_0_3), .read_data_0_4(activation_read_data_0_4),
-        .read_data_0_5(activation_read_data_0_5), .read_data_0_6(activation_read_data_0_6),
-        .read_data_0_7(activation_read_data_0_7), .read_data_0_8(activation_read_data_0_8),
-        .read_data_0_9(activation_read_data_0_9), .read_data_0_10(activation_read_data_0_10),
-        .read_data_0_11(activation_read_data_0_11), .read_data_0_12(activation_read_data_0_12),
-        .read_data_0_13(activation_read_data_0_13), .read_data_0_14(activation_read_data_0_14),
-        .read_data_0_15(activation_read_data_0_15), .read_data_1_0(activation_read_data_1_0),
-        .read_data_1_1(activation_read_data_1_1), .read_data_1_2(activation_read_data_1_2),
-        .read_data_1_3(activation_read_data_1_3), .read_data_1_4(activation_read_data_1_4),
-        .read_data_1_5(activation_read_data_1_5), .read_data_1_6(activation_read_data_1_6),
-        .read_data_1_7(activation_read_data_1_7), .read_data_1_8(activation_read_data_1_8),
-        .read_data_1_9(activation_read_data_1_9), .read_data_1_10(activation_read_data_1_10),
-        .read_data_1_11(activation_read_data_1_11), .read_data_1_12(activation_read_data_1_12),
-        .read_data_1_13(activation_read_data_1_13), .read_data_1_14(activation_read_data_1_14),
-        .read_data_1_15(activation_read_data_1_15), .kv_base(feed_kv_base), .kv_stride(feed_kv_stride),
-        .kv_rotate(feed_kv_rotate), .kv_by_keys(feed_kv_by_keys), .kv_data_0(stationary_read_data_0),
-        .kv_data_1(stationary_read_data_1), .kv_data_2(stationary_read_data_2), .kv_data_3(stationary_read_data_3),
-        .kv_data_4(stationary_read_data_4), .kv_data_5(stationary_read_data_5), .kv_data_6(stationary_read_data_6),
-        .kv_data_7(stationary_read_data_7), .group_filled(feed_group_filled), .group_drained(drain_group_drained),
+        .parameter_data(feed_parameter_data), .copy_valid(feed_copy_valid), .copy_ready(feed_copy_ready),
+        .copy_residual(feed_copy_residual), .copy_address(feed_copy_address), .copy_data(feed_copy_data),
+        .copy_done(feed_copy_done), .lookup_expert(feed_lookup_expert), .lookup_pair(feed_lookup_pair),
+        .lookup_token_0(router_feed_lookup_token_0), .lookup_token_1(router_feed_lookup_token_1),
+        .read_address_0(feed_read_address_0), .read_address_1(feed_read_address_1),
+        .read_data_0(activation_read_data_0), .read_data_1(activation_read_data_1), .kv_base(feed_kv_base),
+        .kv_stride(feed_kv_stride), .kv_rotate(feed_kv_rotate), .kv_by_keys(feed_kv_by_keys),
+        .kv_data(stationary_read_data), .group_filled(feed_group_filled), .group_drained(drain_group_drained),
         .group_stored(drain_group_stored), .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank),
-        .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1), .sum_0_2(feed_sum_0_2), .sum_0_3(feed_sum_0_3),
-        .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5), .sum_0_6(feed_sum_0_6), .sum_0_7(feed_sum_0_7),
-        .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1), .sum_1_2(feed_sum_1_2), .sum_1_3(feed_sum_1_3),
-        .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5), .sum_1_6(feed_sum_1_6), .sum_1_7(feed_sum_1_7),
-        .busy_streaming(feed_busy_streaming), .stall_stream(feed_stall_stream), .stall_bank(feed_stall_bank),
-        .stall_sync(feed_stall_sync)
+        .sum_0(feed_sum_0), .sum_1(feed_sum_1), .busy_streaming(feed_busy_streaming), .stall_stream(feed_stall_stream),
+        .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync)
     );
 
     Drain u_drain (
         .clock(clock), .reset(unit_reset), .command_valid(drain_queue_read_valid), .command_ready(drain_command_ready),
-        .command_0(drain_queue_read_data_0), .command_1(drain_queue_read_data_1), .command_2(drain_queue_read_data_2),
-        .command_3(drain_queue_read_data_3), .command_4(drain_queue_read_data_4), .command_5(drain_queue_read_data_5),
-        .command_6(drain_queue_read_data_6), .command_7(drain_queue_read_data_7), .expert(drain_expert),
-        .queue_length(drain_queue_length), .in_loop(drain_in_loop), .command_drained(drain_command_drained),
-        .copy_done(feed_copy_done), .parameter_valid(feed_parameter_valid), .parameter_ready(drain_parameter_ready),
-        .parameter_data_0(feed_parameter_data_0), .parameter_data_1(feed_parameter_data_1),
-        .parameter_data_2(feed_parameter_data_2), .parameter_data_3(feed_parameter_data_3),
-        .parameter_data_4(feed_parameter_data_4), .parameter_data_5(feed_parameter_data_5),
-        .parameter_data_6(feed_parameter_data_6), .parameter_data_7(feed_parameter_data_7),
-        .parameter_data_8(feed_parameter_data_8), .parameter_data_9(feed_parameter_data_9),
-        .parameter_data_10(feed_parameter_data_10), .parameter_data_11(feed_parameter_data_11),
-        .parameter_data_12(feed_parameter_data_12), .parameter_data_13(feed_parameter_data_13),
-        .parameter_data_14(feed_parameter_data_14), .parameter_data_15(feed_parameter_data_15),
-        .group_filled(feed_group_filled), .group_drained(drain_group_drained), .group_stored(drain_group_stored),
-        .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank), .sum_0_0(feed_sum_0_0), .sum_0_1(feed_sum_0_1),
-        .sum_0_2(feed_sum_0_2), .sum_0_3(feed_sum_0_3), .sum_0_4(feed_sum_0_4), .sum_0_5(feed_sum_0_5),
-        .sum_0_6(feed_sum_0_6), .sum_0_7(feed_sum_0_7), .sum_1_0(feed_sum_1_0), .sum_1_1(feed_sum_1_1),
-        .sum_1_2(feed_sum_1_2), .sum_1_3(feed_sum_1_3), .sum_1_4(feed_sum_1_4), .sum_1_5(feed_sum_1_5),
-        .sum_1_6(feed_sum_1_6), .sum_1_7(feed_sum_1_7), .lookup_expert(drain_lookup_expert),
+        .command(drain_queue_read_data[255:0]), .expert(drain_expert), .queue_length(drain_queue_length),
+        .in_loop(drain_in_loop), .command_drained(drain_command_drained), .copy_done(feed_copy_done),
+        .parameter_valid(feed_parameter_valid), .parameter_ready(drain_parameter_ready),
+        .parameter_data(feed_parameter_data), .group_filled(feed_group_filled), .group_drained(drain_group_drained),
+        .group_stored(drain_group_stored), .drain_pair(drain_drain_pair), .drain_bank(drain_drain_bank),
+        .sum_0(feed_sum_0), .sum_1(feed_sum_1), .lookup_expert(drain_lookup_expert),
         .lookup_position(drain_lookup_position), .lookup_token(router_drain_lookup_token),
         .lookup_score(router_drain_lookup_score), .factor_bank(drain_factor_bank), .factor_row(drain_factor_row),
         .factor_mantissa(softmax_factor_mantissa), .factor_exponent(softmax_factor_exponent),
-        .activation_write_0(drain_activation_write_0), .activation_write_1(drain_activation_write_1),
-        .activation_address(drain_activation_address), .activation_data_0(drain_activation_data_0),
-        .activation_data_1(drain_activation_data_1), .activation_data_2(drain_activation_data_2),
-        .activation_data_3(drain_activation_data_3), .activation_data_4(drain_activation_data_4),
-        .activation_data_5(drain_activation_data_5), .activation_data_6(drain_activation_data_6),
-        .activation_data_7(drain_activation_data_7), .kv_write(drain_kv_write), .kv_address(drain_kv_address),
-        .kv_rotate(drain_kv_rotate), .kv_data_0(drain_kv_data_0), .kv_data_1(drain_kv_data_1),
-        .kv_data_2(drain_kv_data_2), .kv_data_3(drain_kv_data_3), .kv_data_4(drain_kv_data_4),
-        .kv_data_5(drain_kv_data_5), .kv_data_6(drain_kv_data_6), .kv_data_7(drain_kv_data_7),
-        .residual_read(drain_residual_read), .residual_read_address(drain_residual_read_address),
-        .residual_data_0(residual_read_data_0), .residual_data_1(residual_read_data_1),
-        .residual_data_2(residual_read_data_2), .residual_data_3(residual_read_data_3),
-        .residual_data_4(residual_read_data_4), .residual_data_5(residual_read_data_5),
-        .residual_data_6(residual_read_data_6), .residual_data_7(residual_read_data_7),
+        .activation_write(drain_activation_write), .activation_address(drain_activation_address),
+        .activation_data(drain_activation_data), .kv_write(drain_kv_write), .kv_address(drain_kv_address),
+        .kv_rotate(drain_kv_rotate), .kv_data(drain_kv_data), .residual_read(drain_residual_read),
+        .residual_read_address(drain_residual_read_address), .residual_data(residual_read_data),
         .residual_write(drain_residual_write), .residual_address(drain_residual_address),
-        .residual_write_data_0(drain_residual_write_data_0), .residual_write_data_1(drain_residual_write_data_1),
-        .residual_write_data_2(drain_residual_write_data_2), .residual_write_data_3(drain_residual_write_data_3),
-        .residual_write_data_4(drain_residual_write_data_4), .residual_write_data_5(drain_residual_write_data_5),
-        .residual_write_data_6(drain_residual_write_data_6), .residual_write_data_7(drain_residual_write_data_7),
-        .score_write(drain_score_write), .score_address(drain_score_address), .score_data_0(drain_score_data_0),
-        .score_data_1(drain_score_data_1), .score_data_2(drain_score_data_2), .score_data_3(drain_score_data_3),
-        .score_data_4(drain_score_data_4), .score_data_5(drain_score_data_5), .score_data_6(drain_score_data_6),
-        .score_data_7(drain_score_data_7), .logit_write(drain_logit_write), .logit_token(drain_logit_token),
-        .logit_tile(drain_logit_tile), .logit_data_0(drain_logit_data_0), .logit_data_1(drain_logit_data_1),
-        .logit_data_2(drain_logit_data_2), .logit_data_3(drain_logit_data_3), .logit_data_4(drain_logit_data_4),
-        .logit_data_5(drain_logit_data_5), .logit_data_6(drain_logit_data_6), .logit_data_7(drain_logit_data_7)
+        .residual_write_data(drain_residual_write_data), .score_write(drain_score_write),
+        .score_address(drain_score_address), .score_data(drain_score_data), .logit_write(drain_logit_write),
+        .logit_token(drain_logit_token), .logit_tile(drain_logit_tile), .logit_data(drain_logit_data)
     );
 
     Norm u_norm (
         .clock(clock), .reset(unit_reset), .command_valid(norm_queue_read_valid), .command_ready(norm_command_ready),
-        .command_0(norm_queue_read_data_0), .command_1(norm_queue_read_data_1), .command_2(norm_queue_read_data_2),
-        .command_3(norm_queue_read_data_3), .command_4(norm_queue_read_data_4), .command_5(norm_queue_read_data_5),
-        .command_6(norm_queue_read_data_6), .command_7(norm_queue_read_data_7), .done(norm_done),
-        .read_valid(norm_read_valid), .read_ready(residual_norm_ready), .read_address(norm_read_address),
-        .read_data_0(residual_read_data_0), .read_data_1(residual_read_data_1), .read_data_2(residual_read_data_2),
-        .read_data_3(residual_read_data_3), .read_data_4(residual_read_data_4), .read_data_5(residual_read_data_5),
-        .read_data_6(residual_read_data_6), .read_data_7(residual_read_data_7), .write_valid_0(norm_write_valid_0),
-        .write_valid_1(norm_write_valid_1), .write_ready(activation_norm_ready), .write_address(norm_write_address),
-        .write_data_0(norm_write_data_0), .write_data_1(norm_write_data_1), .write_data_2(norm_write_data_2),
-        .write_data_3(norm_write_data_3), .write_data_4(norm_write_data_4), .write_data_5(norm_write_data_5),
-        .write_data_6(norm_write_data_6), .write_data_7(norm_write_data_7)
+        .command(norm_queue_read_data), .done(norm_done), .read_valid(norm_read_valid),
+        .read_ready(residual_norm_ready), .read_address(norm_read_address), .read_data(residual_read_data),
+        .write_valid(norm_write_valid), .write_ready(activation_norm_ready), .write_address(norm_write_address),
+        .write_data(norm_write_data)
     );
 
     Softmax u_softmax (
         .clock(clock), .reset(unit_reset), .command_valid(softmax_queue_read_valid),
-        .command_ready(softmax_command_ready), .command_0(softmax_queue_read_data_0),
-        .command_1(softmax_queue_read_data_1), .command_2(softmax_queue_read_data_2),
-        .command_3(softmax_queue_read_data_3), .command_4(softmax_queue_read_data_4),
-        .command_5(softmax_queue_read_data_5), .command_6(softmax_queue_read_data_6),
-        .command_7(softmax_queue_read_data_7), .done(softmax_done), .read_address(softmax_read_address),
-        .read_data_0(scores_read_data_0), .read_data_1(scores_read_data_1), .read_data_2(scores_read_data_2),
-        .read_data_3(scores_read_data_3), .read_data_4(scores_read_data_4), .read_data_5(scores_read_data_5),
-        .read_data_6(scores_read_data_6), .read_data_7(scores_read_data_7), .write_valid_0(softmax_write_valid_0),
-        .write_valid_1(softmax_write_valid_1), .write_ready(activation_softmax_ready),
-        .write_address(softmax_write_address), .write_data_0(softmax_write_data_0), .write_data_1(softmax_write_data_1),
-        .write_data_2(softmax_write_data_2), .write_data_3(softmax_write_data_3), .write_data_4(softmax_write_data_4),
-        .write_data_5(softmax_write_data_5), .write_data_6(softmax_write_data_6), .write_data_7(softmax_write_data_7),
+        .command_ready(softmax_command_ready), .command(softmax_queue_read_data), .done(softmax_done),
+        .read_address(softmax_read_address), .read_data(scores_read_data), .write_valid(softmax_write_valid),
+        .write_ready(activation_softmax_ready), .write_address(softmax_write_address), .write_data(softmax_write_data),
         .factor_bank(drain_factor_bank), .factor_row(drain_factor_row), .factor_mantissa(softmax_factor_mantissa),
         .factor_exponent(softmax_factor_exponent)
     );
 
     Router u_router (
         .clock(clock), .reset(unit_reset), .command_valid(router_queue_read_valid),
-        .command_ready(router_command_ready), .command_0(router_queue_read_data_0),
-        .command_1(router_queue_read_data_1), .command_2(router_queue_read_data_2),
-        .command_3(router_queue_read_data_3), .command_4(router_queue_read_data_4),
-        .command_5(router_queue_read_data_5), .command_6(router_queue_read_data_6),
-        .command_7(router_queue_read_data_7), .done(router_done), .routed(router_routed),
-        .logit_write(drain_logit_write), .logit_token(drain_logit_token), .logit_tile(drain_logit_tile),
-        .logit_data_0(drain_logit_data_0), .logit_data_1(drain_logit_data_1), .logit_data_2(drain_logit_data_2),
-        .logit_data_3(drain_logit_data_3), .logit_data_4(drain_logit_data_4), .logit_data_5(drain_logit_data_5),
-        .logit_data_6(drain_logit_data_6), .logit_data_7(drain_logit_data_7), .nonempty(router_nonempty),
+        .command_ready(router_command_ready), .command(router_queue_read_data), .done(router_done),
+        .routed(router_routed), .logit_write(drain_logit_write), .logit_token(drain_logit_token),
+        .logit_tile(drain_logit_tile), .logit_data(drain_logit_data), .nonempty(router_nonempty),
         .feed_lookup_expert(feed_lookup_expert), .feed_lookup_pair(feed_lookup_pair),
         .feed_lookup_token_0(router_feed_lookup_token_0), .feed_lookup_token_1(router_feed_lookup_token_1),
         .drain_lookup_expert(drain_lookup_expert), .drain_lookup_position(drain_lookup_position),
@@ -490,185 +321,87 @@ module moevit_core (
 
     Write u_write (
         .clock(clock), .reset(unit_reset), .hold(write_hold), .command_valid(write_queue_read_valid),
-        .command_ready(write_command_ready), .command_0(write_queue_read_data_0), .command_1(write_queue_read_data_1),
-        .command_2(write_queue_read_data_2), .command_3(write_queue_read_data_3), .command_4(write_queue_read_data_4),
-        .command_5(write_queue_read_data_5), .command_6(write_queue_read_data_6), .command_7(write_queue_read_data_7),
-        .done(write_done), .result_lo(registers_result_lo), .result_hi(registers_result_hi),
-        .read_valid(write_read_valid), .read_ready(residual_write_back_ready), .read_address(write_read_address),
-        .read_data_0(residual_read_data_0), .read_data_1(residual_read_data_1), .read_data_2(residual_read_data_2),
-        .read_data_3(residual_read_data_3), .read_data_4(residual_read_data_4), .read_data_5(residual_read_data_5),
-        .read_data_6(residual_read_data_6), .read_data_7(residual_read_data_7), .awvalid(gmem_awvalid),
-        .awready(gmem_awready), .awaddr_lo(gmem_awaddr_lo), .awaddr_hi(gmem_awaddr_hi), .awlen(gmem_awlen),
-        .wvalid(gmem_wvalid), .wready(gmem_wready), .wdata_0(gmem_wdata_0), .wdata_1(gmem_wdata_1),
-        .wdata_2(gmem_wdata_2), .wdata_3(gmem_wdata_3), .wlast(gmem_wlast), .bvalid(gmem_bvalid), .bready(gmem_bready),
-        .bresp(gmem_bresp), .busy(write_busy), .beat(write_beat), .error(write_error), .error_lo(write_error_lo),
-        .error_hi(write_error_hi)
+        .command_ready(write_command_ready), .command(write_queue_read_data), .done(write_done),
+        .result_lo(registers_result_lo), .result_hi(registers_result_hi), .read_valid(write_read_valid),
+        .read_ready(residual_write_back_ready), .read_address(write_read_address), .read_data(residual_read_data),
+        .awvalid(gmem_awvalid), .awready(gmem_awready), .awaddr_lo(gmem_awaddr_lo), .awaddr_hi(gmem_awaddr_hi),
+        .awlen(gmem_awlen), .wvalid(gmem_wvalid), .wready(gmem_wready), .wdata(gmem_wdata), .wlast(gmem_wlast),
+        .bvalid(gmem_bvalid), .bready(gmem_bready), .bresp(gmem_bresp), .busy(write_busy), .beat(write_beat),
+        .error(write_error), .error_lo(write_error_lo), .error_hi(write_error_hi)
     );
 
     Activation u_activation (
-        .clock(clock), .drain_write_0(drain_activation_write_0), .drain_write_1(drain_activation_write_1),
-        .drain_address(drain_activation_address), .drain_data_0(drain_activation_data_0),
-        .drain_data_1(drain_activation_data_1), .drain_data_2(drain_activation_data_2),
-        .drain_data_3(drain_activation_data_3), .drain_data_4(drain_activation_data_4),
-        .drain_data_5(drain_activation_data_5), .drain_data_6(drain_activation_data_6),
-        .drain_data_7(drain_activation_data_7), .softmax_write_0(softmax_write_valid_0),
-        .softmax_write_1(softmax_write_valid_1), .softmax_ready(activation_softmax_ready),
-        .softmax_address(softmax_write_address), .softmax_data_0(softmax_write_data_0),
-        .softmax_data_1(softmax_write_data_1), .softmax_data_2(softmax_write_data_2),
-        .softmax_data_3(softmax_write_data_3), .softmax_data_4(softmax_write_data_4),
-        .softmax_data_5(softmax_write_data_5), .softmax_data_6(softmax_write_data_6),
-        .softmax_data_7(softmax_write_data_7), .norm_write_0(norm_write_valid_0), .norm_write_1(norm_write_valid_1),
-        .norm_ready(activation_norm_ready), .norm_address(norm_write_address), .norm_data_0(norm_write_data_0),
-        .norm_data_1(norm_write_data_1), .norm_data_2(norm_write_data_2), .norm_data_3(norm_write_data_3),
-        .norm_data_4(norm_write_data_4), .norm_data_5(norm_write_data_5), .norm_data_6(norm_write_data_6),
-        .norm_data_7(norm_write_data_7), .copy_write(activation_copy_write), .copy_ready(activation_copy_ready),
-        .copy_address(feed_copy_address), .copy_data_0(feed_copy_data_0), .copy_data_1(feed_copy_data_1),
-        .copy_data_2(feed_copy_data_2), .copy_data_3(feed_copy_data_3), .copy_data_4(feed_copy_data_4),
-        .copy_data_5(feed_copy_data_5), .copy_data_6(feed_copy_data_6), .copy_data_7(feed_copy_data_7),
-        .copy_data_8(feed_copy_data_8), .copy_data_9(feed_copy_data_9), .copy_data_10(feed_copy_data_10),
-        .copy_data_11(feed_copy_data_11), .copy_data_12(feed_copy_data_12), .copy_data_13(feed_copy_data_13),
-        .copy_data_14(feed_copy_data_14), .copy_data_15(feed_copy_data_15), .read_address_0(feed_read_address_0),
-        .read_address_1(feed_read_address_1), .read_data_0_0(activation_read_data_0_0),
-        .read_data_0_1(activation_read_data_0_1), .read_data_0_2(activation_read_data_0_2),
-        .read_data_0_3(activation_read_data_0_3), .read_data_0_4(activation_read_data_0_4),
-        .read_data_0_5(activation_read_data_0_5), .read_data_0_6(activation_read_data_0_6),
-        .read_data_0_7(activation_read_data_0_7), .read_data_0_8(activation_read_data_0_8),
-        .read_data_0_9(activation_read_data_0_9), .read_data_0_10(activation_read_data_0_10),
-        .read_data_0_11(activation_read_data_0_11), .read_data_0_12(activation_read_data_0_12),
-        .read_data_0_13(activation_read_data_0_13), .read_data_0_14(activation_read_data_0_14),
-        .read_data_0_15(activation_read_data_0_15), .read_data_1_0(activation_read_data_1_0),
-        .read_data_1_1(activation_read_data_1_1), .read_data_1_2(activation_read_data_1_2),
-        .read_data_1_3(activation_read_data_1_3), .read_data_1_4(activation_read_data_1_4),
-        .read_data_1_5(activation_read_data_1_5), .read_data_1_6(activation_read_data_1_6),
-        .read_data_1_7(activation_read_data_1_7), .read_data_1_8(activation_read_data_1_8),
-        .read_data_1_9(activation_read_data_1_9), .read_data_1_10(activation_read_data_1_10),
-        .read_data_1_11(activation_read_data_1_11), .read_data_1_12(activation_read_data_1_12),
-        .read_data_1_13(activation_read_data_1_13), .read_data_1_14(activation_read_data_1_14),
-        .read_data_1_15(activation_read_data_1_15)
+        .clock(clock), .drain_write(drain_activation_write), .drain_address(drain_activation_address),
+        .drain_data(drain_activation_data), .softmax_write(softmax_write_valid),
+        .softmax_ready(activation_softmax_ready), .softmax_address(softmax_write_address),
+        .softmax_data(softmax_write_data), .norm_write(norm_write_valid), .norm_ready(activation_norm_ready),
+        .norm_address(norm_write_address), .norm_data(norm_write_data), .copy_write(activation_copy_write),
+        .copy_ready(activation_copy_ready), .copy_address(feed_copy_address), .copy_data(feed_copy_data),
+        .read_address_0(feed_read_address_0), .read_address_1(feed_read_address_1),
+        .read_data_0(activation_read_data_0), .read_data_1(activation_read_data_1)
     );
 
     StationaryMemory_c8_n2048 u_stationary (
         .clock(clock), .write_enable(drain_kv_write), .write_address(drain_kv_address), .write_rotate(drain_kv_rotate),
-        .write_data_0(drain_kv_data_0), .write_data_1(drain_kv_data_1), .write_data_2(drain_kv_data_2),
-        .write_data_3(drain_kv_data_3), .write_data_4(drain_kv_data_4), .write_data_5(drain_kv_data_5),
-        .write_data_6(drain_kv_data_6), .write_data_7(drain_kv_data_7), .read_base(feed_kv_base),
-        .read_stride(feed_kv_stride), .read_rotate(feed_kv_rotate), .read_by_keys(feed_kv_by_keys),
-        .read_data_0(stationary_read_data_0), .read_data_1(stationary_read_data_1),
-        .read_data_2(stationary_read_data_2), .read_data_3(stationary_read_data_3),
-        .read_data_4(stationary_read_data_4), .read_data_5(stationary_read_data_5),
-        .read_data_6(stationary_read_data_6), .read_data_7(stationary_read_data_7)
+        .write_data(drain_kv_data), .read_base(feed_kv_base), .read_stride(feed_kv_stride),
+        .read_rotate(feed_kv_rotate), .read_by_keys(feed_kv_by_keys), .read_data(stationary_read_data)
     );
 
     Residual u_residual (
         .clock(clock), .drain_read(drain_residual_read), .drain_read_address(drain_residual_read_address),
         .norm_read(norm_read_valid), .norm_ready(residual_norm_ready), .norm_address(norm_read_address),
         .write_back_read(write_read_valid), .write_back_ready(residual_write_back_ready),
-        .write_back_address(write_read_address), .read_data_0(residual_read_data_0), .read_data_1(residual_read_data_1),
-        .read_data_2(residual_read_data_2), .read_data_3(residual_read_data_3), .read_data_4(residual_read_data_4),
-        .read_data_5(residual_read_data_5), .read_data_6(residual_read_data_6), .read_data_7(residual_read_data_7),
-        .drain_write(drain_residual_write), .drain_address(drain_residual_address),
-        .drain_data_0(drain_residual_write_data_0), .drain_data_1(drain_residual_write_data_1),
-        .drain_data_2(drain_residual_write_data_2), .drain_data_3(drain_residual_write_data_3),
-        .drain_data_4(drain_residual_write_data_4), .drain_data_5(drain_residual_write_data_5),
-        .drain_data_6(drain_residual_write_data_6), .drain_data_7(drain_residual_write_data_7),
+        .write_back_address(write_read_address), .read_data(residual_read_data), .drain_write(drain_residual_write),
+        .drain_address(drain_residual_address), .drain_data(drain_residual_write_data),
         .copy_write(residual_copy_write), .copy_ready(residual_copy_ready), .copy_address(feed_copy_address),
-        .copy_data_0(feed_copy_data_0), .copy_data_1(feed_copy_data_1), .copy_data_2(feed_copy_data_2),
-        .copy_data_3(feed_copy_data_3), .copy_data_4(feed_copy_data_4), .copy_data_5(feed_copy_data_5),
-        .copy_data_6(feed_copy_data_6), .copy_data_7(feed_copy_data_7), .copy_data_8(feed_copy_data_8),
-        .copy_data_9(feed_copy_data_9), .copy_data_10(feed_copy_data_10), .copy_data_11(feed_copy_data_11),
-        .copy_data_12(feed_copy_data_12), .copy_data_13(feed_copy_data_13), .copy_data_14(feed_copy_data_14),
-        .copy_data_15(feed_copy_data_15)
+        .copy_data(feed_copy_data)
     );
 
-    ScoreRam u_scores (
-        .clock(clock), .write_enable_0(drain_score_write), .write_address(drain_score_address),
-        .write_data_0(drain_score_data_0), .write_data_1(drain_score_data_1), .write_data_2(drain_score_data_2),
-        .write_data_3(drain_score_data_3), .write_data_4(drain_score_data_4), .write_data_5(drain_score_data_5),
-        .write_data_6(drain_score_data_6), .write_data_7(drain_score_data_7), .read_address(softmax_read_address),
-        .read_data_0(scores_read_data_0), .read_data_1(scores_read_data_1), .read_data_2(scores_read_data_2),
-        .read_data_3(scores_read_data_3), .read_data_4(scores_read_data_4), .read_data_5(scores_read_data_5),
-        .read_data_6(scores_read_data_6), .read_data_7(scores_read_data_7)
+    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(1024)) u_scores (
+        .clock(clock), .write_enable(drain_score_write), .write_address(drain_score_address),
+        .write_data(drain_score_data), .read_address(softmax_read_address), .read_data(scores_read_data)
     );
 
-    CommandQueue u_fetch_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_0), .write_ready(fetch_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .read_valid(fetch_queue_read_valid),
-        .read_ready(fetch_command_ready), .read_data_0(fetch_queue_read_data_0), .read_data_1(fetch_queue_read_data_1),
-        .read_data_2(fetch_queue_read_data_2), .read_data_3(fetch_queue_read_data_3),
-        .read_data_4(fetch_queue_read_data_4), .read_data_5(fetch_queue_read_data_5),
-        .read_data_6(fetch_queue_read_data_6), .read_data_7(fetch_queue_read_data_7)
+    Queue #(.WIDTH(256), .DEPTH(8)) u_fetch_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[0]), .write_ready(fetch_queue_write_ready),
+        .write_data(sequencer_command[255:0]), .read_valid(fetch_queue_read_valid), .read_ready(fetch_command_ready),
+        .read_data(fetch_queue_read_data)
     );
 
-    LoopCommandQueue u_feed_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_1), .write_ready(feed_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .write_data_8(sequencer_command_8),
-        .read_valid(feed_queue_read_valid), .read_ready(feed_command_ready), .read_data_0(feed_queue_read_data_0),
-        .read_data_1(feed_queue_read_data_1), .read_data_2(feed_queue_read_data_2),
-        .read_data_3(feed_queue_read_data_3), .read_data_4(feed_queue_read_data_4),
-        .read_data_5(feed_queue_read_data_5), .read_data_6(feed_queue_read_data_6),
-        .read_data_7(feed_queue_read_data_7), .read_data_8(feed_queue_read_data_8)
+    Queue #(.WIDTH(288), .DEPTH(8)) u_feed_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[1]), .write_ready(feed_queue_write_ready),
+        .write_data(sequencer_command), .read_valid(feed_queue_read_valid), .read_ready(feed_command_ready),
+        .read_data(feed_queue_read_data)
     );
 
-    LoopCommandQueue u_drain_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_2), .write_ready(drain_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .write_data_8(sequencer_command_8),
-        .read_valid(drain_queue_read_valid), .read_ready(drain_command_ready), .read_data_0(drain_queue_read_data_0),
-        .read_data_1(drain_queue_read_data_1), .read_data_2(drain_queue_read_data_2),
-        .read_data_3(drain_queue_read_data_3), .read_data_4(drain_queue_read_data_4),
-        .read_data_5(drain_queue_read_data_5), .read_data_6(drain_queue_read_data_6),
-        .read_data_7(drain_queue_read_data_7), .read_data_8(drain_queue_read_data_8)
+    Queue #(.WIDTH(288), .DEPTH(8)) u_drain_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[2]), .write_ready(drain_queue_write_ready),
+        .write_data(sequencer_command), .read_valid(drain_queue_read_valid), .read_ready(drain_command_ready),
+        .read_data(drain_queue_read_data)
     );
 
-    CommandQueue u_norm_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_3), .write_ready(norm_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .read_valid(norm_queue_read_valid),
-        .read_ready(norm_command_ready), .read_data_0(norm_queue_read_data_0), .read_data_1(norm_queue_read_data_1),
-        .read_data_2(norm_queue_read_data_2), .read_data_3(norm_queue_read_data_3),
-        .read_data_4(norm_queue_read_data_4), .read_data_5(norm_queue_read_data_5),
-        .read_data_6(norm_queue_read_data_6), .read_data_7(norm_queue_read_data_7)
+    Queue #(.WIDTH(256), .DEPTH(8)) u_norm_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[3]), .write_ready(norm_queue_write_ready),
+        .write_data(sequencer_command[255:0]), .read_valid(norm_queue_read_valid), .read_ready(norm_command_ready),
+        .read_data(norm_queue_read_data)
     );
 
-    CommandQueue u_softmax_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_4), .write_ready(softmax_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .read_valid(softmax_queue_read_valid),
-        .read_ready(softmax_command_ready), .read_data_0(softmax_queue_read_data_0),
-        .read_data_1(softmax_queue_read_data_1), .read_data_2(softmax_queue_read_data_2),
-        .read_data_3(softmax_queue_read_data_3), .read_data_4(softmax_queue_read_data_4),
-        .read_data_5(softmax_queue_read_data_5), .read_data_6(softmax_queue_read_data_6),
-        .read_data_7(softmax_queue_read_data_7)
+    Queue #(.WIDTH(256), .DEPTH(8)) u_softmax_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[4]), .write_ready(softmax_queue_write_ready),
+        .write_data(sequencer_command[255:0]), .read_valid(softmax_queue_read_valid),
+        .read_ready(softmax_command_ready), .read_data(softmax_queue_read_data)
     );
 
-    CommandQueue u_router_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_5), .write_ready(router_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .read_valid(router_queue_read_valid),
-        .read_ready(router_command_ready), .read_data_0(router_queue_read_data_0),
-        .read_data_1(router_queue_read_data_1), .read_data_2(router_queue_read_data_2),
-        .read_data_3(router_queue_read_data_3), .read_data_4(router_queue_read_data_4),
-        .read_data_5(router_queue_read_data_5), .read_data_6(router_queue_read_data_6),
-        .read_data_7(router_queue_read_data_7)
+    Queue #(.WIDTH(256), .DEPTH(8)) u_router_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[5]), .write_ready(router_queue_write_ready),
+        .write_data(sequencer_command[255:0]), .read_valid(router_queue_read_valid), .read_ready(router_command_ready),
+        .read_data(router_queue_read_data)
     );
 
-    CommandQueue u_write_queue (
-        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push_6), .write_ready(write_queue_write_ready),
-        .write_data_0(sequencer_command_0), .write_data_1(sequencer_command_1), .write_data_2(sequencer_command_2),
-        .write_data_3(sequencer_command_3), .write_data_4(sequencer_command_4), .write_data_5(sequencer_command_5),
-        .write_data_6(sequencer_command_6), .write_data_7(sequencer_command_7), .read_valid(write_queue_read_valid),
-        .read_ready(write_command_ready), .read_data_0(write_queue_read_data_0), .read_data_1(write_queue_read_data_1),
-        .read_data_2(write_queue_read_data_2), .read_data_3(write_queue_read_data_3),
-        .read_data_4(write_queue_read_data_4), .read_data_5(write_queue_read_data_5),
-        .read_data_6(write_queue_read_data_6), .read_data_7(write_queue_read_data_7)
+    Queue #(.WIDTH(256), .DEPTH(8)) u_write_queue (
+        .clock(clock), .reset(unit_reset), .write_valid(sequencer_push[6]), .write_ready(write_queue_write_ready),
+        .write_data(sequencer_command[255:0]), .read_valid(write_queue_read_valid), .read_ready(write_command_ready),
+        .read_data(write_queue_read_data)
     );
 
     initial begin
@@ -681,5 +414,5 @@ module moevit_core (
         quiet <= !fetch_outstanding_any & !write_busy;
     end
 
-    wire unused = &{1'b0, feed_queue_read_data_8[31:17], drain_queue_read_data_8[31:17]};
+    wire unused = &{1'b0, feed_queue_read_data[287:273], drain_queue_read_data[287:273]};
 endmodule

@@ -15,6 +15,7 @@
 use super::mac_pair::{CASCADE_WORD_BITS, PACKING_BITS};
 use super::{from_bits, lanes, to_bits};
 use crate::prelude::*;
+use crate::primitives::leaf::tree_text;
 
 /// Bits of a column's sum: 64 * 128 * 127 < 2^20.
 pub const SUM_BITS: usize = 21;
@@ -86,38 +87,41 @@ impl Logic for ColumnSum {
 
     fn hdl(&self) -> Verilog {
         let cascades = self.low.len();
-        let mut text = format!("// module: ColumnSum_n{cascades}\n");
-        for i in 0..cascades {
-            text += &format!(
-                "wire unused_{i} = &{{1'b0, high_{i}[23:12]}};\n\
-                 wire signed [17:0] field_{i} = {{high_{i}[11:0], low_{i}[23:18]}};\n\
-                 reg signed [{top}:0] a0_{i}, b0_{i};\ninitial begin a0_{i} = {SUM_BITS}'d0; b0_{i} = {SUM_BITS}'d0; end\n\
-                 always @(posedge clock) begin\n\
-                 \x20 a0_{i} <= {{{{3{{low_{i}[17]}}}}, low_{i}[17:0]}};\n\
-                 \x20 b0_{i} <= {{{{3{{field_{i}[17]}}}}, field_{i}}} + {{20'd0, low_{i}[17]}};\n\
-                 end\n",
-                top = SUM_BITS - 1,
-            );
-        }
-        let mut level = 0;
-        while cascades >> level > 1 {
-            level += 1;
-            for i in 0..cascades >> level {
-                let (a, b, from) = (2 * i, 2 * i + 1, level - 1);
-                text += &format!(
-                    "reg signed [{top}:0] a{level}_{i}, b{level}_{i};\ninitial begin a{level}_{i} = {SUM_BITS}'d0; b{level}_{i} = {SUM_BITS}'d0; end\n\
-                     always @(posedge clock) begin\n\
-                     \x20 a{level}_{i} <= a{from}_{a} + a{from}_{b};\n\
-                     \x20 b{level}_{i} <= b{from}_{a} + b{from}_{b};\n\
-                     end\n",
-                    top = SUM_BITS - 1,
-                );
-            }
-        }
-        text += &format!("assign sum_0 = a{level}_0;\nassign sum_1 = b{level}_0;\n");
-        Verilog::Custom(text)
+        let tree = tree_text(cascades, LEAF_TEXT, |_, below| NODE_TEXT.replace("BELOW", below));
+        Verilog::Custom(format!(
+            "// module: ColumnSum_n{cascades}\ngenvar i;\n{}assign sum_0 = level_{level}[0].a;\nassign sum_1 = level_{level}[0].b;\n",
+            tree.replace("TOP", &(SUM_BITS - 1).to_string()),
+            level = cascades.ilog2(),
+        ))
     }
 }
+
+const LEAF_TEXT: &str = "\
+wire unused = &{1'b0, high[24 * i + 12 +: 12]};
+wire [17:0] low_field = low[24 * i +: 18];
+wire [17:0] field = {high[24 * i +: 12], low[24 * i + 18 +: 6]};
+reg [TOP:0] a, b;
+initial begin
+  a = 0;
+  b = 0;
+end
+always @(posedge clock) begin
+  a <= {{3{low_field[17]}}, low_field};
+  b <= {{3{field[17]}}, field} + {20'd0, low_field[17]};
+end
+";
+
+const NODE_TEXT: &str = "\
+reg [TOP:0] a, b;
+initial begin
+  a = 0;
+  b = 0;
+end
+always @(posedge clock) begin
+  a <= BELOW[2 * i].a + BELOW[2 * i + 1].a;
+  b <= BELOW[2 * i].b + BELOW[2 * i + 1].b;
+end
+";
 
 #[cfg(test)]
 mod tests {

@@ -272,9 +272,9 @@ impl Logic for FeedUnit {
             self.array.token_0[r].next = self.read_data_0[r].val();
             self.array.token_1[r].next = self.read_data_1[r].val();
         }
-        for b in 0..self._buses {
-            for c in 0..self._columns {
-                self.array.load_data[b][c].next = self.loader.load_data[b][c].val();
+        for c in 0..self._columns {
+            for b in 0..self._buses {
+                self.array.load_data[c][b].next = self.loader.load_data[c][b].val();
             }
         }
         for s in 0..self._segments {

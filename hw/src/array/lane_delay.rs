@@ -8,7 +8,7 @@
 
 use super::lanes;
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, packed_text, unpacked_text};
+use crate::primitives::leaf::loop_text;
 
 /// The lanes; see the module.
 #[derive(LogicBlock, Default)]
@@ -71,11 +71,9 @@ impl<const W: usize> Logic for LaneDelay<W> {
             .replace("TOP", &(W - 1).to_string())
             .replace("WIDTH", &W.to_string());
         Verilog::Custom(format!(
-            "// module: {}\n{}{}// Cycles of each lane, those of lane 0 in the last digit.\n\
+            "// module: {}\n// Cycles of each lane, those of lane 0 in the last digit.\n\
              localparam [{}:0] DELAYS = {}'h{digits};\ngenvar i;\n{}",
             self._module,
-            packed_text("entering", "d", lanes, W),
-            unpacked_text("leaving", "q", lanes, W),
             4 * lanes - 1,
             4 * lanes,
             loop_text("lane", lanes, &line),
@@ -86,10 +84,10 @@ impl<const W: usize> Logic for LaneDelay<W> {
 const LINE_TEXT: &str = "\
 localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
 reg [WIDTH * CYCLES - 1:0] held;
-wire [WIDTH * CYCLES + TOP:0] line = {held, entering[WIDTH * i +: WIDTH]};
+wire [WIDTH * CYCLES + TOP:0] line = {held, d[WIDTH * i +: WIDTH]};
 initial held = 0;
 always @(posedge clock) held <= line[WIDTH * CYCLES - 1:0];
-assign leaving[WIDTH * i +: WIDTH] = line[WIDTH * CYCLES +: WIDTH];
+assign q[WIDTH * i +: WIDTH] = line[WIDTH * CYCLES +: WIDTH];
 ";
 
 #[cfg(test)]

@@ -13,9 +13,10 @@
 //! row, segment, zero --> [delay] --> |_| --> [enable]
 //! ```
 
-use super::{concatenation, lanes, timing};
+use super::{lanes, timing};
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::prelude::*;
+use crate::primitives::leaf::loop_text;
 use std::collections::VecDeque;
 
 /// Lanes of a load segment.
@@ -33,7 +34,7 @@ pub struct LoadBus {
     pub segment: Signal<In, Bits<4>>,
     pub zero: Signal<In, Bit>,
     pub kv_data: Vec<Signal<In, Bits<8>>>,
-    /// By bus and column.
+    /// By column and bus.
     pub data: Vec<Vec<Signal<Out, Bits<8>>>>,
     pub enable: Vec<Signal<Out, Bit>>,
     _stage: Vec<Bits<8>>,
@@ -49,8 +50,8 @@ impl LoadBus {
         Self {
             word: lanes(bytes),
             kv_data: lanes(config.columns),
-            data: (0..bytes / config.columns)
-                .map(|_| lanes(config.columns))
+            data: (0..config.columns)
+                .map(|_| lanes(bytes / config.columns))
                 .collect(),
             enable: lanes(config.rows / SEGMENT_LANES),
             _stage: vec![Bits::default(); bytes],
@@ -84,12 +85,14 @@ impl Logic for LoadBus {
             enable.next = live && (by_word || row && segment == i);
         }
         let columns = self.kv_data.len();
-        for (i, data) in self.data.iter_mut().flatten().enumerate() {
-            data.next = match (row, zero) {
-                (false, _) => self._stage[i],
-                (true, false) => self.kv_data[i % columns].val(),
-                (true, true) => Bits::default(),
-            };
+        for (column, buses) in self.data.iter_mut().enumerate() {
+            for (bus, data) in buses.iter_mut().enumerate() {
+                data.next = match (row, zero) {
+                    (false, _) => self._stage[columns * bus + column],
+                    (true, false) => self.kv_data[column].val(),
+                    (true, true) => Bits::default(),
+                };
+            }
         }
         self._stage_tile = self.tile.val() && live;
         self._stage_half = self.half.val();
@@ -105,10 +108,6 @@ impl Logic for LoadBus {
 
     fn hdl(&self) -> Verilog {
         let (bytes, columns, segments) = (self.word.len(), self.kv_data.len(), self.enable.len());
-        let data: Vec<String> = (0..bytes)
-            .rev()
-            .map(|i| format!("data_{}_{}", i / columns, i % columns))
-            .collect();
         let stages = self._rows.len();
         let enables: String = (0..segments)
             .map(|i| {
@@ -118,16 +117,26 @@ impl Logic for LoadBus {
                 )
             })
             .collect();
+        let buses = bytes / columns;
+        let order: String = (0..buses)
+            .map(|bus| {
+                format!(
+                    "assign data[8 * ({buses} * i + {bus}) +: 8] = bytes[8 * ({} + i) +: 8];\n",
+                    columns * bus
+                )
+            })
+            .collect();
+        let order = format!("genvar i;\n{}", loop_text("column", columns, &order));
         Verilog::Custom(format!(
             "// module: LoadBus_c{columns}_w{bytes}\n\
              reg [{last}:0] rows;\ninitial rows = {stages}'d0;\nreg [{info_top}:0] info;\ninitial info = {info_bits}'d0;\n\
              wire row_there = rows[{last}];\nwire [3:0] segment_there = info[{info_top}:{segment_low}];\nwire zero_there = info[{zero_bit}];\n\
              reg [{top}:0] stage, bytes;\ninitial begin stage = {width}'d0; bytes = {width}'d0; end\nreg stage_tile, stage_half;\ninitial begin stage_tile = 1'b0; stage_half = 1'b0; end\nreg [{segment_top}:0] enables;\ninitial enables = {segments}'d0;\n\
-             assign {{{data}}} = bytes;\nassign {enable} = enables;\n\
-             wire [{kv_top}:0] row_data = zero_there ? {kv_width}'d0 : {kv_data};\n\
+             {order}assign enable = enables;\n\
+             wire [{kv_top}:0] row_data = zero_there ? {kv_width}'d0 : kv_data;\n\
              always @(posedge clock) begin\n  rows <= reset ? {stages}'d0 : {{rows[{next}:0], row}};\n  info <= {{info[{info_next}:0], segment, zero}};\n\
              \x20 bytes <= row_there ? {{{buses}{{row_data}}}} : stage;\n\
-             \x20 stage <= {word};\n  stage_tile <= tile && !reset;\n  stage_half <= half;\n{enables}end\n",
+             \x20 stage <= word;\n  stage_tile <= tile && !reset;\n  stage_half <= half;\n{enables}end\n",
             last = stages - 1,
             next = stages - 2,
             info_bits = 5 * stages,
@@ -140,11 +149,6 @@ impl Logic for LoadBus {
             segment_top = segments - 1,
             kv_top = 8 * columns - 1,
             kv_width = 8 * columns,
-            buses = bytes / columns,
-            data = data.join(", "),
-            enable = concatenation("enable", 0..segments),
-            kv_data = concatenation("kv_data", 0..columns),
-            word = concatenation("word", 0..bytes),
         ))
     }
 }
@@ -194,10 +198,12 @@ mod tests {
                 let want = there.is_some_and(|r| r.0 == i) || popped.0 && popped.1 == (i % 2 == 1);
                 assert_eq!(enable.val(), want);
             }
-            for (i, data) in bus.data.iter().flatten().enumerate() {
-                let want = there.map_or(popped.2[i], |r| if r.1 { 0 } else { kv[i % columns] });
-                assert_eq!(data.val(), want);
-                compared += 1;
+            for (c, buses) in bus.data.iter().enumerate() {
+                for (b, data) in buses.iter().enumerate() {
+                    let want = there.map_or(popped.2[columns * b + c], |r| if r.1 { 0 } else { kv[c] });
+                    assert_eq!(data.val(), want);
+                    compared += 1;
+                }
             }
             popped = (tile, half, word);
         }

@@ -78,7 +78,7 @@ pub struct Loader {
     pub kv_rotate: Signal<Out, Bits<6>>,
     pub kv_by_keys: Signal<Out, Bit>,
     pub kv_data: Vec<Signal<In, Bits<8>>>,
-    /// By bus and column.
+    /// By column and bus.
     pub load_data: Vec<Vec<Signal<Out, Bits<8>>>>,
     pub load_enable: Vec<Signal<Out, Bit>>,
     /// The streamer issued the first step of a pass.
@@ -161,7 +161,7 @@ impl Loader {
             kv_rotate: Signal::default(),
             kv_by_keys: Signal::default(),
             kv_data: lanes(columns),
-            load_data: (0..buses).map(|_| lanes(columns)).collect(),
+            load_data: (0..columns).map(|_| lanes(buses)).collect(),
             load_enable: lanes(segments),
             pass_start: Signal::default(),
             tile_ready: Signal::default(),
@@ -387,9 +387,9 @@ impl Logic for Loader {
         for c in 0..self._columns {
             self.bus.kv_data[c].next = self.kv_data[c].val();
         }
-        for b in 0..self._buses {
-            for c in 0..self._columns {
-                self.load_data[b][c].next = self.bus.data[b][c].val();
+        for c in 0..self._columns {
+            for b in 0..self._buses {
+                self.load_data[c][b].next = self.bus.data[c][b].val();
             }
         }
         for s in 0..self._segments {

@@ -58,9 +58,3 @@ pub(crate) fn from_bits<const N: usize>(x: Bits<N>) -> i64 {
     let raw: u64 = x.into();
     ((raw << (64 - N)) as i64) >> (64 - N)
 }
-
-/// `{name_2, name_1, name_0}`: a vector port as one Verilog value, lane 0 lowest.
-pub(crate) fn concatenation(name: &str, lanes: std::ops::Range<usize>) -> String {
-    let list: Vec<String> = lanes.rev().map(|lane| format!("{name}_{lane}")).collect();
-    format!("{{{}}}", list.join(", "))
-}

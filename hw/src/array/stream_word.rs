@@ -9,7 +9,7 @@
 //!              +-->>+ shift
 //! ```
 
-use super::{concatenation, lanes};
+use super::lanes;
 use crate::config::AccelConfig;
 use crate::prelude::*;
 
@@ -80,14 +80,12 @@ impl Logic for StreamWord {
             _ => "",
         };
         Verilog::Custom(format!(
-            "// module: StreamWord_a{activation}_r{residual}_w{bytes}\nreg [{top}:0] word;\ninitial word = {width}'d0;\n{unused}assign {q} = word;\n\
-             always @(posedge clock)\n  if (take) word <= {d};\n  else if (shift) word <= {choice};\n",
+            "// module: StreamWord_a{activation}_r{residual}_w{bytes}\nreg [{top}:0] word;\ninitial word = {width}'d0;\n{unused}assign q = word;\n\
+             always @(posedge clock)\n  if (take) word <= d;\n  else if (shift) word <= {choice};\n",
             activation = self._activation_bytes,
             residual = self._residual_bytes,
             top = 8 * bytes - 1,
             width = 8 * bytes,
-            q = concatenation("q", 0..bytes),
-            d = concatenation("d", 0..bytes),
             choice = match (shifted(self._residual_bytes), shifted(self._activation_bytes)) {
                 (residual, activation) if residual == activation => activation,
                 (residual, activation) => format!("wide ? {residual} : {activation}"),

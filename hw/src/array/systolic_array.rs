@@ -42,17 +42,19 @@ pub struct SystolicArray {
     pub token_1: Vec<Signal<In, Bits<8>>>,
     /// With the first step of a pass: from here on the tile that was loaded last multiplies.
     pub swap: Signal<In, Bit>,
-    /// By bus and column.
+    /// By column and bus.
     pub load_data: Vec<Vec<Signal<In, Bits<8>>>>,
     /// By segment of four lanes.
     pub load_enable: Vec<Signal<In, Bit>>,
     pub sum_0: Vec<Signal<Out, Bits<SUM_BITS>>>,
     pub sum_1: Vec<Signal<Out, Bits<SUM_BITS>>>,
-    /// Lanes `8b + i`, `i > 0`, of both tokens at `14b + i - 1` and `14b + i + 6`.
-    skew: LaneDelay<8>,
-    /// By group of columns; lane `8b + i` of both tokens at `16b + i` and `16b + i + 8`.
-    broadcast: Vec<LaneDelay<8>>,
-    /// By bus.
+    /// Lanes `8b + i`, `i > 0`, at `7b + i - 1`.
+    skew_0: LaneDelay<8>,
+    skew_1: LaneDelay<8>,
+    /// By group of columns.
+    broadcast_0: Vec<LaneDelay<8>>,
+    broadcast_1: Vec<LaneDelay<8>>,
+    /// By column.
     load_stages: Vec<LaneDelay<8>>,
     swap_chain: Vec<DFF<Bit>>,
     load_stage: Vec<DFF<Bit>>,
@@ -74,19 +76,24 @@ impl SystolicArray {
     pub fn new(config: &AccelConfig) -> Self {
         let (r, c) = (config.rows, config.columns);
         let (cascades, groups, segments) = (r / CASCADE_LANES, c / BROADCAST_COLUMNS, r / SEGMENT_LANES);
-        let skew = (0..cascades).flat_map(|_| (1..CASCADE_LANES).chain(1..CASCADE_LANES));
-        let broadcast = || LaneDelay::new(&format!("TokenBroadcast_r{r}"), vec![TOKEN_CYCLES; 2 * r]);
-        let load_stages = || LaneDelay::new(&format!("LoadStages_c{c}"), vec![LOAD_CYCLES; c]);
+        let skew = || {
+            let cycles = (0..cascades).flat_map(|_| 1..CASCADE_LANES);
+            LaneDelay::new(&format!("TokenSkew_r{r}"), cycles.collect())
+        };
+        let broadcast = || LaneDelay::new(&format!("TokenBroadcast_r{r}"), vec![TOKEN_CYCLES; r]);
+        let load_stages = || LaneDelay::new(&format!("LoadStages_n{cascades}"), vec![LOAD_CYCLES; cascades]);
         Self {
             token_0: lanes(r),
             token_1: lanes(r),
-            load_data: (0..cascades).map(|_| lanes(c)).collect(),
+            load_data: (0..c).map(|_| lanes(cascades)).collect(),
             load_enable: lanes(segments),
             sum_0: lanes(c),
             sum_1: lanes(c),
-            skew: LaneDelay::new(&format!("TokenSkew_r{r}"), skew.collect()),
-            broadcast: (0..groups).map(|_| broadcast()).collect(),
-            load_stages: (0..cascades).map(|_| load_stages()).collect(),
+            skew_0: skew(),
+            skew_1: skew(),
+            broadcast_0: (0..groups).map(|_| broadcast()).collect(),
+            broadcast_1: (0..groups).map(|_| broadcast()).collect(),
+            load_stages: (0..c).map(|_| load_stages()).collect(),
             swap_chain: registers(CASCADE_LANES),
             load_stage: registers(segments),
             swap_broadcast: (0..groups).map(|_| registers(CASCADE_LANES)).collect(),
@@ -104,21 +111,23 @@ impl SystolicArray {
 impl Logic for SystolicArray {
     #[hdl_gen]
     fn update(&mut self) {
-        self.skew.clock.next = self.clock.val();
+        self.skew_0.clock.next = self.clock.val();
+        self.skew_1.clock.next = self.clock.val();
         for b in 0..self._cascades {
             for i in 1..8 {
-                self.skew.d[14 * b + i - 1].next = self.token_0[8 * b + i].val();
-                self.skew.d[14 * b + i + 6].next = self.token_1[8 * b + i].val();
+                self.skew_0.d[7 * b + i - 1].next = self.token_0[8 * b + i].val();
+                self.skew_1.d[7 * b + i - 1].next = self.token_1[8 * b + i].val();
             }
         }
         for g in 0..self._groups {
-            self.broadcast[g].clock.next = self.clock.val();
+            self.broadcast_0[g].clock.next = self.clock.val();
+            self.broadcast_1[g].clock.next = self.clock.val();
             for b in 0..self._cascades {
-                self.broadcast[g].d[16 * b].next = self.token_0[8 * b].val();
-                self.broadcast[g].d[16 * b + 8].next = self.token_1[8 * b].val();
+                self.broadcast_0[g].d[8 * b].next = self.token_0[8 * b].val();
+                self.broadcast_1[g].d[8 * b].next = self.token_1[8 * b].val();
                 for i in 1..8 {
-                    self.broadcast[g].d[16 * b + i].next = self.skew.q[14 * b + i - 1].val();
-                    self.broadcast[g].d[16 * b + i + 8].next = self.skew.q[14 * b + i + 6].val();
+                    self.broadcast_0[g].d[8 * b + i].next = self.skew_0.q[7 * b + i - 1].val();
+                    self.broadcast_1[g].d[8 * b + i].next = self.skew_1.q[7 * b + i - 1].val();
                 }
             }
         }
@@ -133,10 +142,10 @@ impl Logic for SystolicArray {
             self.load_stage[s].clock.next = self.clock.val();
             self.load_stage[s].d.next = self.load_enable[s].val();
         }
-        for j in 0..self._cascades {
-            self.load_stages[j].clock.next = self.clock.val();
-            for c in 0..self._columns {
-                self.load_stages[j].d[c].next = self.load_data[j][c].val();
+        for c in 0..self._columns {
+            self.load_stages[c].clock.next = self.clock.val();
+            for b in 0..self._cascades {
+                self.load_stages[c].d[b].next = self.load_data[c][b].val();
             }
         }
         for g in 0..self._groups {
@@ -157,12 +166,12 @@ impl Logic for SystolicArray {
                     self.columns[4 * g + c].load[s].next = self.load_broadcast[g][s].q.val();
                 }
                 for b in 0..self._cascades {
-                    self.columns[4 * g + c].weight[b].next = self.load_stages[b].q[4 * g + c].val();
+                    self.columns[4 * g + c].weight[b].next = self.load_stages[4 * g + c].q[b].val();
                     for i in 0..8 {
                         self.columns[4 * g + c].token_0[8 * b + i].next =
-                            self.broadcast[g].q[16 * b + i].val();
+                            self.broadcast_0[g].q[8 * b + i].val();
                         self.columns[4 * g + c].token_1[8 * b + i].next =
-                            self.broadcast[g].q[16 * b + i + 8].val();
+                            self.broadcast_1[g].q[8 * b + i].val();
                     }
                 }
                 self.sum_0[4 * g + c].next = self.columns[4 * g + c].sum_0.val();
@@ -262,8 +271,8 @@ mod tests {
             .for_each(|enable| enable.next = false);
         for (bus, second, row) in &cycle.loads {
             array.load_enable[2 * bus + usize::from(*second)].next = true;
-            for (data, x) in array.load_data[*bus].iter_mut().zip(row) {
-                data.next = to_bits(*x);
+            for (data, x) in array.load_data.iter_mut().zip(row) {
+                data[*bus].next = to_bits(*x);
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use crate::numerics::exp2::{probability, probability_table};
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, packed_text, ports, rom_text, unpacked_text, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, ports, rom_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 5;
@@ -117,9 +117,7 @@ impl Logic for ExpLanes {
             probability_table().iter().map(|&x| u64::from(x)),
         );
         Verilog::Custom(format!(
-            "// module: ExpLanes_c{columns}\n{flow}{rom}{}{}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << lane_count;\ngenvar i;\n{}",
-            packed_text("lanes", "lanes", columns, 16),
-            unpacked_text("bytes", "bytes", columns, 8),
+            "// module: ExpLanes_c{columns}\n{flow}{rom}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << lane_count;\ngenvar i;\n{}",
             loop_text("lane", columns, LANE_TEXT),
             top = columns - 1,
         ))

@@ -8,7 +8,7 @@
 //! `done` comes [`latency_cycles`] cycles after the last word. Rows may follow each other directly.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{packed_text, ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
+use crate::primitives::leaf::{ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -119,8 +119,7 @@ impl Logic for RowMaximum {
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
         Verilog::Custom(format!(
-            "// module: RowMaximum_c{columns}\n{flow}{}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << last_lanes;\ngenvar i;\n{}{}",
-            packed_text("lanes", "lanes", columns, 16),
+            "// module: RowMaximum_c{columns}\n{flow}wire [{top}:0] beyond = {{{columns}{{1'b1}}}} << last_lanes;\ngenvar i;\n{}{}",
             tree_text(columns, LEAF_TEXT, |_, below| NODE_TEXT.replace("BELOW", below)),
             Self::running_text(levels),
             top = columns - 1,

@@ -8,7 +8,7 @@
 //! reciprocal's input; a row of 2,047 probabilities needs 19.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{packed_text, ports, row_flow_text, tree_text, Pipeline};
+use crate::primitives::leaf::{ports, row_flow_text, tree_text, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -104,13 +104,12 @@ impl Logic for RowSum {
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
         Verilog::Custom(format!(
-            "// module: RowSum_c{columns}\n{flow}{lanes}genvar i;\n{tree}\
+            "// module: RowSum_c{columns}\n{flow}genvar i;\n{tree}\
              reg [23:0] total, result;\n\
              wire [23:0] next = (restart ? 24'd0 : total) + {{{fill}'d0, level_{levels}[0].part}};\n\
              assign sum = result;\ninitial begin\n  total = 24'd0;\n  result = 24'd0;\nend\n\
              always @(posedge clock) begin\n  if (reset) total <= 24'd0;\n  else if (word) total <= next;\n  \
              if (loads) result <= next;\nend\n",
-            lanes = packed_text("lanes", "lanes", columns, 8),
             tree = tree_text(columns, LEAF_TEXT, Self::node_text),
             fill = 16 - levels,
         ))

@@ -21,7 +21,7 @@
 
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{joined, loop_text, packed_text, ports, unused_text};
+use crate::primitives::leaf::{loop_text, ports, unused_text};
 
 /// Cycles from a read to its data: products, address, memory, output register, rotation.
 pub const KV_READ_CYCLES: usize = 5;
@@ -189,14 +189,13 @@ impl StationaryMemory {
         let (width, bits) = (8 * columns, columns.ilog2());
         format!(
             "reg write_go, write_inside;\nreg [15:0] write_at;\nreg [{top}:0] write_word;\n\
-             {lanes}\
-             wire [{double}:0] write_turned = {{write_lanes, write_lanes}} << {{write_rotate[{sel}:0], 3'd0}};\n\
+             wire [{double}:0] write_turned = {{write_data, write_data}} << {{write_rotate[{sel}:0], 3'd0}};\n\
              initial write_go = 1'b0;\n\
              always @(posedge clock) begin\n  write_go <= write_enable;\n  write_at <= write_address;\n  \
              write_inside <= {{1'b0, write_address}} < 17'd{depth};\n  write_word <= write_turned[{double}:{width}];\nend\n\
              reg [{sel}:0] rotate_1, rotate_2, rotate_3, rotate_4;\nreg [{top}:0] read_word;\n\
              wire [{top}:0] read_banks;\n\
-             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_4, 3'd0}};\nassign {outputs} = read_word;\n\
+             wire [{double}:0] read_turned = {{read_banks, read_banks}} >> {{rotate_4, 3'd0}};\nassign read_data = read_word;\n\
              initial begin\n  rotate_1 = {bits}'d0;\n  rotate_2 = {bits}'d0;\n  rotate_3 = {bits}'d0;\n  rotate_4 = {bits}'d0;\n  read_word = {width}'d0;\nend\n\
              always @(posedge clock) begin\n  rotate_1 <= read_rotate[{sel}:0];\n  rotate_2 <= rotate_1;\n  rotate_3 <= rotate_2;\n  rotate_4 <= rotate_3;\n  \
              read_word <= read_turned[{top}:0];\nend\n\
@@ -205,8 +204,6 @@ impl StationaryMemory {
             double = 2 * width - 1,
             sel = bits - 1,
             depth = self._depth,
-            lanes = packed_text("write_lanes", "write_data", columns, 8),
-            outputs = joined("read_data", columns),
             unused = self.unused_ports_text(),
         )
     }

@@ -152,7 +152,7 @@ impl FetchUnit {
             skipped: Signal::default(),
             beat: signals(ports),
             issuer: BurstIssuer::new(config),
-            tickets: Queue::new("TicketQueue", 1, TICKETS),
+            tickets: Queue::new(1, TICKETS),
             ports: (0..ports).map(|_| ReadPort::new(config)).collect(),
             buffer: WeightBuffer::new(config),
             turn: (0..ports).map(|_| DFF::default()).collect(),

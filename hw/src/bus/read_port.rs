@@ -131,7 +131,7 @@ impl ReadPort {
             error: Signal::default(),
             error_lo: Signal::default(),
             error_hi: Signal::default(),
-            owed: Queue::new("OwedBurstQueue", 3, config.outstanding_bursts.max(2)),
+            owed: Queue::new(3, config.outstanding_bursts.max(2)),
             words: Queue::resizing("ReadWordQueue", BEAT_LANES, beats, 1, depth),
             ar_valid: DFF::default(),
             ar_lo: DFF::default(),

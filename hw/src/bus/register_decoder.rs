@@ -63,7 +63,7 @@ fn drive(selects: &mut [Signal<Out, Bit>], names: &[&str], word: u32) {
 fn text(port: &str, names: &[&str]) -> String {
     let line = |(i, name): (usize, &&str)| {
         format!(
-            "assign {port}_{i} = address[7:2] == 6'd{}; // {name}\n",
+            "assign {port}[{i}] = address[7:2] == 6'd{}; // {name}\n",
             word_of(name)
         )
     };

@@ -60,24 +60,37 @@ impl Default for CommandCheck {
 
 /// Verilog: no bit of the command lies outside its opcode's fields.
 fn mask_text(fields: &[super::command::Field]) -> String {
-    let stray: Vec<String> = masks(fields)
+    let stray: String = masks(fields)
         .iter()
-        .enumerate()
-        .filter(|(_, mask)| **mask != u32::MAX)
-        .map(|(word, mask)| format!("(command_{word} & 32'h{:08x}) == 32'd0", !mask))
+        .rev()
+        .map(|mask| format!("{:08x}", !mask))
         .collect();
-    stray.join(" && ")
+    format!(
+        "(command & {bits}'h{stray}) == {bits}'d0",
+        bits = 32 * COMMAND_WORDS
+    )
 }
 
 /// Verilog: the rules of [`verdict`] beyond the masks.
-fn rule_text(name: &str) -> &'static str {
+fn rule_text(name: &str) -> String {
+    let some = |word| format!("\n    && {} != 32'd0", bits(word, 0, 32));
+    let aligned = |word| format!("\n    && {} == 4'd0", bits(word, 0, 4));
     match name {
-        "Fetch" => " && command_4 != 32'd0 && command_3[3:0] == 4'd0 && command_5[3:0] == 4'd0 && command_6[3:0] == 4'd0",
-        "Write" => " && command_3 != 32'd0 && command_4[3:0] == 4'd0",
-        "ExpertLoop" => " && command_2[10:8] != 3'd0 && command_2[10:8] <= 3'd4 && command_3 != 32'd0",
-        "Discard" => " && command_2 != 32'd0",
-        _ => "",
+        "Fetch" => some(4) + &aligned(3) + &aligned(5) + &aligned(6),
+        "Write" => some(3) + &aligned(4),
+        "ExpertLoop" => {
+            let choices = bits(2, 8, 3);
+            format!("\n    && {choices} != 3'd0 && {choices} <= 3'd4{}", some(3))
+        }
+        "Discard" => some(2),
+        _ => String::new(),
     }
+}
+
+/// Verilog: `width` bits of a word of the command.
+fn bits(word: usize, low: usize, width: usize) -> String {
+    let low = 32 * word + low;
+    format!("command[{}:{low}]", low + width - 1)
 }
 
 impl Logic for CommandCheck {
@@ -108,7 +121,7 @@ impl Logic for CommandCheck {
         let cases = each(&|opcode, _, _| format!("    4'd{opcode}: legal <= fits_{opcode};\n"));
         Verilog::Custom(format!(
             "// module: CommandCheck\nreg [3:0] opcode;\n{registers}initial begin\n  legal = 1'b0;\n  opcode = 4'd0;\n{initials}end\n\
-             always @(posedge clock) begin\n  opcode <= command_0[3:0];\n{verdicts}  case (opcode)\n{cases}    \
+             always @(posedge clock) begin\n  opcode <= command[3:0];\n{verdicts}  case (opcode)\n{cases}    \
              default: legal <= 1'b0;\n  endcase\nend\n"
         ))
     }

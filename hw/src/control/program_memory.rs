@@ -109,11 +109,6 @@ impl ProgramMemory {
         let depth = self._bytes.len() / (word * parts);
         let address = |signal: &str, skip: usize| format!("{signal}[{}:{skip}]", skip + bits(depth) - 1);
         let (part_bits, skip) = (parts.ilog2() as usize, per_word.ilog2() as usize);
-        let data = (0..word)
-            .rev()
-            .map(|i| format!("write_data_{i}"))
-            .collect::<Vec<_>>()
-            .join(", ");
         let memories: String = (0..parts)
             .map(|p| {
                 format!(
@@ -131,7 +126,7 @@ impl ProgramMemory {
                     format!(" && written[{}:0] == {part_bits}'d{p}", part_bits - 1)
                 };
                 format!(
-                    "  if (write && !restart && room{mine}) memory_{p}[{}] <= {{{data}}};\n",
+                    "  if (write && !restart && room{mine}) memory_{p}[{}] <= write_data;\n",
                     address("written", part_bits)
                 )
             })
@@ -152,15 +147,10 @@ impl ProgramMemory {
                 format!("  select <= index[{}:0];\n", skip - 1),
             )
         };
-        let out = (0..COMMAND_WORDS)
-            .rev()
-            .map(|i| format!("command_{i}"))
-            .collect::<Vec<_>>()
-            .join(", ");
         let clears: String = (0..parts).map(|p| format!("    memory_{p}[i] = 0;\n")).collect();
         format!(
             "// module: ProgramMemory_w{word}\n{memories}reg [15:0] written;\nreg [{wide}:0] stage;\nreg in_range;\nreg [255:0] chosen;\n{select_declare}\
-             wire room = written < 16'd{limit};\nassign {{{out}}} = chosen;\n\
+             wire room = written < 16'd{limit};\nassign command = chosen;\n\
              always @(posedge clock) begin\n{writes}  if (restart) written <= 16'd0;\n  else if (write && room) written <= written + 16'd1;\n\
              \x20 stage <= {{{whole}}};\n  in_range <= index < 16'd{commands};\n{select_step}  chosen <= in_range ? ({chosen}stage[{last}:{first}]) : 256'd0;\nend\n\
              `ifndef SYNTHESIS\ninteger i;\ninitial begin\n  written = 16'd0;\n  stage = 0;\n  in_range = 1'b0;\n  chosen = 256'd0;\n{select_initial}  for (i = 0; i < {depth}; i = i + 1) begin\n{clears}  end\nend\n`endif\n",

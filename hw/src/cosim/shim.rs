@@ -12,20 +12,19 @@ pub fn shim(ports: &[Port], trace: bool) -> String {
     let (mut set_one, mut get_one) = (String::new(), String::new());
     let (mut input_at, mut output_at) = (0, 0);
     for (number, port) in ports.iter().enumerate() {
-        let name = format!("m->top.{}", class_member(&port.name));
         if port.is_input {
-            sets += &format!("    {}\n", store(&name, port.width, input_at));
-            set_one += &format!("    case {number}: {} break;\n", store(&name, port.width, 0));
+            sets += &format!("    {}\n", store(port, input_at));
+            set_one += &format!("    case {number}: {} break;\n", store(port, 0));
             input_at += words(port.width);
         } else {
-            gets += &format!("    {}\n", load(&name, port.width, output_at));
+            gets += &format!("    {}\n", load(port, output_at));
             output_at += words(port.width);
         }
-        get_one += &format!("    case {number}: {} break;\n", load(&name, port.width, 0));
+        get_one += &format!("    case {number}: {} break;\n", load(port, 0));
     }
     format!(
         "{includes}
-double sc_time_stamp() {{ return 0; }}
+{PARTS}double sc_time_stamp() {{ return 0; }}
 struct Model {{
     VerilatedContext context;
     {PREFIX} top;
@@ -112,27 +111,49 @@ fn class_member(name: &str) -> String {
     name.replace("__", "___05F")
 }
 
-fn store(member: &str, width: usize, at: usize) -> String {
-    match words(width) {
-        1 => format!("{member} = w[{at}];"),
-        2 => format!("{member} = w[{at}] | (uint64_t)w[{}] << 32;", at + 1),
-        n => (0..n)
-            .map(|i| format!("{member}[{i}] = w[{}];", at + i))
-            .collect::<Vec<_>>()
-            .join(" "),
+/// Copies between words of one port and its bits in a vector, which may start anywhere.
+const PARTS: &str = "static void put(uint32_t* to, unsigned at, unsigned width, const uint32_t* from) {
+    for (unsigned i = 0; i < width; i += 32) {
+        unsigned n = width - i < 32 ? width - i : 32, low = (at + i) % 32, word = (at + i) / 32;
+        uint64_t mask = (n < 32 ? ((uint64_t)1 << n) - 1 : 0xffffffffu) << low, value = (uint64_t)from[i / 32] << low & mask;
+        to[word] = (to[word] & ~(uint32_t)mask) | (uint32_t)value;
+        if (low + n > 32) to[word + 1] = (to[word + 1] & ~(uint32_t)(mask >> 32)) | (uint32_t)(value >> 32);
+    }
+}
+static void take(const uint32_t* from, unsigned at, unsigned width, uint32_t* to) {
+    for (unsigned i = 0; i < width; i += 32) {
+        unsigned n = width - i < 32 ? width - i : 32, low = (at + i) % 32, word = (at + i) / 32;
+        uint64_t both = from[word] | (low + n > 32 ? (uint64_t)from[word + 1] << 32 : 0);
+        to[i / 32] = (uint32_t)(both >> low) & (n < 32 ? (1u << n) - 1 : 0xffffffffu);
+    }
+}
+";
+
+/// Sets a port from the words at `at`.
+fn store(port: &Port, at: usize) -> String {
+    let member = format!("m->top.{}", class_member(&port.place.name));
+    let (offset, width, total) = (port.place.offset, port.width, port.place.total);
+    match words(total) {
+        1 if width == total => format!("{member} = w[{at}];"),
+        2 if width == total => format!("{member} = w[{at}] | (uint64_t)w[{}] << 32;", at + 1),
+        1 | 2 => format!(
+            "{{ uint32_t v[2] = {{(uint32_t){member}, (uint32_t)((uint64_t){member} >> 32)}}; \
+             put(v, {offset}, {width}, w + {at}); {member} = v[0] | (uint64_t)v[1] << 32; }}"
+        ),
+        _ => format!("put(&{member}[0], {offset}, {width}, w + {at});"),
     }
 }
 
-fn load(member: &str, width: usize, at: usize) -> String {
-    match words(width) {
-        1 => format!("r[{at}] = {member};"),
-        2 => format!(
-            "r[{at}] = (uint32_t){member}; r[{}] = (uint32_t)({member} >> 32);",
-            at + 1
+/// Writes a port to the words at `at`.
+fn load(port: &Port, at: usize) -> String {
+    let member = format!("m->top.{}", class_member(&port.place.name));
+    let (offset, width) = (port.place.offset, port.width);
+    match words(port.place.total) {
+        1 if width == port.place.total => format!("r[{at}] = {member};"),
+        1 | 2 => format!(
+            "{{ uint32_t v[2] = {{(uint32_t){member}, (uint32_t)((uint64_t){member} >> 32)}}; \
+             take(v, {offset}, {width}, r + {at}); }}"
         ),
-        n => (0..n)
-            .map(|i| format!("r[{}] = {member}[{i}];", at + i))
-            .collect::<Vec<_>>()
-            .join(" "),
+        _ => format!("take(&{member}[0], {offset}, {width}, r + {at});"),
     }
 }

@@ -67,7 +67,6 @@ impl ActivationMemory {
         let (r, c, groups) = (config.rows, config.columns, config.groups());
         let ram = || {
             Ram::new(
-                "ActivationRam",
                 r,
                 groups,
                 config.activation_words,
@@ -223,23 +222,20 @@ impl Logic for LaneMux {
 
     fn hdl(&self) -> Verilog {
         let (rows, columns) = (self.copy.len(), self.drain.len());
-        let list = |name: &str, modulus: usize| {
-            (0..rows)
-                .rev()
-                .map(|lane| format!("{name}_{}", lane % modulus))
-                .collect::<Vec<_>>()
-                .join(", ")
+        // A row's lanes take a unit's lanes in turn.
+        let turns = |name: &str| match (rows / columns, rows % columns) {
+            (1, 0) => name.to_owned(),
+            (turns, 0) => format!("{{{turns}{{{name}}}}}"),
+            (turns, rest) => format!("{{{name}[{}:0], {{{turns}{{{name}}}}}}}", 8 * rest - 1),
         };
         let top = 8 * rows - 1;
         Verilog::Custom(format!(
-            "// module: LaneMux_r{rows}_c{columns}\nreg [{top}:0] chosen;\nassign {{{out}}} = chosen;\n\
-             always @(posedge clock)\n  case (source)\n    2'd0: chosen <= {{{drain}}};\n    2'd1: chosen <= {{{softmax}}};\n    \
-             2'd2: chosen <= {{{norm}}};\n    default: chosen <= {{{copy}}};\n  endcase\ninitial chosen = {width}'d0;\n",
-            out = list("data", rows),
-            drain = list("drain", columns),
-            softmax = list("softmax", columns),
-            norm = list("norm", columns),
-            copy = list("copy", rows),
+            "// module: LaneMux_r{rows}_c{columns}\nreg [{top}:0] chosen;\nassign data = chosen;\n\
+             always @(posedge clock)\n  case (source)\n    2'd0: chosen <= {drain};\n    2'd1: chosen <= {softmax};\n    \
+             2'd2: chosen <= {norm};\n    default: chosen <= copy;\n  endcase\ninitial chosen = {width}'d0;\n",
+            drain = turns("drain"),
+            softmax = turns("softmax"),
+            norm = turns("norm"),
             width = top + 1,
         ))
     }

@@ -36,19 +36,6 @@ impl<const FROM: usize, const TO: usize> Lanes<FROM, TO> {
         });
         (bits >> (first % FROM)) & ((1 << TO) - 1)
     }
-
-    fn text(&self, to: usize) -> String {
-        let first = to * TO;
-        if FROM >= TO {
-            let (lane, low) = (first / FROM, first % FROM);
-            return format!("assign to_{to} = from_{lane}[{}:{low}];\n", low + TO - 1);
-        }
-        let parts: Vec<String> = (first / FROM..(first + TO) / FROM)
-            .rev()
-            .map(|lane| format!("from_{lane}"))
-            .collect();
-        format!("assign to_{to} = {{{}}};\n", parts.join(", "))
-    }
 }
 
 impl<const FROM: usize, const TO: usize> Logic for Lanes<FROM, TO> {
@@ -63,10 +50,10 @@ impl<const FROM: usize, const TO: usize> Logic for Lanes<FROM, TO> {
     }
 
     fn hdl(&self) -> Verilog {
-        let wires: String = (0..self.to.len()).map(|to| self.text(to)).collect();
+        // Both vectors have the same bits.
         Verilog::Custom(format!(
-            "// module: Lanes_w{FROM}_w{TO}_n{}\n{wires}",
-            self.from.len()
+            "// module: Lanes #(WIDTH = {})\n// port: [WIDTH-1:0] from, to\nassign to = from;\n",
+            self.from.len() * FROM
         ))
     }
 }

@@ -44,11 +44,12 @@ pub struct Queue<const W: usize> {
 
 impl<const W: usize> Queue<W> {
     /// An ordinary queue of `depth` words of `lanes` lanes.
-    pub fn new(module: &str, lanes: usize, depth: usize) -> Self {
-        Self::resizing(module, lanes, 1, 1, depth)
+    pub fn new(lanes: usize, depth: usize) -> Self {
+        Self::resizing("Queue", lanes, 1, 1, depth)
     }
 
-    /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts.
+    /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts. `module` names it
+    /// in Verilog, if it is no ordinary one.
     pub fn resizing(module: &str, lanes: usize, gather: usize, spread: usize, depth: usize) -> Self {
         let word = lanes * gather;
         assert!(
@@ -147,9 +148,56 @@ impl<const W: usize> Logic for Queue<W> {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(self.text())
+        Verilog::Custom(match (self._gather, self._spread) {
+            (1, 1) => format!(
+                "// module: Queue #(WIDTH = {}, DEPTH = {})\n{ORDINARY_TEXT}",
+                self.write_data.len() * W,
+                self._depth
+            ),
+            _ => self.resizing_text(),
+        })
     }
 }
+
+const ORDINARY_TEXT: &str = "\
+// port: [WIDTH-1:0] write_data, read_data
+localparam BITS = $clog2(DEPTH);
+localparam LAST = DEPTH - 1;
+(* ram_style = \"distributed\" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+reg [BITS-1:0] head, tail;
+reg [BITS:0] count;
+reg valid;
+reg [WIDTH-1:0] data;
+wire free = !valid || read_ready;
+wire refill = count != {BITS+1{1'b0}} && free;
+wire write = write_valid && write_ready;
+assign write_ready = count != DEPTH[BITS:0];
+assign read_valid = valid;
+assign read_data = data;
+initial begin
+  head = 0;
+  tail = 0;
+  count = 0;
+  valid = 1'b0;
+  data = 0;
+end
+always @(posedge clock) begin
+  if (write) memory[tail] <= write_data;
+  if (reset) begin
+    head <= {BITS{1'b0}};
+    tail <= {BITS{1'b0}};
+    count <= {BITS+1{1'b0}};
+    valid <= 1'b0;
+  end else begin
+    valid <= refill || !free;
+    if (refill) data <= memory[head];
+    if (refill) head <= head == LAST[BITS-1:0] ? {BITS{1'b0}} : head + 1'b1;
+    if (write) tail <= tail == LAST[BITS-1:0] ? {BITS{1'b0}} : tail + 1'b1;
+    if (write && !refill) count <= count + 1'b1;
+    if (refill && !write) count <= count - 1'b1;
+  end
+end
+";
 
 /// Bits that hold the values below `count`, at least one.
 fn index_bits(count: usize) -> usize {
@@ -187,11 +235,6 @@ impl Part {
     }
 }
 
-fn list(name: &str, lanes: usize) -> String {
-    let names: Vec<String> = (0..lanes).rev().map(|lane| format!("{name}_{lane}")).collect();
-    names.join(", ")
-}
-
 impl<const W: usize> Queue<W> {
     fn memories(&self) -> String {
         let top = self.write_data.len() * W - 1;
@@ -213,10 +256,7 @@ impl<const W: usize> Queue<W> {
                     1 => String::new(),
                     _ => format!(" && write_part == {bits}'d{g}"),
                 };
-                format!(
-                    "  if (write{part}) memory_{g}[tail] <= {{{}}};\n",
-                    list("write_data", self.write_data.len())
-                )
+                format!("  if (write{part}) memory_{g}[tail] <= write_data;\n")
             })
             .collect()
     }
@@ -246,7 +286,7 @@ impl<const W: usize> Queue<W> {
         )
     }
 
-    fn text(&self) -> String {
+    fn resizing_text(&self) -> String {
         let (a, width) = (index_bits(self._depth), self.read_data.len() * W);
         let (write_part, read_part) = (
             Part::new("write_part", "write", self._gather),
@@ -269,7 +309,7 @@ impl<const W: usize> Queue<W> {
              {declare_write}{declare_read}{chosen}\
              wire free = !valid || read_ready;\nwire refill = count != {b}'d0 && free;\nwire write = write_valid && write_ready;\n\
              wire filled = write && {write_last};\nwire emptied = refill && {read_last};\n\
-             assign write_ready = count != {b}'d{depth};\nassign read_valid = valid;\nassign {{{out}}} = data;\n\
+             assign write_ready = count != {b}'d{depth};\nassign read_valid = valid;\nassign read_data = data;\n\
              always @(posedge clock) begin\n{writes}\
              \x20 if (reset) begin\n{clear}  end else begin\n\
              \x20   valid <= refill || !free;\n\
@@ -291,7 +331,6 @@ impl<const W: usize> Queue<W> {
             write_last = write_part.is_last,
             read_last = read_part.is_last,
             depth = self._depth,
-            out = list("read_data", self.read_data.len()),
             writes = self.writes(),
             step_write = write_part.step,
             step_read = read_part.step,
@@ -360,7 +399,7 @@ mod tests {
 
     #[test]
     fn runs_at_one_word_a_cycle_after_its_latency() {
-        let mut queue = Queue::<8>::new("TestQueue", 1, 4);
+        let mut queue = Queue::<8>::new(1, 4);
         queue.write_valid.next = true;
         queue.read_ready.next = true;
         for step in 0..20u64 {

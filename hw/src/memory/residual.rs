@@ -10,6 +10,7 @@
 //!                             +--> read_data (all readers)
 //! ```
 
+use super::lanes::Lanes;
 use crate::config::AccelConfig;
 use crate::prelude::*;
 use crate::primitives::ram::{self, Ram, RamStyle};
@@ -39,7 +40,7 @@ pub struct ResidualMemory {
     /// Bytes as they come from the weight stream, value `c` in bytes `2c` (low) and `2c + 1`.
     pub copy_data: Vec<Signal<In, Bits<8>>>,
     words: Ram<16>,
-    pairs: BytePairs,
+    pairs: Lanes<8, 16>,
     _columns: usize,
     _bytes: usize,
 }
@@ -67,13 +68,12 @@ impl ResidualMemory {
             copy_address: Signal::default(),
             copy_data: (0..2 * c).map(|_| Signal::default()).collect(),
             words: Ram::new(
-                "ResidualRam",
                 c,
                 1,
                 config.residual_words,
                 RamStyle::of_depth(config.residual_words),
             ),
-            pairs: BytePairs::new(c),
+            pairs: Lanes::new(2 * c),
             _columns: c,
             _bytes: 2 * c,
         }
@@ -99,50 +99,14 @@ impl Logic for ResidualMemory {
             self.words.write_address.next = self.drain_address.val();
         }
         for b in 0..self._bytes {
-            self.pairs.bytes[b].next = self.copy_data[b].val();
+            self.pairs.from[b].next = self.copy_data[b].val();
         }
         for c in 0..self._columns {
-            self.words.write_data[c].next = self.pairs.words[c].val();
+            self.words.write_data[c].next = self.pairs.to[c].val();
             if self.drain_write.val() {
                 self.words.write_data[c].next = self.drain_data[c].val();
             }
             self.read_data[c].next = self.words.read_data[c].val();
         }
-    }
-}
-
-/// Wires: two bytes to a 16-bit value. No register.
-#[derive(LogicBlock)]
-struct BytePairs {
-    bytes: Vec<Signal<In, Bits<8>>>,
-    words: Vec<Signal<Out, Bits<16>>>,
-}
-
-impl BytePairs {
-    fn new(words: usize) -> Self {
-        Self {
-            bytes: (0..2 * words).map(|_| Signal::default()).collect(),
-            words: (0..words).map(|_| Signal::default()).collect(),
-        }
-    }
-}
-
-impl Logic for BytePairs {
-    fn update(&mut self) {
-        for (i, word) in self.words.iter_mut().enumerate() {
-            let pair = self.bytes[2 * i].val().index() | self.bytes[2 * i + 1].val().index() << 8;
-            word.next = (pair as u64).into();
-        }
-    }
-
-    fn connect(&mut self) {
-        self.words.iter_mut().for_each(|word| word.connect());
-    }
-
-    fn hdl(&self) -> Verilog {
-        let wires: String = (0..self.words.len())
-            .map(|i| format!("assign words_{i} = {{bytes_{}, bytes_{}}};\n", 2 * i + 1, 2 * i))
-            .collect();
-        Verilog::Custom(format!("// module: BytePairs_n{}\n{wires}", self.words.len()))
     }
 }

@@ -135,7 +135,7 @@ impl RowBuffer {
             issue_word: DFF::default(),
             issued_1: DFF::default(),
             issued_2: DFF::default(),
-            ring: Ram::new("RowRing", columns, 1, BUFFER_WORDS, RamStyle::Block),
+            ring: Ram::new(columns, 1, BUFFER_WORDS, RamStyle::Block),
             _columns: columns,
         }
     }

@@ -88,7 +88,7 @@ impl WriteStream {
             pop: Signal::default(),
             last_group: Constant::new((1u64 << (groups - 1)).into()),
             places: DFF::default(),
-            queue: Queue::new(&format!("WriteQueue_c{columns}"), columns, PLACES),
+            queue: Queue::new(columns, PLACES),
             busy: DFF::default(),
             finished: DFF::default(),
             rows_left: DFF::default(),

@@ -86,7 +86,7 @@ impl Choose {
             pair_line: Delay::new(logit_store::READ_CYCLES),
             store: LogitStore::new(config),
             top_k: TopK::default(),
-            buffer: Ram::new("LogitBuffer", 2, 1, 32, RamStyle::Distributed),
+            buffer: Ram::new(2, 1, 32, RamStyle::Distributed),
             _columns: config.columns,
             _ranks: MAX_TOP_K,
             _pair: 2,

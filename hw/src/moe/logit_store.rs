@@ -10,7 +10,7 @@
 
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{joined, ports, unused_text};
+use crate::primitives::leaf::{ports, unused_text};
 
 /// Cycles from `read_token` and `read_pair` to `logits`.
 pub const READ_CYCLES: usize = 3;
@@ -122,9 +122,7 @@ impl Logic for LogitStore {
             unused_text("read_pair", pair_bits, 4),
             unused_text("write_at", address_bits, 17),
             unused_text("read_at", address_bits, 17),
-            (lanes..self.write_data.len())
-                .map(|lane| unused_text(&format!("write_data_{lane}"), 0, 24))
-                .collect(),
+            unused_text("write_data", width, 24 * self.write_data.len()),
         ]
         .concat();
         Verilog::Custom(format!(
@@ -134,9 +132,9 @@ impl Logic for LogitStore {
              wire [16:0] read_at = ({{6'd0, read_token}} * 17'd{tiles}) + {read_tile};\n\
              wire write_inside = {{1'b0, write_token}} < 12'd{tokens} && {{1'b0, write_tile}} < 5'd{tiles};\n\
              reg [{top}:0] word_1, word_2;\nreg [{lane_top}:0] lane_1, lane_2;\nreg inside_1, inside_2;\n\
-             reg [47:0] chosen;\nassign logits_0 = chosen[23:0];\nassign logits_1 = chosen[47:24];\n{unused}\
+             reg [47:0] chosen;\nassign logits = chosen;\n{unused}\
              always @(posedge clock) begin\n  \
-             if (write_enable && write_inside) words[write_at[{at}:0]] <= {data};\n  \
+             if (write_enable && write_inside) words[write_at[{at}:0]] <= write_data[{top}:0];\n  \
              word_1 <= words[read_at[{at}:0]];\n  word_2 <= word_1;\n  \
              lane_1 <= {lane};\n  lane_2 <= lane_1;\n  \
              inside_1 <= {{1'b0, read_token}} < 12'd{tokens};\n  inside_2 <= inside_1;\n  \
@@ -151,7 +149,6 @@ impl Logic for LogitStore {
             at = address_bits - 1,
             lane_top = lane_bits.max(1) - 1,
             lane = Self::bits_of("read_pair", 0, lanes / 2),
-            data = joined("write_data", lanes),
         ))
     }
 }

@@ -132,17 +132,19 @@ impl TopK {
              wire below_larger_{rank} = empty_{rank} | (larger_value > value_{rank});\n\
              {below_smaller}\
              wire [29:0] next_{rank} = below_larger_{rank} ? ({behind_one}) : entry_{rank};\n\
-             reg [4:0] expert_{rank};\nassign chosen_{rank} = expert_{rank};\n\
+             reg [4:0] expert_{rank};\nassign chosen[{top}:{bottom}] = expert_{rank};\n\
              initial begin\n  held_{rank} = 30'd0;\n  expert_{rank} = 5'd0;\nend\n\
              always @(posedge clock) begin\n  if (arrived) held_{rank} <= next_{rank};\n  \
-             if (arrived & closes) expert_{rank} <= next_{rank}[4:0];\nend\n"
+             if (arrived & closes) expert_{rank} <= next_{rank}[4:0];\nend\n",
+            top = 5 * rank + 4,
+            bottom = 5 * rank,
         )
     }
 }
 
 const PAIR_TEXT: &str = "\
-wire signed [23:0] value_first = logits_0;
-wire signed [23:0] value_second = logits_1;
+wire signed [23:0] value_first = logits[23:0];
+wire signed [23:0] value_second = logits[47:24];
 wire swap = second & (value_second > value_first);
 reg arrived, opens, closes, two;
 reg [29:0] larger, smaller;
@@ -161,8 +163,8 @@ always @(posedge clock) begin
   opens <= first;
   closes <= last;
   two <= second;
-  larger <= swap ? {1'b1, logits_1, pair, 1'b1} : {1'b1, logits_0, pair, 1'b0};
-  smaller <= swap ? {1'b1, logits_0, pair, 1'b0} : {1'b1, logits_1, pair, 1'b1};
+  larger <= swap ? {1'b1, logits[47:24], pair, 1'b1} : {1'b1, logits[23:0], pair, 1'b0};
+  smaller <= swap ? {1'b1, logits[23:0], pair, 1'b0} : {1'b1, logits[47:24], pair, 1'b1};
 end
 ";
 

@@ -10,7 +10,7 @@
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, RowScale as Scale};
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, packed_text, ports, signed, unpacked_text, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, ports, signed, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 8;
@@ -150,10 +150,8 @@ impl Logic for ElementLanes {
     fn hdl(&self) -> Verilog {
         let columns = self.lanes.len();
         Verilog::Custom(format!(
-            "// module: ElementLanes_c{columns}\n{}{WORD_TEXT}{}{}genvar i;\n{}",
+            "// module: ElementLanes_c{columns}\n{}{WORD_TEXT}genvar i;\n{}",
             valid_text(LATENCY_CYCLES),
-            packed_text("lanes", "lanes", columns, 16),
-            unpacked_text("bytes", "bytes", columns, 8),
             loop_text("lane", columns, LANE_TEXT),
         ))
     }

@@ -112,7 +112,7 @@ impl NormUnit {
             buffer: RowBuffer::new(columns),
             statistics: RowStatistics::new(columns),
             scale: RowScale::default(),
-            scales: Queue::new("ScaleQueue", 2, OPEN_ROWS),
+            scales: Queue::new(2, OPEN_ROWS),
             issue: Signal::default(),
             again: Signal::default(),
             low: DFF::default(),

@@ -12,7 +12,7 @@
 //! fabric: DSPs are for the array.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{packed_text, ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
+use crate::primitives::leaf::{ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Bits of the sum.
 pub const SUM_BITS: u32 = 30;
@@ -208,8 +208,7 @@ impl Logic for RowStatistics {
         let levels = columns.ilog2() as usize;
         let flow = row_flow_text(latency_cycles(columns));
         Verilog::Custom(format!(
-            "// module: RowStatistics_c{columns}\n{flow}{}genvar i;\n{}{}",
-            packed_text("lanes", "lanes", columns, 16),
+            "// module: RowStatistics_c{columns}\n{flow}genvar i;\n{}{}",
             tree_text(columns, &(Self::products_text() + LANE_TEXT), Self::node_text),
             Self::accumulator_text(levels),
         ))

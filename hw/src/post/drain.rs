@@ -172,7 +172,7 @@ impl DrainUnit {
             logit_token: Signal::default(),
             logit_tile: Signal::default(),
             logit_data: ports(c),
-            queue: Queue::new("DrainCommandQueue", LANES, config.queue_commands),
+            queue: Queue::new(LANES, config.queue_commands),
             register: CommandRegister::default(),
             drainer: Drainer::new(config),
             parameters: Parameters::new(config),

@@ -13,7 +13,7 @@
 
 use crate::config::{AccelConfig, PARAMETER_BYTES};
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, unpacked_text, unused_text};
+use crate::primitives::leaf::{loop_text, unused_text};
 
 /// Blocks that are held at a time; four cost the same distributed memory as two.
 pub const BANKS: usize = 4;
@@ -115,10 +115,9 @@ impl ParameterMemory {
         let count = self.channels_per_word();
         let inputs: Vec<String> = (0..count)
             .rev()
-            .flat_map(|i| {
-                (0..width / 8)
-                    .rev()
-                    .map(move |b| format!("data_{}", PARAMETER_BYTES * i + byte + b))
+            .map(|i| {
+                let low = 8 * (PARAMETER_BYTES * i + byte);
+                format!("data[{}:{low}]", low + width - 1)
             })
             .collect();
         let memory = MEMORY_TEXT
@@ -128,10 +127,9 @@ impl ParameterMemory {
             .replace("LAST", &(BANKS - 1).to_string());
         format!(
             "reg [1:0] {field}_bank_1;\nalways @(posedge clock) {field}_bank_1 <= {field}_bank;\ninitial {field}_bank_1 = 2'd0;\n\
-             wire [{top}:0] {field}_data = {{{inputs}}};\n{all}{loops}",
+             wire [{top}:0] {field}_data = {{{inputs}}};\n{loops}",
             top = count * width - 1,
             inputs = inputs.join(", "),
-            all = unpacked_text(&format!("{field}_all"), field, self.bias.len(), width),
             loops = loop_text(&format!("{field}_words"), self.words(), &memory),
         )
     }
@@ -140,7 +138,7 @@ impl ParameterMemory {
 const MEMORY_TEXT: &str = "\
 (* ram_style = \"distributed\" *) reg [TOP:0] memory [0:LAST];
 reg [TOP:0] taken;
-assign FIELD_all[BITS * i +: BITS] = taken;
+assign FIELD[BITS * i +: BITS] = taken;
 always @(posedge clock) begin
   if (writes[i]) memory[write_bank] <= FIELD_data;
   taken <= memory[FIELD_bank_1];

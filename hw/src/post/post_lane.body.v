@@ -44,7 +44,7 @@ always @(posedge clock) begin
   x <= (y_shifted[43:15] == {29{y_shifted[43]}}) ? y_shifted[15:0] : {y_shifted[43], {15{~y_shifted[43]}}};
 end
 // GELU
-(* rom_style = "distributed" *) reg [23:0] delta_table [0:255];
+@TABLE@
 reg [15:0] magnitude;
 reg [23:0] y_2, y_3, y_4, y_5, y_6;
 reg [14:0] relu_1, relu_2, relu_3, relu_4, relu_5;
@@ -115,8 +115,6 @@ always @(posedge clock) begin
   z_offset <= z_shifted + {{33{offset_3[7]}}, offset_3};
   result <= (z_offset[40:23] == {18{z_offset[40]}}) ? z_offset[23:0] : {z_offset[40], {23{~z_offset[40]}}};
 end
-initial begin
-@ENTRIES@end
 `ifndef SYNTHESIS
 initial begin
   sum = 0; biased = 0; total = 0; v_rounded = 0; v_shifted = 0; v_half = 0; pre_shift_1 = 0; pre_shift_2 = 0; v = 0;

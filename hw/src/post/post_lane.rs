@@ -29,6 +29,7 @@
 use super::line::Line;
 use crate::numerics::{gelu, round_shift, saturate};
 use crate::prelude::*;
+use crate::primitives::leaf::rom_text;
 
 /// Cycles from the sums to `z`.
 pub const LATENCY_CYCLES: usize = 24;
@@ -163,14 +164,9 @@ impl Logic for PostLane {
     }
 
     fn hdl(&self) -> Verilog {
-        let entries: String = table_entries()
-            .iter()
-            .enumerate()
-            .map(|(i, (here, slope))| {
-                format!("  delta_table[{i}] = {{13'd{here}, 11'd{}}};\n", slope & 0x7ff)
-            })
-            .collect();
-        Verilog::Custom(VERILOG.replace("@ENTRIES@", &entries))
+        let entry = |(here, slope): (i32, i32)| (here as u64) << 11 | (slope as u64 & 0x7ff);
+        let table = rom_text("delta_table", 24, table_entries().into_iter().map(entry));
+        Verilog::Custom(VERILOG.replace("@TABLE@\n", &table))
     }
 }
 
@@ -186,7 +182,7 @@ fn table_entries() -> Vec<(i32, i32)> {
         .collect()
 }
 
-/// Body of the module; the table goes to `@ENTRIES@`.
+/// Body of the module; the table goes to `@TABLE@`.
 const VERILOG: &str = include_str!("post_lane.body.v");
 
 #[cfg(test)]

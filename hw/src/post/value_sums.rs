@@ -15,7 +15,7 @@
 use super::post_lane::VALUE_SUM_BITS;
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, packed_text, unpacked_text};
+use crate::primitives::leaf::loop_text;
 use crate::primitives::ram::{self, Ram, RamStyle};
 
 /// Words of sums; the commands' fields have 8 bits.
@@ -61,7 +61,7 @@ impl ValueSums {
             write: DFF::default(),
             address: DFF::default(),
             accumulators: ByteAccumulators::new(c),
-            memory: Ram::new("ValueSumRam", c, 1, WORDS, RamStyle::Block),
+            memory: Ram::new(c, 1, WORDS, RamStyle::Block),
             _columns: c,
         }
     }
@@ -119,8 +119,8 @@ const LANE_TEXT: &str = "\
 reg [19:0] sum;
 initial sum = 20'd0;
 always @(posedge clock)
-  if (accumulate) sum <= (sum & {20{~first}}) + {{12{bytes[8 * i + 7]}}, bytes[8 * i +: 8]};
-assign totals[20 * i +: 20] = sum;
+  if (accumulate) sum <= (sum & {20{~first}}) + {{12{data[8 * i + 7]}}, data[8 * i +: 8]};
+assign sums[20 * i +: 20] = sum;
 ";
 
 impl Logic for ByteAccumulators {
@@ -142,9 +142,7 @@ impl Logic for ByteAccumulators {
     fn hdl(&self) -> Verilog {
         let columns = self.data.len();
         Verilog::Custom(format!(
-            "// module: ByteAccumulators_c{columns}\n{}{}genvar i;\n{}",
-            packed_text("bytes", "data", columns, 8),
-            unpacked_text("totals", "sums", columns, 20),
+            "// module: ByteAccumulators_c{columns}\ngenvar i;\n{}",
             loop_text("lane", columns, LANE_TEXT),
         ))
     }

@@ -87,43 +87,6 @@ pub fn row_flow_text(latency: usize) -> String {
     )
 }
 
-/// Verilog: `name_0` in the lowest bits up to `name_{count-1}` in the highest, joined; lines of at most [`JOINED_LINE`] characters.
-pub fn joined(name: &str, count: usize) -> String {
-    let mut lines = vec![String::new()];
-    for lane in (0..count).rev() {
-        let item = format!("{name}_{lane}{}", if lane > 0 { ", " } else { "" });
-        match lines.last_mut() {
-            Some(line) if line.len() + item.len() <= JOINED_LINE => *line += &item,
-            _ => lines.push(item),
-        }
-    }
-    let lines: Vec<&str> = lines.iter().map(|line| line.trim_end()).collect();
-    match &lines[..] {
-        [line] => format!("{{{line}}}"),
-        lines => format!("{{\n  {}\n}}", lines.join("\n  ")),
-    }
-}
-
-const JOINED_LINE: usize = 110;
-
-/// Verilog: the inputs `name_0` .. of `width` bits as one word.
-pub fn packed_text(word: &str, name: &str, count: usize, width: usize) -> String {
-    format!(
-        "wire [{}:0] {word} = {};\n",
-        count * width - 1,
-        joined(name, count)
-    )
-}
-
-/// Verilog: a word of the outputs `name_0` .. of `width` bits.
-pub fn unpacked_text(word: &str, name: &str, count: usize, width: usize) -> String {
-    format!(
-        "wire [{}:0] {word};\nassign {} = {word};\n",
-        count * width - 1,
-        joined(name, count)
-    )
-}
-
 /// Verilog: `body` for each `i` below `count`, in scopes `label[i]`. The module declares `genvar i` once.
 pub fn loop_text(label: &str, count: usize, body: &str) -> String {
     let body: String = body.lines().map(|line| format!("    {line}\n")).collect();
@@ -149,18 +112,31 @@ pub fn unused_text(name: &str, from: usize, width: usize) -> String {
     }
 }
 
-/// Verilog: a table of `width` bits as a memory with initial contents.
+/// Verilog: a table of `width` bits as a memory with initial contents, entry 0 first.
 pub fn rom_text(name: &str, width: usize, entries: impl ExactSizeIterator<Item = u64>) -> String {
-    let last = entries.len() - 1;
-    let lines: String = entries
-        .enumerate()
-        .map(|(i, value)| format!("  {name}[{i}] = {width}'d{value};\n"))
+    let (count, digits) = (entries.len(), width.div_ceil(4));
+    let entries: Vec<String> = entries
+        .map(|value| format!("{width}'h{value:0digits$x}"))
+        .collect();
+    let per_line = ROM_LINE / (entries[0].len() + 2);
+    let lines: Vec<String> = entries
+        .chunks(per_line)
+        .map(|line| format!("  {}", line.join(", ")))
         .collect();
     format!(
-        "(* rom_style = \"distributed\" *) reg [{}:0] {name} [0:{last}];\ninitial begin\n{lines}end\n",
-        width - 1
+        "localparam [{bits}:0] {name}_entries = {{\n{lines}\n}};\n\
+         (* rom_style = \"distributed\" *) reg [{top}:0] {name} [0:{last}];\ninteger entry_of_{name};\n\
+         initial\n  for (entry_of_{name} = 0; entry_of_{name} < {count}; entry_of_{name} = entry_of_{name} + 1)\n    \
+         {name}[entry_of_{name}] = {name}_entries[{width} * ({last} - entry_of_{name}) +: {width}];\n",
+        bits = count * width - 1,
+        lines = lines.join(",\n"),
+        top = width - 1,
+        last = count - 1,
     )
 }
+
+/// Characters of a line of entries.
+const ROM_LINE: usize = 112;
 
 /// Rows of random length for the tests of cells that reduce rows.
 #[cfg(test)]

@@ -35,11 +35,12 @@ impl RamStyle {
         }
     }
 
-    fn attribute(self) -> &'static str {
+    /// The Verilog module, and the value of its attribute.
+    fn module(self) -> [&'static str; 2] {
         match self {
-            RamStyle::Block => "block",
-            RamStyle::Ultra => "ultra",
-            RamStyle::Distributed => "distributed",
+            RamStyle::Block => ["BlockRam", "block"],
+            RamStyle::Ultra => ["UltraRam", "ultra"],
+            RamStyle::Distributed => ["DistributedRam", "distributed"],
         }
     }
 }
@@ -53,7 +54,6 @@ pub struct Ram<const W: usize> {
     pub write_data: Vec<Signal<In, Bits<W>>>,
     pub read_address: Signal<In, Bits<16>>,
     pub read_data: Vec<Signal<Out, Bits<W>>>,
-    _name: String,
     _style: RamStyle,
     _depth: usize,
     _words: Vec<Bits<W>>,
@@ -62,14 +62,14 @@ pub struct Ram<const W: usize> {
 
 impl<const W: usize> Ram<W> {
     /// A memory of `depth` words of `lanes` lanes; `groups` divides `lanes`.
-    pub fn new(module: &str, lanes: usize, groups: usize, depth: usize, style: RamStyle) -> Self {
+    pub fn new(lanes: usize, groups: usize, depth: usize, style: RamStyle) -> Self {
         assert!(
             groups > 0 && lanes % groups == 0,
-            "{module}: {groups} groups must divide {lanes} lanes"
+            "{groups} groups of a memory must divide {lanes} lanes"
         );
         assert!(
             (2..=65_536).contains(&depth),
-            "{module}: depth {depth} must be 2 to 65536"
+            "a memory's depth {depth} must be 2 to 65536"
         );
         Self {
             clock: Signal::default(),
@@ -78,7 +78,6 @@ impl<const W: usize> Ram<W> {
             write_data: (0..lanes).map(|_| Signal::default()).collect(),
             read_address: Signal::default(),
             read_data: (0..lanes).map(|_| Signal::default()).collect(),
-            _name: module.into(),
             _style: style,
             _depth: depth,
             _words: vec![Bits::default(); depth * lanes],
@@ -111,66 +110,41 @@ impl<const W: usize> Ram<W> {
             }
         }
     }
-
-    fn address_bits(&self) -> usize {
-        (usize::BITS - (self._depth - 1).leading_zeros()) as usize
-    }
-
-    /// An expression that holds while `address` is inside the memory; empty where every address is.
-    fn bound(&self, address: &str) -> String {
-        if self._depth == 65_536 {
-            "1'b1".into()
-        } else {
-            format!("{address} < 16'd{}", self._depth)
-        }
-    }
-
-    fn group_text(&self, group: usize) -> String {
-        let per_group = self.write_data.len() / self.write_enable.len();
-        let lanes = group * per_group..(group + 1) * per_group;
-        let (high, top) = (per_group * W - 1, self.address_bits() - 1);
-        let list = |name: &str| {
-            lanes
-                .clone()
-                .rev()
-                .map(|l| format!("{name}_{l}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        format!(
-            "(* ram_style = \"{style}\" *) reg [{high}:0] memory_{group} [0:{last}];\n\
-             reg [{high}:0] stage_{group};\n\
-             reg [{high}:0] data_{group};\n\
-             assign {{{out}}} = data_{group};\n\
-             always @(posedge clock) begin\n\
-             \x20 if (write_enable_{group} && write_inside) memory_{group}[write_address[{top}:0]] <= {{{data}}};\n\
-             \x20 stage_{group} <= memory_{group}[read_address[{top}:0]];\n\
-             \x20 data_{group} <= read_inside ? stage_{group} : {width}'d0;\n\
-             end\n",
-            style = self._style.attribute(),
-            last = self._depth - 1,
-            out = list("read_data"),
-            data = list("write_data"),
-            width = high + 1,
-        )
-    }
-
-    /// Zero contents for simulation; block and ultra memories of the device power up that way.
-    fn initial_text(&self) -> String {
-        let groups = 0..self.write_enable.len();
-        let clear: String = groups
-            .clone()
-            .map(|g| format!("    memory_{g}[i] = 0;\n"))
-            .collect();
-        let registers: String = groups
-            .map(|g| format!("  stage_{g} = 0;\n  data_{g} = 0;\n"))
-            .collect();
-        format!(
-            "`ifndef SYNTHESIS\ninteger i;\ninitial begin\n  read_inside = 1'b0;\n{registers}  for (i = 0; i < {}; i = i + 1) begin\n{clear}  end\nend\n`endif\n",
-            self._depth
-        )
-    }
 }
+
+const TEXT: &str = "\
+// port: [GROUPS-1:0] write_enable
+// port: [GROUPS*WIDTH-1:0] write_data, read_data
+localparam BITS = $clog2(DEPTH);
+wire write_inside = {1'b0, write_address} < DEPTH[16:0];
+reg read_inside;
+always @(posedge clock) read_inside <= {1'b0, read_address} < DEPTH[16:0];
+// The contents start as zero for simulation; block and ultra memories of the device power up that way.
+`ifndef SYNTHESIS
+initial read_inside = 1'b0;
+`endif
+genvar g;
+generate
+  for (g = 0; g < GROUPS; g = g + 1) begin : group
+    (* ram_style = \"STYLE\" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+    reg [WIDTH-1:0] stage, data;
+    assign read_data[WIDTH*g +: WIDTH] = data;
+    always @(posedge clock) begin
+      if (write_enable[g] && write_inside) memory[write_address[BITS-1:0]] <= write_data[WIDTH*g +: WIDTH];
+      stage <= memory[read_address[BITS-1:0]];
+      data <= read_inside ? stage : {WIDTH{1'b0}};
+    end
+    `ifndef SYNTHESIS
+    integer i;
+    initial begin
+      stage = 0;
+      data = 0;
+      for (i = 0; i < DEPTH; i = i + 1) memory[i] = 0;
+    end
+    `endif
+  end
+endgenerate
+";
 
 impl<const W: usize> Logic for Ram<W> {
     fn update(&mut self) {
@@ -188,15 +162,13 @@ impl<const W: usize> Logic for Ram<W> {
     }
 
     fn hdl(&self) -> Verilog {
-        let groups: String = (0..self.write_enable.len())
-            .map(|group| self.group_text(group))
-            .collect();
+        let [module, style] = self._style.module();
+        let groups = self.write_enable.len();
         Verilog::Custom(format!(
-            "// module: {name}\nwire write_inside = {write};\nreg read_inside;\nalways @(posedge clock) read_inside <= {read};\n{groups}{initial}",
-            name = self._name,
-            write = self.bound("write_address"),
-            read = self.bound("read_address"),
-            initial = self.initial_text(),
+            "// module: {module} #(GROUPS = {groups}, WIDTH = {}, DEPTH = {})\n{}",
+            self.write_data.len() / groups * W,
+            self._depth,
+            TEXT.replace("STYLE", style)
         ))
     }
 }
@@ -217,7 +189,7 @@ mod tests {
 
     #[test]
     fn groups_write_alone_and_reads_take_two_cycles() {
-        let mut ram = Ram::<8>::new("TestRam", 4, 2, 10, RamStyle::Block);
+        let mut ram = Ram::<8>::new(4, 2, 10, RamStyle::Block);
         ram.write_address.next = 3u64.into();
         for lane in 0..4 {
             ram.write_data[lane].next = (lane as u64 + 1).into();
@@ -235,7 +207,7 @@ mod tests {
 
     #[test]
     fn addresses_beyond_the_depth_are_harmless() {
-        let mut ram = Ram::<8>::new("TestRam", 1, 1, 10, RamStyle::Block);
+        let mut ram = Ram::<8>::new(1, 1, 10, RamStyle::Block);
         ram.write_address.next = 12u64.into();
         ram.read_address.next = 12u64.into();
         ram.write_data[0].next = 7u64.into();

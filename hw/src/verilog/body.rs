@@ -1,15 +1,17 @@
 //! The inside of a module that a kernel describes: declarations and logic.
 
 use super::connect::prefixed;
-use super::elaborate::{AtomInfo, Scope};
+use super::elaborate::Scope;
 use super::error::Refusal;
 use super::flow;
+use super::fuse;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
-use super::module::{header, shape, Child};
+use super::module::{port_list, ports, shape, Child, PortLine};
 use super::names::NameTable;
-use super::print::{declare, dimension, number, range, unused_wire, Printer, Uses};
+use super::print::{declare, dimension, number, unused_wire, Printer, Uses};
 use super::split::split;
 use super::symbols::{Role, Symbol, Symbols};
+use super::vector::{merged, places, port_places, Piece, Place};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +26,19 @@ pub struct Body<'a> {
     written: HashSet<SignalId>,
     /// Signals that an `always` block assigns.
     procedural: HashSet<SignalId>,
+    /// Outputs in a vector of wires that an `always` block drives: they are declared and then assigned to the vector.
+    detached: Vec<(SignalId, Place)>,
+    /// The signals of each vector or name.
+    members: HashMap<String, Vec<SignalId>>,
     logic: String,
+}
+
+/// What drives a declared signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Driver {
+    Wire,
+    Procedure,
+    Register,
 }
 
 impl<'a> Body<'a> {
@@ -37,6 +51,8 @@ impl<'a> Body<'a> {
             inlined: HashMap::new(),
             written: HashSet::new(),
             procedural: HashSet::new(),
+            detached: vec![],
+            members: HashMap::new(),
             logic: String::new(),
         }
     }
@@ -52,29 +68,54 @@ impl<'a> Body<'a> {
             parts.extend(flow::group(self.symbols, rest)?);
         }
         let parts: Vec<_> = parts.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
-        for group in parts {
-            match self.clock_of(&group, &read) {
-                Some(clock) => self.print_clocked(clock, group),
-                None => self.print(&group),
+        for group in &parts {
+            match self.clock_of(group, &read) {
+                Some(_) => {
+                    for id in writes_of(group) {
+                        self.printer.clocked.insert(id, self.sibling(id, "q"));
+                    }
+                }
+                None if is_continuous(group) => {}
+                None => self.procedural.extend(writes_of(group)),
             }
+        }
+        for (n, _) in self
+            .children
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| matches!(c, Child::Register(_)))
+        {
+            self.printer.registers.insert(self.port(n, "q"));
+        }
+        self.place();
+        let kind = |group: &flow::Group| (self.clock_of(group, &read), is_continuous(group));
+        let kinds: Vec<_> = parts.iter().map(kind).collect();
+        let mut parts = parts.into_iter().zip(kinds).peekable();
+        while let Some((first, kind)) = parts.next() {
+            let mut run = vec![first];
+            run.extend(std::iter::from_fn(|| parts.next_if(|next| next.1 == kind)).map(|next| next.0));
+            match kind {
+                (Some(clock), _) => self.print_clocked(clock, run.concat()),
+                (None, true) => self.print_continuous(&run.concat()),
+                (None, false) => fuse::groups(run).iter().for_each(|group| self.print(group)),
+            }
+        }
+        for (id, place) in std::mem::take(&mut self.detached) {
+            let line = format!(
+                "    assign {} = {};\n",
+                place.part(0, self.symbols.get(id).ty.width),
+                self.printer.name(id)
+            );
+            self.logic += &line;
+            self.detached.push((id, place));
         }
         // What the registers and instances read counts as read below.
         let (registers, instances) = (self.registers(), self.instances());
         let (declarations, unused) = (self.declarations(), self.unused());
-        let is_register = |atom: &AtomInfo| {
-            let joined = |id| {
-                let mut sources = self.symbols.joined.iter().filter(|(_, output)| **output == id);
-                sources.any(|(source, _)| self.is_register(*source))
-            };
-            self.symbols
-                .find(&atom.path)
-                .is_some_and(|id| self.procedural.contains(&id) || joined(id))
-        };
-        let header = header(
-            self.scope.atoms.iter().filter(|a| a.kind.is_parameter()),
-            is_register,
-        );
         self.check_names()?;
+        let mut ports = ports(self.scope.atoms.iter());
+        ports.iter_mut().for_each(|port| self.drive(port));
+        let header = port_list(&ports);
         let uses = self.printer.into_uses();
         let constants = constants(&uses, self.symbols);
         let functions = uses.functions.into_values().collect::<Vec<_>>().join("\n");
@@ -163,9 +204,6 @@ impl<'a> Body<'a> {
 
     /// Writes the group where its registers are clocked. A register that is told to keep its value needs no word.
     fn print_clocked(&mut self, clock: SignalId, group: flow::Group) {
-        for id in writes_of(&group) {
-            self.printer.clocked.insert(id, self.sibling(id, "q"));
-        }
         let mut seen = HashSet::new();
         let mut kept = vec![];
         for stmt in group {
@@ -184,34 +222,100 @@ impl<'a> Body<'a> {
             self.logic.push('\n');
         }
         self.logic += &format!("    always @(posedge {}) begin\n", self.printer.signal(clock));
-        kept.iter()
-            .for_each(|stmt| self.printer.stmt(stmt, 2, &mut self.logic));
+        self.printer.stmts(&fuse::statements(kept), 2, &mut self.logic);
         self.logic += "    end\n";
     }
 
-    fn print(&mut self, group: &flow::Group) {
-        let targets = writes_of(group);
-        let assigns = group.iter().filter(|s| matches!(s, Stmt::Assign(..))).count();
-        let comments = group.iter().filter(|s| matches!(s, Stmt::Comment(_))).count();
-        // A group of constants would never start an `always @*`.
-        let one_each = assigns == targets.len() && assigns + comments == group.len();
-        if one_each && (assigns <= 1 || reads_of(group).is_empty()) {
-            if self.logic.ends_with(" end\n") {
-                self.logic.push('\n');
-            }
-            return group
-                .iter()
-                .for_each(|stmt| self.printer.continuous(stmt, &mut self.logic));
+    fn print_continuous(&mut self, group: &[Stmt]) {
+        if self.logic.ends_with(" end\n") {
+            self.logic.push('\n');
         }
-        self.procedural.extend(targets);
+        self.printer.continuous(group, &mut self.logic);
+    }
+
+    fn print(&mut self, group: &[Stmt]) {
         if !self.logic.is_empty() {
             self.logic.push('\n');
         }
         self.logic += "    always @* begin\n";
-        group
-            .iter()
-            .for_each(|stmt| self.printer.stmt(stmt, 2, &mut self.logic));
+        self.printer.stmts(group, 2, &mut self.logic);
         self.logic += "    end\n";
+    }
+
+    fn driver(&self, id: SignalId) -> Driver {
+        let source = self.symbols.joined.iter().find(|(_, output)| **output == id);
+        match source {
+            Some((source, _)) => self.driver(*source),
+            None if self.printer.registers.contains(&id) => Driver::Register,
+            None if self.procedural.contains(&id) => Driver::Procedure,
+            None => Driver::Wire,
+        }
+    }
+
+    /// Finds every signal its place. Ports come first, so that they do not depend on what is inside.
+    fn place(&mut self) {
+        let table = self.symbols;
+        let symbols = &table.signals;
+        let alone = |s: &Symbol| Place::alone(s.ident.clone(), s.ty.width);
+        let mut all: Vec<_> = symbols.iter().map(alone).collect();
+        let own: Vec<_> = self
+            .scope
+            .atoms
+            .iter()
+            .filter(|a| a.kind.is_parameter())
+            .collect();
+        let mut taken = HashSet::new();
+        let mut drivers: HashMap<String, HashSet<Driver>> = HashMap::new();
+        for (atom, place) in own.iter().zip(port_places(own.iter().copied())) {
+            let id = self.symbols.find(&atom.path).expect("a port is a symbol");
+            drivers
+                .entry(place.name.clone())
+                .or_default()
+                .insert(self.driver(id));
+            taken.insert(place.name.clone());
+            all[id] = place;
+        }
+        for (id, place) in all.iter_mut().enumerate() {
+            let mixed = drivers.get(&place.name).is_some_and(|drivers| drivers.len() > 1);
+            if symbols[id].role == Role::Output && mixed && self.driver(id) != Driver::Wire {
+                let detached = std::mem::replace(place, alone(&symbols[id]));
+                self.detached.push((id, detached));
+            }
+        }
+        let declared: Vec<_> = (0..symbols.len()).filter(|id| self.is_declared(*id)).collect();
+        let class = |id: &SignalId| {
+            let role = match symbols[*id].role {
+                Role::ChildInput(_) => 0,
+                Role::ChildOutput(_) => 1,
+                _ => 2,
+            };
+            (
+                symbols[*id].named.as_str(),
+                symbols[*id].ty.width,
+                (role, self.driver(*id)),
+            )
+        };
+        let classes: Vec<_> = declared.iter().map(class).collect();
+        for (id, place) in declared.iter().zip(places(&classes, &taken)) {
+            all[*id] = place;
+        }
+        for (source, output) in &self.symbols.joined {
+            all[*source] = all[*output].clone();
+        }
+        for id in declared {
+            self.members.entry(all[id].name.clone()).or_default().push(id);
+        }
+        self.printer.places = all;
+    }
+
+    /// Says of a port whether it is a register, and with what it starts.
+    fn drive(&self, port: &mut PortLine) {
+        let id = self.symbols.find(&port.atom.path).expect("a port is a symbol");
+        let detached = self
+            .detached
+            .iter()
+            .any(|(_, place)| place.name == port.place.name);
+        port.is_register = !detached && self.driver(id) != Driver::Wire;
     }
 
     /// Whether a signal is declared inside of the module.
@@ -235,28 +339,43 @@ impl<'a> Body<'a> {
             .signals
             .iter()
             .enumerate()
-            .filter(|(id, _)| self.is_declared(*id))
+            .filter(|(id, _)| self.is_declared(*id) || self.detached.iter().any(|(other, _)| other == id))
         {
-            let register = self.is_register(id) && matches!(symbol.role, Role::ChildOutput(_));
-            let kind = if register || self.procedural.contains(&id) {
-                "reg "
-            } else {
-                "wire"
+            let place = &self.printer.places[id];
+            if place.offset > 0 {
+                continue;
+            }
+            let kind = match self.driver(id) {
+                Driver::Wire => "wire",
+                Driver::Procedure | Driver::Register => "reg ",
             };
-            items.push((format!("{kind} {}", shape(symbol.ty)), self.net(id)));
+            let shape = match place.total == symbol.ty.width {
+                true => shape(symbol.ty),
+                false => dimension(place.total),
+            };
+            items.push((format!("{kind} {shape}"), self.net(id)));
         }
         declare(&items).iter().map(|line| format!("{line};\n")).collect()
     }
 
-    /// The name of a declared signal. An instance's output that nobody reads says so.
+    /// The name under which a signal is declared. Instances' outputs that nobody reads say so.
     pub fn net(&self, id: SignalId) -> String {
-        let symbol = self.symbols.get(id);
-        let joined = self.symbols.joined.contains_key(&id);
-        let idle = matches!(self.child(id), Some(Child::Instance(_))) && !self.printer.is_read(id) && !joined;
-        match symbol.role {
-            Role::ChildOutput(_) if idle => format!("unused_{}", symbol.ident),
-            _ => symbol.ident.clone(),
+        let name = &self.printer.places[id].name;
+        match self.is_idle(id) {
+            true => format!("unused_{name}"),
+            false => name.clone(),
         }
+    }
+
+    /// Whether nothing reads an instance's output or another one of its vector.
+    fn is_idle(&self, id: SignalId) -> bool {
+        let instance = matches!(self.child(id), Some(Child::Instance(_)));
+        let output = matches!(self.symbols.get(id).role, Role::ChildOutput(_));
+        let members = self.members.get(&self.printer.places[id].name);
+        instance
+            && output
+            && !self.symbols.joined.contains_key(&id)
+            && members.is_some_and(|all| all.iter().all(|id| !self.printer.is_read(*id)))
     }
 
     /// The line that reads what nothing else reads.
@@ -266,19 +385,16 @@ impl<'a> Body<'a> {
             let relevant = match symbol.role {
                 Role::Input => true,
                 Role::ChildOutput(_) if self.symbols.joined.contains_key(&id) => false,
-                Role::ChildOutput(_) => self.is_register(id) || self.printer.is_read(id),
+                Role::ChildOutput(_) => !self.is_idle(id),
                 Role::Local => self.is_declared(id),
                 Role::Output | Role::Constant | Role::ChildInput(_) => false,
             };
             if relevant {
-                parts.extend(
-                    self.printer
-                        .unread(id)
-                        .into_iter()
-                        .map(|(at, width)| part(symbol, at, width)),
-                );
+                let unread = self.printer.unread(id).into_iter();
+                parts.extend(unread.map(|(at, width)| self.printer.target(id, at, width)));
             }
         }
+        let parts: Vec<_> = merged(&parts).iter().map(Piece::text).collect();
         match parts.is_empty() {
             true => String::new(),
             false => unused_wire(&parts),
@@ -291,11 +407,16 @@ impl<'a> Body<'a> {
         let mut take =
             |name: &str, owner: &str| names.take(name, owner).map_err(|reason| Refusal::new("", reason));
         take("unused", "the list of unread bits")?;
-        for (id, symbol) in self.symbols.signals.iter().enumerate() {
-            let port = matches!(symbol.role, Role::Input | Role::Output);
-            if port || self.is_declared(id) {
-                take(&self.net(id), &symbol.path)?;
-            }
+        for port in ports(self.scope.atoms.iter()) {
+            take(&port.place.name, &port.atom.path)?;
+        }
+        let detached = self.detached.iter().map(|(id, _)| *id);
+        let declared = (0..self.symbols.signals.len()).filter(|id| self.is_declared(*id));
+        for id in declared
+            .chain(detached)
+            .filter(|id| self.printer.places[*id].offset == 0)
+        {
+            take(&self.net(id), &self.symbols.get(id).path)?;
         }
         for (child, scope) in self.children.iter().zip(&self.scope.children) {
             if let Child::Instance(_) = child {
@@ -309,11 +430,12 @@ impl<'a> Body<'a> {
     }
 }
 
-fn part(symbol: &Symbol, at: usize, width: usize) -> String {
-    match width == symbol.ty.width {
-        true => symbol.ident.clone(),
-        false => format!("{}{}", symbol.ident, range(at, width)),
-    }
+/// Whether a group can be written outside of any block. A group of constants would never start an `always @*`.
+fn is_continuous(group: &flow::Group) -> bool {
+    let assigns = group.iter().filter(|s| matches!(s, Stmt::Assign(..))).count();
+    let comments = group.iter().filter(|s| matches!(s, Stmt::Comment(_))).count();
+    let one_each = assigns == writes_of(group).len() && assigns + comments == group.len();
+    one_each && (assigns <= 1 || reads_of(group).is_empty())
 }
 
 /// A group that reads no signal: the final constant of every target.

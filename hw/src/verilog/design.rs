@@ -5,6 +5,7 @@ use super::error::{block_error, ExportError};
 use super::leaf::{self, Cell};
 use super::module::{kernel_text, leaf_text, Child};
 use super::names::{camel_case, is_identifier, verilog_name};
+use super::vector::{port_places, Place};
 use rust_hdl::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,10 +21,12 @@ pub struct Module {
 /// A port of the design's top module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Its name in Verilog.
+    /// Its own name: `data_3`, also where it is a part of the vector `data`.
     pub name: String,
     /// Its path in the circuit, with `$` between the parts.
     pub path: String,
+    /// The module's port with its bits.
+    pub place: Place,
     pub is_input: bool,
     pub width: usize,
     pub signed: bool,
@@ -64,25 +67,23 @@ pub fn export<U: Block>(top_name: &str, uut: &U) -> Result<Design, ExportError> 
     builder.module(&scope)?;
     Ok(Design {
         top: top_name.to_owned(),
-        ports: scope
-            .atoms
-            .iter()
-            .filter(|a| a.kind.is_parameter())
-            .map(port)
-            .collect(),
+        ports: ports(&scope),
         modules: builder.modules,
         externals: builder.externals,
     })
 }
 
-fn port(atom: &AtomInfo) -> Port {
-    Port {
+fn ports(scope: &Scope) -> Vec<Port> {
+    let atoms = scope.atoms.iter().filter(|a| a.kind.is_parameter());
+    let port = |(atom, place): (&AtomInfo, Place)| Port {
         name: verilog_name(&atom.path),
         path: atom.path.clone(),
+        place,
         is_input: atom.kind == AtomKind::InputParameter,
         width: atom.ty.width,
         signed: atom.ty.signed,
-    }
+    };
+    atoms.clone().zip(port_places(atoms)).map(port).collect()
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Leaf cells: blocks whose Verilog was written by hand.
 //!
 //! The text of a `Verilog::Custom` cell becomes the body of a module with the cell's ports. In it
-//! - a vector port `lanes$0` is called `lanes_0`,
+//! - the ports `lanes$0`, `lanes$1`, .. are one vector `lanes`, the first in its lowest bits,
 //! - an output that the text assigns in an `always` or `initial` block is declared `output reg`, one
 //!   that it drives by `assign` or connects to an instance is a wire,
 //! - a port that would be a keyword gets an underscore: `release` is called `release_`,
@@ -11,9 +11,9 @@
 //!
 //! rust-hdl's `DFF` is recognised and becomes a register of the module that uses it.
 
-use super::elaborate::{AtomInfo, Scope};
-use super::module::shape;
-use super::names::{is_system_verilog, verilog_name};
+use super::elaborate::Scope;
+use super::module::PortLine;
+use super::names::is_system_verilog;
 use super::print::fill_statements;
 use num_bigint::BigUint;
 use rust_hdl::prelude::*;
@@ -24,7 +24,7 @@ pub struct Cell<'t> {
     pub name: Option<String>,
     /// Parameters with the values of this cell.
     pub parameters: Vec<(&'t str, &'t str)>,
-    /// Ports whose width a parameter gives, with the parameter.
+    /// Ports whose width a parameter or a product of parameters gives, with that.
     widths: Vec<(&'t str, &'t str)>,
     pub body: &'t str,
 }
@@ -67,20 +67,28 @@ impl<'t> Cell<'t> {
         cell
     }
 
-    /// Sign and dimension of a port, by a parameter where the text says so.
-    pub fn shape(&self, port: &AtomInfo) -> Result<String, String> {
-        let name = verilog_name(&port.path);
-        let Some((_, width)) = self.widths.iter().find(|(known, _)| *known == name) else {
-            return Ok(shape(port.ty));
+    /// The dimension of a port whose width is a parameter, where the text says so.
+    pub fn shape(&self, port: &PortLine) -> Result<Option<String>, String> {
+        let name = &port.place.name;
+        let Some((_, width)) = self.widths.iter().find(|(known, _)| known == name) else {
+            return Ok(None);
         };
-        match self.parameters.iter().find(|(parameter, _)| parameter == width) {
-            Some((_, value)) if *value == port.ty.width.to_string() && !port.ty.signed => {
-                Ok(format!("[{width}-1:0] "))
-            }
+        let unsigned = !port.atom.ty.signed || port.place.total > port.atom.ty.width;
+        match self.product(width) {
+            Some(value) if value == port.place.total && unsigned => Ok(Some(format!("[{width}-1:0] "))),
             _ => Err(format!(
                 "its port `{name}` is not as wide as the parameter `{width}`"
             )),
         }
+    }
+
+    /// The value of a product of parameters, such as `GROUPS*WIDTH`.
+    fn product(&self, text: &str) -> Option<usize> {
+        let value = |factor: &str| {
+            let (_, value) = self.parameters.iter().find(|(name, _)| *name == factor)?;
+            value.parse::<usize>().ok()
+        };
+        text.split('*').map(value).product()
     }
 
     /// ` #(parameter WIDTH = 8)`, or nothing.
@@ -162,10 +170,9 @@ pub fn flip_flop(scope: &Scope) -> Option<BigUint> {
 }
 
 /// Whether the text drives this output from a procedural block.
-pub fn is_procedural(code: &str, output: &AtomInfo) -> Result<bool, String> {
-    let name = verilog_name(&output.path);
+pub fn is_procedural(code: &str, name: &str) -> Result<bool, String> {
     let tokens = tokens(code);
-    if in_assigned_concatenation(&tokens, &name) {
+    if in_assigned_concatenation(&tokens, name) {
         return Ok(false);
     }
     let mut procedural = false;
@@ -245,13 +252,14 @@ fn word_length(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::verilog::elaborate::elaborate;
+    use crate::verilog::module::ports;
 
-    fn output(name: &str) -> AtomInfo {
+    /// The shape of a byte-wide port `name`.
+    fn shape(cell: &Cell, name: &str) -> Result<Option<String>, String> {
         let scope = elaborate("x", &DFF::<Bits<8>>::default()).unwrap();
-        AtomInfo {
-            path: name.into(),
-            ..scope.atoms[1].clone()
-        }
+        let mut port = ports(scope.atoms.iter()).remove(1);
+        port.place.name = name.into();
+        cell.shape(&port)
     }
 
     #[test]
@@ -274,12 +282,12 @@ mod tests {
     #[test]
     fn outputs_are_registers_when_a_block_assigns_them() {
         let code = "always @(posedge clock) if (a <= y) begin q <= d; m[3] = 1; end\nassign y = ~a;\nsub i (.o(z)); // w <= 1;";
-        assert_eq!(is_procedural(code, &output("q")), Ok(true));
-        assert_eq!(is_procedural(code, &output("m")), Ok(true));
-        assert_eq!(is_procedural(code, &output("y")), Ok(false));
-        assert_eq!(is_procedural(code, &output("z")), Ok(false));
-        assert!(is_procedural(code, &output("w")).is_err());
-        assert_eq!(is_procedural("assign {b, a} = x;", &output("a")), Ok(false));
+        assert_eq!(is_procedural(code, "q"), Ok(true));
+        assert_eq!(is_procedural(code, "m"), Ok(true));
+        assert_eq!(is_procedural(code, "y"), Ok(false));
+        assert_eq!(is_procedural(code, "z"), Ok(false));
+        assert!(is_procedural(code, "w").is_err());
+        assert_eq!(is_procedural("assign {b, a} = x;", "a"), Ok(false));
     }
 
     #[test]
@@ -309,12 +317,12 @@ mod tests {
         );
         assert_eq!(cell.values(), " #(.WIDTH(8), .CYCLES(3))");
         assert_eq!(
-            (cell.shape(&output("q")), cell.body),
-            (Ok("[WIDTH-1:0] ".into()), "assign q = d;")
+            (shape(&cell, "q"), cell.body),
+            (Ok(Some("[WIDTH-1:0] ".into())), "assign q = d;")
         );
-        assert_eq!(cell.shape(&output("y")), Ok("[7:0] ".into()));
-        let wrong = Cell::of("// module: Line #(WIDTH = 9)\n// port: [WIDTH-1:0] q\n").shape(&output("q"));
-        assert!(wrong.unwrap_err().contains("`WIDTH`"));
+        assert_eq!(shape(&cell, "y"), Ok(None));
+        let wrong = Cell::of("// module: Line #(WIDTH = 9)\n// port: [WIDTH-1:0] q\n");
+        assert!(shape(&wrong, "q").unwrap_err().contains("`WIDTH`"));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! Conventions that circuits follow:
 //! - a [`ModuleName`] field names the module (see there);
 //! - hand-written cells follow [`leaf`](self::leaf);
+//! - signals whose paths differ only in their indices become one [vector](self::vector);
 //! - paths `rows$3$out` become names `rows_3_out`; two paths that become one name are an error.
 
 mod body;
@@ -25,6 +26,7 @@ mod design;
 mod elaborate;
 mod error;
 mod flow;
+mod fuse;
 mod ir;
 mod kernel;
 pub mod leaf;
@@ -39,12 +41,14 @@ pub mod shell;
 mod shell_ports;
 mod split;
 mod symbols;
+mod vector;
 
 pub use design::{export, Design, Module, Port};
 pub use error::ExportError;
 pub use names::ModuleName;
 pub use package::{accelerator, export_files, shelled};
 pub use shell::{shell, ShellInfo};
+pub use vector::Place;
 
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,13 @@ use super::error::{block_error, ExportError};
 use super::flow;
 use super::kernel::lower_kernel;
 use super::leaf::{self, Cell};
-use super::names::{verilog_name, NameTable};
+use super::names::NameTable;
 use super::print::{declare, dimension};
 use super::symbols::Symbols;
+use super::vector::{port_places, Place};
 use num_bigint::BigUint;
 use rust_hdl::core::ast::VerilogBlock;
 use rust_hdl::prelude::*;
-use std::collections::HashSet;
 
 /// What a child block becomes in its parent.
 pub enum Child {
@@ -54,47 +54,59 @@ pub fn leaf_text(scope: &Scope, cell: &Cell, wires_only: bool) -> Result<String,
         )));
     }
     let mut names = NameTable::default();
-    let mut registers = HashSet::new();
-    let ports = || scope.atoms.iter().filter(|a| a.kind.is_parameter());
-    for atom in ports() {
-        names
-            .take(&verilog_name(&atom.path), &atom.path)
-            .map_err(refuse)?;
-        let written = atom.kind == AtomKind::OutputParameter && !wires_only;
-        if written && leaf::is_procedural(code, atom).map_err(refuse)? {
-            registers.insert(atom.path.clone());
+    let mut ports = ports(scope.atoms.iter());
+    for port in &mut ports {
+        names.take(&port.place.name, &port.atom.path).map_err(refuse)?;
+        if port.atom.kind == AtomKind::OutputParameter && !wires_only {
+            port.is_register = leaf::is_procedural(code, &port.place.name).map_err(refuse)?;
+        }
+        if let Some(shape) = cell.shape(port).map_err(refuse)? {
+            port.shape = shape;
         }
     }
     let lines: Vec<_> = leaf::tidy(code)
         .lines()
         .map(|l| format!("    {l}").trim_end().to_owned())
         .collect();
-    let shapes = ports()
-        .map(|atom| cell.shape(atom))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(refuse)?;
-    let shaped: Vec<_> = ports().zip(shapes).collect();
-    let header = port_list(&shaped, |atom| registers.contains(&atom.path));
+    let header = port_list(&ports);
     Ok(format!("{header}{}\nendmodule\n", lines.join("\n")))
 }
 
-/// The ANSI port list.
-pub fn header<'a>(
-    ports: impl Iterator<Item = &'a AtomInfo>,
-    is_register: impl Fn(&AtomInfo) -> bool,
-) -> String {
-    let shaped: Vec<_> = ports.map(|atom| (atom, shape(atom.ty))).collect();
-    port_list(&shaped, is_register)
+/// A port as the module declares it.
+pub struct PortLine<'a> {
+    /// Its first element, if it is a vector.
+    pub atom: &'a AtomInfo,
+    pub place: Place,
+    pub is_register: bool,
+    pub shape: String,
 }
 
-fn port_list(ports: &[(&AtomInfo, String)], is_register: impl Fn(&AtomInfo) -> bool) -> String {
-    let line = |(atom, shape): &(&AtomInfo, String)| {
-        let kind = match (atom.kind, is_register(atom)) {
+/// The ports of a block, vectors once, all as wires.
+pub fn ports<'a>(atoms: impl Iterator<Item = &'a AtomInfo> + Clone) -> Vec<PortLine<'a>> {
+    let atoms = atoms.filter(|atom| atom.kind.is_parameter());
+    let places = port_places(atoms.clone());
+    let line = |(atom, place): (&'a AtomInfo, Place)| PortLine {
+        is_register: false,
+        shape: match place.total == atom.ty.width {
+            true => shape(atom.ty),
+            false => dimension(place.total),
+        },
+        atom,
+        place,
+    };
+    let lines = atoms.zip(places).map(line);
+    lines.filter(|line| line.place.offset == 0).collect()
+}
+
+/// The ANSI port list.
+pub fn port_list(ports: &[PortLine]) -> String {
+    let line = |port: &PortLine| {
+        let kind = match (port.atom.kind, port.is_register) {
             (AtomKind::InputParameter, _) => "input  wire",
             (_, true) => "output reg ",
             (_, false) => "output wire",
         };
-        (format!("{kind} {shape}"), verilog_name(&atom.path))
+        (format!("{kind} {}", port.shape), port.place.name.clone())
     };
     let lines = declare(&ports.iter().map(line).collect::<Vec<_>>());
     match lines.is_empty() {

@@ -5,11 +5,12 @@
 //! small function that the module defines.
 
 use super::elaborate::Ty;
-use super::ir::{Arm, Expr, Kind, SignalId, Stmt};
+use super::ir::{reads_of, writes_of, Arm, Expr, Kind, SignalId, Stmt};
 use super::symbols::Symbols;
+use super::vector::{Piece, Place};
 use num_bigint::BigUint;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub struct Printer<'a> {
     pub symbols: &'a Symbols,
@@ -17,6 +18,10 @@ pub struct Printer<'a> {
     pub aliases: HashMap<SignalId, Expr>,
     /// Registers that are assigned where they are clocked: their `d`, and the `q` that it becomes.
     pub clocked: HashMap<SignalId, SignalId>,
+    /// The outputs of registers.
+    pub registers: HashSet<SignalId>,
+    /// Where each signal is.
+    pub places: Vec<Place>,
     uses: RefCell<Uses>,
 }
 
@@ -60,6 +65,8 @@ impl<'a> Printer<'a> {
             symbols,
             aliases: HashMap::new(),
             clocked: HashMap::new(),
+            registers: HashSet::new(),
+            places: vec![],
             uses: RefCell::default(),
         }
     }
@@ -89,6 +96,11 @@ impl<'a> Printer<'a> {
         runs
     }
 
+    /// The name of a signal, or its part of a vector.
+    pub fn name(&self, id: SignalId) -> String {
+        self.places[id].part(0, self.symbols.get(id).ty.width)
+    }
+
     /// The text of an expression that stands alone.
     pub fn expr(&self, e: &Expr) -> String {
         self.text(e).text
@@ -97,6 +109,50 @@ impl<'a> Printer<'a> {
     /// What a signal is called, following aliases, and that all of it is read.
     pub fn signal(&self, id: SignalId) -> String {
         self.expr(&Expr::new(Kind::Signal(id), self.symbols.get(id).ty))
+    }
+
+    /// An expression as a piece of a connection or assignment.
+    pub fn piece(&self, e: &Expr) -> Piece {
+        let width = e.ty.width;
+        match &e.kind {
+            Kind::Signal(id) => match self.aliases.get(id) {
+                Some(alias) => self.piece(alias),
+                None => {
+                    self.mark(*id, 0, width);
+                    self.target(*id, 0, width)
+                }
+            },
+            Kind::Slice(a, offset) => match self.plain(a) {
+                Some(id) => {
+                    self.mark(id, *offset, width);
+                    self.target(id, *offset, width)
+                }
+                None => Piece::Text {
+                    text: self.expr(e),
+                    width,
+                },
+            },
+            Kind::Const(value) => Piece::Number {
+                value: value.clone(),
+                width,
+            },
+            _ => Piece::Text {
+                text: self.expr(e),
+                width,
+            },
+        }
+    }
+
+    /// Bits of a signal where they are.
+    pub fn target(&self, id: SignalId, at: usize, width: usize) -> Piece {
+        let place = &self.places[id];
+        Piece::Bits {
+            place: Place {
+                offset: place.offset + at,
+                ..place.clone()
+            },
+            width,
+        }
     }
 
     fn text(&self, e: &Expr) -> Text {
@@ -113,7 +169,7 @@ impl<'a> Printer<'a> {
                 Some(alias) => self.text(alias),
                 None => {
                     self.mark(*id, 0, e.ty.width);
-                    atom(self.symbols.get(*id).ident.clone())
+                    atom(self.name(*id))
                 }
             },
             Kind::Not(a) if e.ty == Ty::BOOL => self.prefix("!", a),
@@ -207,9 +263,7 @@ impl<'a> Printer<'a> {
     /// Text that Verilog takes for signed: a signed signal by its name, all else by `$signed`.
     fn signed_operand(&self, e: &Expr) -> String {
         match &e.kind {
-            Kind::Signal(id) if !self.aliases.contains_key(id) && self.symbols.get(*id).ty.signed => {
-                self.expr(e)
-            }
+            Kind::Signal(id) if self.is_signed_name(*id) => self.expr(e),
             Kind::Const(value) if value.bit(e.ty.width as u64 - 1) => {
                 let magnitude = (super::ir::mask(e.ty.width) + 1u8) - value;
                 format!("-{}", number(&magnitude, e.ty.width).replace('\'', "'s"))
@@ -217,6 +271,12 @@ impl<'a> Printer<'a> {
             Kind::Const(value) => number(value, e.ty.width).replace('\'', "'s"),
             _ => format!("$signed({})", self.expr(e)),
         }
+    }
+
+    /// Whether a signal's text is a name that was declared signed; vectors and their parts are unsigned.
+    fn is_signed_name(&self, id: SignalId) -> bool {
+        let ty = self.symbols.get(id).ty;
+        !self.aliases.contains_key(&id) && ty.signed && self.places[id].total == ty.width
     }
 
     /// A signal that can be indexed by its name; a one-bit signal can not.
@@ -241,7 +301,7 @@ impl<'a> Printer<'a> {
         match self.plain(a) {
             Some(id) => {
                 self.mark(id, offset, width);
-                atom(format!("{}{}", self.symbols.get(id).ident, range(offset, width)))
+                atom(self.places[id].part(offset, width))
             }
             None => {
                 let name = format!("bits_{}_{offset}_of_{}", offset + width - 1, a.ty.width);
@@ -258,8 +318,8 @@ impl<'a> Printer<'a> {
         }
         if let Some(id) = self.plain(a) {
             self.mark(id, 0, from);
-            let name = &self.symbols.get(id).ident;
-            return atom(format!("{{{{{extra}{{{name}[{}]}}}}, {name}}}", from - 1));
+            let (name, sign) = (self.name(id), self.places[id].part(from - 1, 1));
+            return atom(format!("{{{{{extra}{{{sign}}}}}, {name}}}"));
         }
         let name = format!("sign_extend_{from}_{width}");
         let body = format!(
@@ -277,17 +337,16 @@ impl<'a> Printer<'a> {
         atom(text)
     }
 
-    /// An assignment outside of any block.
-    pub fn continuous(&self, stmt: &Stmt, out: &mut String) {
-        match stmt {
-            Stmt::Assign(id, value) => {
-                *out += &format!(
-                    "    assign {} = {};\n",
-                    self.symbols.get(*id).ident,
-                    self.expr(value)
-                );
+    /// Assignments outside of any block, with comments.
+    pub fn continuous(&self, stmts: &[Stmt], out: &mut String) {
+        for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
+            match run {
+                [Stmt::Comment(text)] => *out += &format!("    // {text}\n"),
+                _ => self
+                    .assignments(run)
+                    .iter()
+                    .for_each(|line| *out += &format!("    assign {line}\n")),
             }
-            other => self.stmt(other, 1, out),
         }
     }
 
@@ -302,17 +361,21 @@ impl<'a> Printer<'a> {
             .collect()
     }
 
-    /// A statement inside an `always` block.
-    pub fn stmt(&self, stmt: &Stmt, indent: usize, out: &mut String) {
+    /// Statements inside an `always` block.
+    pub fn stmts(&self, stmts: &[Stmt], indent: usize, out: &mut String) {
+        for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
+            match run {
+                [one] if !is_assignment(one) => self.stmt(one, indent, out),
+                _ => *out += &lines_of(&self.assignments(run), indent),
+            }
+        }
+    }
+
+    fn stmt(&self, stmt: &Stmt, indent: usize, out: &mut String) {
         let pad = "    ".repeat(indent);
         match stmt {
-            Stmt::Assign(id, value) => *out += &format!("{pad}{}\n", self.assignment(*id, "", value)),
-            Stmt::Slice(id, at, value) => {
-                let part = match self.symbols.get(*id).ty.width == value.ty.width {
-                    true => String::new(),
-                    false => range(*at, value.ty.width),
-                };
-                *out += &format!("{pad}{}\n", self.assignment(*id, &part, value));
+            Stmt::Assign(..) | Stmt::Slice(..) => {
+                unreachable!("assignments are written in runs")
             }
             Stmt::If(test, then, otherwise) => {
                 *out += &pad;
@@ -323,30 +386,50 @@ impl<'a> Printer<'a> {
         }
     }
 
+    /// A run of assignments; those that copy following parts of one vector to following parts of another become one.
     /// A register takes its new value at the clock's edge, anything else at once.
-    fn assignment(&self, id: SignalId, part: &str, value: &Expr) -> String {
-        let (target, operator) = match self.clocked.get(&id) {
-            Some(q) => (*q, "<="),
-            None => (id, "="),
-        };
-        format!(
-            "{}{part} {operator} {};",
-            self.symbols.get(target).ident,
-            self.expr(value)
-        )
+    fn assignments(&self, run: &[Stmt]) -> Vec<String> {
+        let mut lines: Vec<(Piece, &str, Piece)> = vec![];
+        let is_clocked = |id: &SignalId| self.registers.contains(id) || self.clocked.contains_key(id);
+        let writes = writes_of(run);
+        let mut in_order = !writes.iter().all(is_clocked) && !reads_of(run).is_disjoint(&writes);
+        for stmt in run {
+            let (id, at, value) = match stmt {
+                Stmt::Assign(id, value) => (*id, 0, value),
+                Stmt::Slice(id, at, value) => (*id, *at, value),
+                _ => unreachable!("the run has only assignments"),
+            };
+            let operator = if is_clocked(&id) { "<=" } else { "=" };
+            let target = self.clocked.get(&id).copied().unwrap_or(id);
+            let (target, value) = (self.target(target, at, value.ty.width), self.piece(value));
+            in_order |= lines.iter().any(|line| line.0.overlaps(&target));
+            let joint = lines.iter_mut().filter(|_| !in_order).find_map(|line| {
+                let both = (line.0.with(&target)?, line.2.with(&value)?);
+                Some((line, both))
+            });
+            match joint {
+                Some((line, (target, value))) => (line.0, line.2) = (target, value),
+                None => lines.push((target, operator, value)),
+            }
+        }
+        lines
+            .iter()
+            .map(|(target, operator, value)| format!("{} {operator} {};", target.text(), value.text()))
+            .collect()
     }
 
     /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
     /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
     fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
         let pad = "    ".repeat(indent);
-        if let [only @ (Stmt::Assign(..) | Stmt::Slice(..))] = stmts {
-            let mut text = String::new();
-            self.stmt(only, 0, &mut text);
-            let text = text.trim_end();
-            if pad.len() + head.len() + 1 + text.len() + note.len() <= LINE_COLUMNS {
-                *out += &format!("{head} {text}{note}\n");
-                return false;
+        if !stmts.is_empty() && stmts.iter().all(is_assignment) {
+            let lines = self.assignments(stmts);
+            let fits = |text: &str| pad.len() + head.len() + 1 + text.len() + note.len() <= LINE_COLUMNS;
+            if let [text] = &lines[..] {
+                if fits(text) {
+                    *out += &format!("{head} {text}{note}\n");
+                    return false;
+                }
             }
         }
         if stmts.is_empty() {
@@ -354,7 +437,7 @@ impl<'a> Printer<'a> {
             return false;
         }
         *out += &format!("{head} begin{note}\n");
-        stmts.iter().for_each(|s| self.stmt(s, indent + 1, out));
+        self.stmts(stmts, indent + 1, out);
         *out += &format!("{pad}end");
         true
     }
@@ -395,6 +478,20 @@ impl<'a> Printer<'a> {
     }
 }
 
+/// Statements as lines; those that only clear or set something, as many on a line as fit.
+fn lines_of(statements: &[String], indent: usize) -> String {
+    let is_constant = |text: &String| match text.split(' ').collect::<Vec<_>>()[..] {
+        [_, _, value] => value.starts_with(|c: char| c.is_ascii_digit()),
+        _ => false,
+    };
+    let runs = statements.chunk_by(|a, b| is_constant(a) && is_constant(b));
+    runs.map(|run| fill_statements(run, 4 * indent)).collect()
+}
+
+fn is_assignment(stmt: &Stmt) -> bool {
+    matches!(stmt, Stmt::Assign(..) | Stmt::Slice(..))
+}
+
 /// A sized number: decimal while that is easy to read.
 pub fn number(value: &BigUint, width: usize) -> String {
     match (width, value.bits() <= 10) {
@@ -430,10 +527,28 @@ pub fn fill(items: &[String], indent: usize) -> String {
         match lines.last_mut() {
             // A comma or the closing bracket still has to fit.
             Some(line) if line.len() + 3 + item.len() <= LINE_COLUMNS => *line += &format!(", {item}"),
-            _ => lines.push(format!("{pad}{item}")),
+            _ => lines.extend(broken(&format!("{pad}{item}"), indent + 4)),
         }
     }
     lines.join(",\n")
+}
+
+/// A line, in several if it is too long: broken behind commas, which are left away, the later ones behind `indent` blanks.
+fn broken(line: &str, indent: usize) -> Vec<String> {
+    let mut lines = vec![];
+    let mut rest = line.to_owned();
+    while rest.len() + 1 > LINE_COLUMNS {
+        let Some(at) = rest[..LINE_COLUMNS]
+            .rfind(", ")
+            .filter(|at| !rest[..*at].trim().is_empty())
+        else {
+            break;
+        };
+        lines.push(rest[..at].to_owned());
+        rest = format!("{}{}", " ".repeat(indent), &rest[at + 2..]);
+    }
+    lines.push(rest);
+    lines
 }
 
 /// Short statements, as many on a line as fit.

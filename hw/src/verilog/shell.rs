@@ -12,7 +12,7 @@
 //! | `gmem_aw*`, `gmem_w*`, `gmem_b*` | `m_axi_gmem0_*`; the other ports only read |
 //!
 //! Addresses come in halves (`gmem_araddr_lo_<p>`, `gmem_araddr_hi_<p>`), data in words of 32 bits
-//! (`gmem_rdata_<4p + i>`, `gmem_wdata_<i>`). What never changes on the bus is driven here: full-width
+//! (`gmem_rdata_<4p + i>`, `gmem_wdata_<i>`); in Verilog they are vectors. What never changes on the bus is driven here: full-width
 //! INCR bursts, one ID, normal accesses that the interconnect may merge.
 //!
 //! ```text
@@ -27,6 +27,7 @@ use super::design::{Design, Module, Port};
 use super::error::{block_error, ExportError};
 use super::print::{dimension, fill, unused_wire};
 use super::shell_ports::{control_ports, master_ports, system_ports, Link, ShellPort, DATA_BITS};
+use super::vector::{connection, merged, Piece, Place};
 use std::collections::BTreeMap;
 
 /// The name of the top module.
@@ -82,6 +83,7 @@ pub fn shell(core: &Design, info: &ShellInfo) -> Result<Design, ExportError> {
     let ports = ports.iter().map(|p| Port {
         name: p.name.clone(),
         path: p.name.clone(),
+        place: Place::alone(p.name.clone(), p.width),
         is_input: p.is_input,
         width: p.width,
         signed: false,
@@ -192,28 +194,46 @@ const RESET: &str = "    // The core's reset is active high and synchronous.
     end
 ";
 
+/// `width` bits from `offset` of a port of the shell.
+fn bits(name: &str, offset: usize, width: usize, total: usize) -> Piece {
+    let name = name.to_owned();
+    let place = Place { name, offset, total };
+    Piece::Bits { place, width }
+}
+
 fn body(core: &Design, ports: &[ShellPort]) -> String {
     let (mut constants, mut unused) = (String::new(), vec![]);
-    let mut nets: BTreeMap<String, String> = BTreeMap::new();
+    let mut nets: BTreeMap<String, Piece> = BTreeMap::new();
     for port in ports {
         match &port.link {
             Link::Constant(value) => constants += &format!("    assign {} = {value};\n", port.name),
             Link::Unused => unused.push(port.name.clone()),
-            Link::Reset => drop(nets.insert("reset".into(), "reset".into())),
-            Link::Core(name) => drop(nets.insert(name.clone(), port.name.clone())),
+            Link::Reset => drop(nets.insert("reset".into(), bits("reset", 0, 1, 1))),
+            Link::Core(name) => drop(nets.insert(name.clone(), bits(&port.name, 0, port.width, port.width))),
             Link::Parts(parts) => {
                 for (part, (name, width)) in parts.iter().enumerate() {
-                    let low = part * DATA_BITS;
-                    nets.insert(name.clone(), format!("{}[{}:{low}]", port.name, low + width - 1));
+                    nets.insert(
+                        name.clone(),
+                        bits(&port.name, part * DATA_BITS, *width, port.width),
+                    );
                 }
             }
         }
     }
-    let lines: Vec<_> = core
-        .ports
-        .iter()
-        .map(|p| format!(".{}({})", p.name, nets[&p.name]))
-        .collect();
+    let mut vectors: Vec<(&str, Vec<(usize, Piece)>)> = vec![];
+    for port in &core.ports {
+        let element = (port.place.offset, nets[&port.name].clone());
+        match vectors.iter_mut().find(|(name, _)| *name == port.place.name) {
+            Some((_, elements)) => elements.push(element),
+            None => vectors.push((&port.place.name, vec![element])),
+        }
+    }
+    let line = |(name, mut elements): (&str, Vec<(usize, Piece)>)| {
+        elements.sort_by_key(|(offset, _)| *offset);
+        let pieces: Vec<_> = elements.into_iter().map(|(_, piece)| piece).collect();
+        format!(".{name}({})", connection(&merged(&pieces)))
+    };
+    let lines: Vec<_> = vectors.into_iter().map(line).collect();
     format!(
         "{RESET}\n    // Full-width INCR bursts of one ID; normal, modifiable accesses.\n{constants}\n    {} u_core (\n{}\n    );\n\n{}",
         core.top,

@@ -32,8 +32,10 @@ impl Role {
 pub struct Symbol {
     /// rust-hdl's path inside the block: `lanes$0`, `fifo$data`.
     pub path: String,
-    /// Its name in Verilog.
+    /// Its name in Verilog, if it is in no vector.
     pub ident: String,
+    /// The path after which it is named: that of its register without the port.
+    pub named: String,
     /// A child's port by its name inside the child.
     pub port: String,
     pub ty: Ty,
@@ -88,6 +90,7 @@ impl Symbols {
         self.by_path.insert(path.clone(), self.signals.len());
         self.signals.push(Symbol {
             ident: verilog_name(&path),
+            named: path.clone(),
             path,
             port: atom.path.clone(),
             ty: atom.ty,
@@ -183,7 +186,6 @@ impl Symbols {
                 to.role == Role::Output && matches!(from.role, Role::ChildOutput(_)) && to.ty == from.ty;
             if passes && !self.joined.contains_key(source) {
                 self.joined.insert(*source, *output);
-                self.signals[*source].ident = self.signals[*output].ident.clone();
             }
         }
     }
@@ -200,13 +202,14 @@ impl Symbols {
             let (Some(instance), true) = (symbol.path.rsplit_once('$'), is_register(child)) else {
                 continue;
             };
-            let name = match symbol.port.as_str() {
-                "q" => verilog_name(instance.0),
-                "d" => format!("{}_next", instance.0.replace('$', "_")),
+            let named = match symbol.port.as_str() {
+                "q" => instance.0.to_owned(),
+                "d" => format!("{}$next", instance.0),
                 _ => continue,
             };
-            if taken.insert(name.clone()) {
-                symbol.ident = name;
+            if taken.insert(verilog_name(&named)) {
+                symbol.ident = verilog_name(&named);
+                symbol.named = named;
             }
         }
     }

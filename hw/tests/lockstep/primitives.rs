@@ -13,12 +13,7 @@ fn ram() {
         ("read_address", |rng| rng.below(28)),
     ];
     for (style, groups) in [(RamStyle::Block, 1), (RamStyle::Ultra, 2)] {
-        lock_step(
-            "TestRam",
-            || Ram::<8>::new("TestRam", 4, groups, 24, style),
-            &rules,
-            &[],
-        );
+        lock_step("TestRam", || Ram::<8>::new(4, groups, 24, style), &rules, &[]);
     }
 }
 

@@ -54,12 +54,24 @@ pub const ZU7EV: Area = Area {
 };
 
 /// A module to synthesise by itself, and how many of it the design has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     pub module: String,
+    /// Values of its parameters: `WIDTH = 8, DEPTH = 4`; empty for a module without any.
+    pub parameters: String,
     pub count: u64,
     /// Modules below it that are parts of their own.
     pub boxes: Vec<String>,
+}
+
+impl Part {
+    /// What a table calls it.
+    pub fn name(&self) -> String {
+        match self.parameters.is_empty() {
+            true => self.module.clone(),
+            false => format!("{} ({})", self.module, self.parameters),
+        }
+    }
 }
 
 /// Synthesises a part of `verilog` with the Yosys at `yosys`; results are kept in `cache`.
@@ -112,16 +124,29 @@ impl Area {
 /// From this number of instances on, a module is synthesised once and multiplied.
 const MANY_INSTANCES: u64 = 8;
 
-/// What is synthesised: the children of the top module, and below them the modules with many instances.
-/// Delay lines stay in their parents, where shift registers are cheap and merge.
+/// An instantiation or an array of them, as a line of Verilog says it.
+#[derive(PartialEq, Eq, Hash, Clone, Debug)]
+struct Instances {
+    module: String,
+    parameters: String,
+    count: u64,
+}
+
+/// What is synthesised: the children of the top module, and below them the modules with many instances. Those with parameters
+/// (queues, memories, delay lines) are small and stay in their parents, where shift registers merge.
 pub fn parts(design: &Design) -> Vec<Part> {
     let names: HashSet<&str> = design.modules.iter().map(|m| m.name.as_str()).collect();
-    let children: HashMap<&str, Vec<String>> = design
+    let children: HashMap<&str, Vec<Instances>> = design
         .modules
         .iter()
         .map(|m| {
-            let below = m.text.lines().filter_map(|line| instance(line, &names));
-            (m.name.as_str(), below.map(|(_, module)| module).collect())
+            (
+                m.name.as_str(),
+                m.text
+                    .lines()
+                    .filter_map(|line| instances(line, &names))
+                    .collect(),
+            )
         })
         .collect();
     let mut counts: HashMap<&str, u64> = HashMap::from([(design.top.as_str(), 1)]);
@@ -129,30 +154,74 @@ pub fn parts(design: &Design) -> Vec<Part> {
     for module in design.modules.iter().rev() {
         let own = counts.get(module.name.as_str()).copied().unwrap_or(0);
         for child in &children[module.name.as_str()] {
-            *counts.entry(child).or_default() += own;
+            *counts.entry(&child.module).or_default() += own * child.count;
         }
     }
     let count = |name: &str| counts.get(name).copied().unwrap_or(0);
-    let is_many = |name: &str| count(name) >= MANY_INSTANCES && !name.starts_with("Delay");
-    let at_top: HashSet<&str> = children[design.top.as_str()].iter().map(String::as_str).collect();
-    let own = |m: &&Module| at_top.contains(m.name.as_str()) || is_many(&m.name);
-    let part = |m: &Module| Part {
-        module: m.name.clone(),
-        count: count(&m.name),
-        boxes: below(design, &m.name)
-            .filter(|name| *name != m.name && is_many(name))
+    let is_many = |m: &Module| count(&m.name) >= MANY_INSTANCES && !m.text.contains("#(parameter ");
+    let boxes: HashSet<&str> = design
+        .modules
+        .iter()
+        .filter(|m| is_many(m))
+        .map(|m| m.name.as_str())
+        .collect();
+    let part = |module: &str, parameters: &str, count| Part {
+        module: module.to_owned(),
+        parameters: parameters.to_owned(),
+        count,
+        boxes: below(design, module)
+            .filter(|name| *name != module && boxes.contains(name))
             .map(str::to_owned)
             .collect(),
     };
-    design.modules.iter().filter(own).map(part).collect()
+    let parts_of = |m: &Module| -> Vec<Part> {
+        if boxes.contains(m.name.as_str()) {
+            return vec![part(&m.name, "", count(&m.name))];
+        }
+        let mut parts: Vec<Part> = vec![];
+        for child in children[design.top.as_str()]
+            .iter()
+            .filter(|child| child.module == m.name)
+        {
+            match parts.iter_mut().find(|part| part.parameters == child.parameters) {
+                Some(part) => part.count += child.count,
+                None => parts.push(part(&m.name, &child.parameters, child.count)),
+            }
+        }
+        parts
+    };
+    design.modules.iter().flat_map(parts_of).collect()
 }
 
-/// `Module instance (` at the start of an instantiation.
-fn instance(line: &str, modules: &HashSet<&str>) -> Option<(String, String)> {
-    let mut words = line.split_whitespace();
-    let (module, name) = (words.next()?, words.next()?);
-    let name = name.trim_end_matches('(');
-    (modules.contains(module) && !name.is_empty()).then(|| (name.into(), module.into()))
+/// `Module instance (`, `Module #(.WIDTH(8)) instance (` or `Module instance [7:0] (` at the start of an instantiation.
+fn instances(line: &str, modules: &HashSet<&str>) -> Option<Instances> {
+    let (module, rest) = line.trim_start().split_once(' ')?;
+    let (parameters, rest) = match rest.strip_prefix("#(") {
+        Some(rest) => rest.split_once(")) ")?,
+        None => ("", rest),
+    };
+    let assign = |one: &str| {
+        one.trim_start_matches('.')
+            .trim_end_matches(')')
+            .replace('(', " = ")
+    };
+    let parameters: Vec<_> = parameters
+        .split(", ")
+        .filter(|one| !one.is_empty())
+        .map(assign)
+        .collect();
+    let mut words = rest.split_whitespace();
+    let (name, next) = (words.next()?, words.next().unwrap_or(""));
+    let last = next.strip_prefix('[').and_then(|range| range.split_once(':'));
+    let count = match last {
+        Some((last, _)) => last.parse::<u64>().ok()? + 1,
+        None => 1,
+    };
+    (modules.contains(module) && !name.starts_with('(')).then(|| Instances {
+        module: module.to_owned(),
+        parameters: parameters.join(", "),
+        count,
+    })
 }
 
 /// A module and every module below it, in the design's order.
@@ -174,15 +243,30 @@ fn below<'a>(design: &'a Design, module: &'a str) -> impl Iterator<Item = &'a st
         .filter(move |name| wanted.contains(name))
 }
 
-/// The text of a module and of every module below it, so that changes elsewhere leave its estimate in the cache.
-pub fn closure(design: &Design, module: &str) -> String {
-    let wanted: HashSet<&str> = below(design, module).collect();
-    let externals = design.externals.values().map(String::as_str);
+/// The text of a part's module and of every module below it, so that changes elsewhere leave its estimate in the cache. The
+/// module's parameters have the part's values as defaults.
+pub fn closure(design: &Design, part: &Part) -> String {
+    let wanted: HashSet<&str> = below(design, &part.module).collect();
+    let externals = design.externals.values().cloned();
     let modules = design.modules.iter().filter(|m| wanted.contains(m.name.as_str()));
-    externals
-        .chain(modules.map(|m| m.text.as_str()))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let text = |m: &Module| match m.name == part.module {
+        true => with_values(&m.text, &part.parameters),
+        false => m.text.clone(),
+    };
+    externals.chain(modules.map(text)).collect::<Vec<_>>().join("\n")
+}
+
+/// A module's text with other defaults of its parameters.
+fn with_values(text: &str, parameters: &str) -> String {
+    let mut text = text.to_owned();
+    for (name, value) in parameters.split(", ").filter_map(|one| one.split_once(" = ")) {
+        let head = format!("parameter {name} = ");
+        if let Some(at) = text.find(&head).map(|at| at + head.len()) {
+            let digits = text[at..].chars().take_while(char::is_ascii_digit).count();
+            text.replace_range(at..at + digits, value);
+        }
+    }
+    text
 }
 
 fn key(verilog: &str, script: &str) -> String {
@@ -344,29 +428,41 @@ mod tests {
                     "Left",
                     &format!(
                         "module Left (a);\n{}endmodule\n",
-                        "    Cell cell (\n);\n".repeat(8)
+                        "    Cell cells [3:0] (\n);\n".repeat(2)
                     ),
                 ),
+                module("Line", "module Line #(parameter WIDTH = 1, parameter CYCLES = 2) (a);\nendmodule\n"),
                 module("Right", "module Right (a);\nendmodule\n"),
                 module(
                     "Top",
-                    "module Top (a);\n    Left l (\n);\n    Left m (\n);\n    Right r (\n);\nendmodule\n",
+                    "module Top (a);\n    Left l (\n);\n    Left m (\n);\n    Right r (\n);\n    \
+                     Line #(.WIDTH(8), .CYCLES(3)) x (\n);\n    Line #(.WIDTH(8), .CYCLES(3)) y (\n);\nendmodule\n",
                 ),
             ],
             externals: Default::default(),
         };
         let part = |module: &str, count, boxes: &[&str]| Part {
             module: module.into(),
+            parameters: String::new(),
             count,
             boxes: boxes.iter().map(|name| (*name).to_owned()).collect(),
         };
         let expected = [
             part("Cell", 16, &[]),
             part("Left", 2, &["Cell"]),
+            Part {
+                parameters: "WIDTH = 8, CYCLES = 3".into(),
+                ..part("Line", 2, &[])
+            },
             part("Right", 1, &[]),
         ];
         assert_eq!(parts(&design), expected);
-        let left = closure(&design, "Left");
+        let line = closure(&design, &parts(&design)[2]);
+        assert!(
+            line.contains("#(parameter WIDTH = 8, parameter CYCLES = 3)"),
+            "{line}"
+        );
+        let left = closure(&design, &part("Left", 2, &[]));
         assert!(
             left.contains("module Left") && left.contains("module Cell"),
             "{left}"

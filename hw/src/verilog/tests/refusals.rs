@@ -1,5 +1,6 @@
 //! What cannot be expressed exactly is refused, with the block and the expression.
 
+use super::structure::Sink;
 use crate::verilog::{export, ModuleName};
 use rust_hdl::core::ast::{
     VerilogBlock, VerilogBlockOrConditional, VerilogCase, VerilogConditional, VerilogExpression as E,
@@ -216,15 +217,16 @@ impl<T: Synth> Logic for Bad<T> {
 
 #[derive(LogicBlock, Default)]
 struct Colliding {
-    pub a_0: Signal<In, Bit>,
-    pub a: Vec<Signal<In, Bit>>,
-    pub y: Signal<Out, Bit>,
+    pub sink_data: Signal<In, Bits<8>>,
+    pub sink: Sink,
+    pub y: Signal<Out, Bits<8>>,
 }
 
 impl Logic for Colliding {
     #[hdl_gen]
     fn update(&mut self) {
-        self.y.next = self.a_0.val() & self.a[0].val();
+        self.sink.ready.next = self.sink.valid.val();
+        self.y.next = self.sink_data.val() & self.sink.data.val();
     }
 }
 
@@ -282,11 +284,11 @@ fn structure_that_has_no_verilog() {
         result.map(|d| d.to_verilog()).unwrap_err().to_string()
     };
     assert!(message(export("top", &Bad::<Bits<0>>::default())).contains("`x` has no bits"));
-    let colliding = Colliding {
-        a: vec![Default::default()],
-        ..Default::default()
-    };
-    assert!(message(export("top", &colliding)).contains("`a_0` and `a$0` would both be named `a_0`"));
+    let colliding = message(export("top", &Colliding::default()));
+    assert!(
+        colliding.contains("`sink_data` and `sink$data` would both be named `sink_data`"),
+        "{colliding}"
+    );
     assert!(message(export("top", &Mute::default())).contains("it has no Verilog"));
     assert!(message(export("always", &Mute::default())).contains("cannot be the name"));
     let other = message(export("top", &pair(["Same", "Same"], [1, 2])));

@@ -362,32 +362,17 @@ impl Logic for Lanes {
 
     fn hdl(&self) -> Verilog {
         let lanes = self.q.len();
-        let names = |base: &str| {
-            (0..lanes)
-                .rev()
-                .map(|i| format!("{base}_{i}"))
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
         let width = 8 * lanes;
         let mut text = format!(
-            "// module: Lanes_n{lanes}\nreg [{}:0] memory [0:15];\nassign any = |{{{}}};\n",
-            width - 1,
-            names("q")
+            "// module: Lanes_n{lanes}\nreg [{}:0] memory [0:15];\nassign any = |q;\n",
+            width - 1
         );
         if self._initialised {
             text += "integer i;\ninitial begin\n    for (i = 0; i < 16; i = i + 1)\n        memory[i] = 0;\n";
-            text += &(0..lanes)
-                .map(|i| format!("    q_{i} = 8'd0;\n"))
-                .collect::<String>();
-            text += "end\n";
+            text += "    q = 0;\nend\n";
         }
-        text += "always @(posedge clock) begin\n    if (write) memory[address] <= {";
-        text += &format!("{}}};\n", names("data"));
-        for i in 0..lanes {
-            text += &format!("    q_{i} <= memory[address][{}:{}];\n", 8 * i + 7, 8 * i);
-        }
-        Verilog::Custom(text + "end\n")
+        text += "always @(posedge clock) begin\n    if (write) memory[address] <= data;\n    q <= memory[address];\nend\n";
+        Verilog::Custom(text)
     }
 }
 
@@ -414,4 +399,87 @@ fn t8_memories_need_an_initial_value() {
         message.contains("Lanes: seed 0, cycle 0") && message.contains("output `q_0`"),
         "{message}"
     );
+}
+
+/// A vector of outputs with every kind of driver, and vectors whose parts move together.
+#[derive(LogicBlock)]
+pub struct Mixed {
+    pub clock: Signal<In, Clock>,
+    pub choose: Signal<In, Bit>,
+    pub data: Vec<Signal<In, Bits<4>>>,
+    pub out: Vec<Signal<Out, Bits<4>>>,
+    pub line: Vec<Signal<Out, Bits<4>>>,
+    held: Vec<DFF<Bits<4>>>,
+    delays: Vec<DFF<Bits<4>>>,
+}
+
+impl Default for Mixed {
+    fn default() -> Self {
+        Mixed {
+            clock: Default::default(),
+            choose: Default::default(),
+            data: (0..3).map(|_| Default::default()).collect(),
+            out: (0..4).map(|_| Default::default()).collect(),
+            line: (0..3).map(|_| Default::default()).collect(),
+            held: (0..2).map(|_| Default::default()).collect(),
+            delays: (0..3).map(|_| Default::default()).collect(),
+        }
+    }
+}
+
+impl Logic for Mixed {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for i in 0..2 {
+            self.held[i].clock.next = self.clock.val();
+        }
+        for i in 0..3 {
+            self.delays[i].clock.next = self.clock.val();
+        }
+        self.held[0].d.next = self.data[0].val();
+        self.held[1].d.next = self.held[1].q.val() + self.data[1].val();
+        self.delays[0].d.next = self.delays[0].q.val();
+        self.delays[1].d.next = self.delays[1].q.val();
+        self.delays[2].d.next = self.delays[2].q.val();
+        if self.choose.val() {
+            self.delays[0].d.next = self.data[2].val();
+            self.delays[1].d.next = self.delays[0].q.val();
+            self.delays[2].d.next = self.delays[1].q.val();
+        }
+        self.out[0].next = self.data[0].val() & self.data[1].val();
+        self.out[1].next = self.held[0].q.val();
+        self.out[2].next = self.held[1].q.val();
+        if self.choose.val() {
+            self.out[2].next = self.data[2].val();
+        }
+        self.out[3].next = 5.into();
+        for i in 0..3 {
+            self.line[i].next = self.delays[i].q.val();
+        }
+    }
+}
+
+#[test]
+fn vectors_with_many_drivers_and_parts_that_move_together() {
+    let report = Lockstep::new("Mixed", Mixed::default, |u, level| u.clock.next = level.into())
+        .run(0..3, 5_000, |u, rng, _| {
+            u.choose.next = rng.chance(50);
+            for data in &mut u.data {
+                data.next = rng.bits(4).into();
+            }
+        })
+        .unwrap();
+    assert_eq!(report.comparisons, 3 * 5_000 * 2 * 7);
+    let mut uut = Mixed::default();
+    uut.connect_all();
+    let text = export("Mixed", &uut).unwrap().to_verilog();
+    for line in [
+        "output wire [15:0] out,",
+        "output reg  [11:0] line",
+        "assign out[3:0] = data[3:0] & data[7:4];",
+        "assign out[11:8] = out_2;",
+        "line[11:4] <= line[7:0];",
+    ] {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
 }
