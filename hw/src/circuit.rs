@@ -17,7 +17,6 @@
 //!
 //! Signals keep their values as rust-hdl keeps them, so that waveforms and probes see what they always see.
 
-use crate::verilog::ModuleName;
 use rust_hdl::prelude::*;
 use std::cell::Cell;
 
@@ -93,12 +92,6 @@ impl<D: Direction, T: Synth> Evaluate for Signal<D, T> {
 }
 
 impl<T: Synth> Evaluate for Constant<T> {
-    fn evaluate(&mut self) -> bool {
-        false
-    }
-}
-
-impl Evaluate for ModuleName {
     fn evaluate(&mut self) -> bool {
         false
     }

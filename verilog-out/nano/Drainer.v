@@ -72,9 +72,9 @@ module Drainer (
     assign last = group_end;
     assign block_last = block_end;
 
-    Groups u_groups (.clock(clock), .reset(reset), .add(group_filled), .take(group_end), .any(groups_any));
-    Groups u_blocks (.clock(clock), .reset(reset), .add(block_loaded), .take(block_end), .any(blocks_any));
-    Groups u_copies (.clock(clock), .reset(reset), .add(copy_done), .take(copy_end), .any(copies_any));
+    Pending u_groups (.clock(clock), .reset(reset), .add(group_filled), .take(group_end), .any(groups_any));
+    Pending u_blocks (.clock(clock), .reset(reset), .add(block_loaded), .take(block_end), .any(blocks_any));
+    Pending u_copies (.clock(clock), .reset(reset), .add(copy_done), .take(copy_end), .any(copies_any));
 
     initial begin
         group_drained = 1'b0; inside_ = 1'b0; row = 11'd0; at_last = 1'b0; tile = 10'd0; word = 16'd0; group = 16'd0;

@@ -63,7 +63,7 @@ module Store (
         .score(score_data), .logit(logit_data), .updated(residual_write_data)
     );
 
-    Summing u_summing (
+    ValueSums u_summing (
         .clock(clock), .reset(reset), .accumulate(sum_q), .first(first_q), .last(last_q),
         .write_address(sums_address_q), .data(kv_data), .read_address(value_sums_address), .sums(value_sums)
     );

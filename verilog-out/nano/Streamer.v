@@ -167,7 +167,7 @@ module Streamer (
         word_groups = word_groups << 1'b1;
     end
 
-    Queued u_queued (
+    PassCommand u_queued (
         .clock(clock), .reset(reset), .accept(accept), .command(command), .command_expert(expert),
         .queue_length(queue_length), .in_loop(in_loop), .command_tag(tag), .take(take), .full(queued_full),
         .source(queued_source), .low_source(queued_low_source), .stride(queued_stride), .k_last(queued_k_last),
@@ -176,7 +176,7 @@ module Streamer (
         .tag(queued_tag), .expert(queued_expert)
     );
 
-    Rows_1 u_rows (
+    RowReader u_rows (
         .clock(clock), .pair(lookup_pair), .gather(gather), .stride(stride), .word(word),
         .lookup_token_0(lookup_token_0), .lookup_token_1(lookup_token_1), .address_0(read_address_0),
         .address_1(read_address_1)

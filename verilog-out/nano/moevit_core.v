@@ -234,7 +234,7 @@ module moevit_core (
         .expired(watchdog_expired)
     );
 
-    Fetch u_fetch (
+    FetchUnit u_fetch (
         .clock(clock), .reset(unit_reset), .flush(1'b0), .hold(fetch_hold), .command_valid(fetch_queue_read_valid),
         .command_ready(fetch_command_ready), .command(fetch_queue_read_data), .done(fetch_done),
         .task_number(registers_task_number), .nonempty(router_nonempty), .routed(router_routed),
@@ -248,7 +248,7 @@ module moevit_core (
         .stall_full(fetch_stall_full), .skipped(fetch_skipped), .beat(fetch_beat)
     );
 
-    Feed u_feed (
+    FeedUnit u_feed (
         .clock(clock), .reset(unit_reset), .start(sequencer_load_start), .program_load(sequencer_program_load),
         .program_write(feed_program_write), .program_data(feed_program_data), .program_loaded(feed_program_loaded),
         .command_valid(feed_queue_read_valid), .command_ready(feed_command_ready),
@@ -269,7 +269,7 @@ module moevit_core (
         .stall_bank(feed_stall_bank), .stall_sync(feed_stall_sync)
     );
 
-    Drain u_drain (
+    DrainUnit u_drain (
         .clock(clock), .reset(unit_reset), .command_valid(drain_queue_read_valid), .command_ready(drain_command_ready),
         .command(drain_queue_read_data[255:0]), .expert(drain_expert), .queue_length(drain_queue_length),
         .in_loop(drain_in_loop), .command_drained(drain_command_drained), .copy_done(feed_copy_done),
@@ -290,7 +290,7 @@ module moevit_core (
         .logit_token(drain_logit_token), .logit_tile(drain_logit_tile), .logit_data(drain_logit_data)
     );
 
-    Norm u_norm (
+    NormUnit u_norm (
         .clock(clock), .reset(unit_reset), .command_valid(norm_queue_read_valid), .command_ready(norm_command_ready),
         .command(norm_queue_read_data), .done(norm_done), .read_valid(norm_read_valid),
         .read_ready(residual_norm_ready), .read_address(norm_read_address), .read_data(residual_read_data),
@@ -298,7 +298,7 @@ module moevit_core (
         .write_data(norm_write_data)
     );
 
-    Softmax u_softmax (
+    SoftmaxUnit u_softmax (
         .clock(clock), .reset(unit_reset), .command_valid(softmax_queue_read_valid),
         .command_ready(softmax_command_ready), .command(softmax_queue_read_data), .done(softmax_done),
         .read_address(softmax_read_address), .read_data(scores_read_data), .write_valid(softmax_write_valid),
@@ -307,7 +307,7 @@ module moevit_core (
         .factor_exponent(softmax_factor_exponent)
     );
 
-    Router u_router (
+    RouterUnit u_router (
         .clock(clock), .reset(unit_reset), .command_valid(router_queue_read_valid),
         .command_ready(router_command_ready), .command(router_queue_read_data), .done(router_done),
         .routed(router_routed), .logit_write(drain_logit_write), .logit_token(drain_logit_token),
@@ -319,7 +319,7 @@ module moevit_core (
         .count_expert(sequencer_count_expert), .count(router_count)
     );
 
-    Write u_write (
+    WriteUnit u_write (
         .clock(clock), .reset(unit_reset), .hold(write_hold), .command_valid(write_queue_read_valid),
         .command_ready(write_command_ready), .command(write_queue_read_data), .done(write_done),
         .result_lo(registers_result_lo), .result_hi(registers_result_hi), .read_valid(write_read_valid),
@@ -330,7 +330,7 @@ module moevit_core (
         .error(write_error), .error_lo(write_error_lo), .error_hi(write_error_hi)
     );
 
-    Activation u_activation (
+    ActivationMemory u_activation (
         .clock(clock), .drain_write(drain_activation_write), .drain_address(drain_activation_address),
         .drain_data(drain_activation_data), .softmax_write(softmax_write_valid),
         .softmax_ready(activation_softmax_ready), .softmax_address(softmax_write_address),
@@ -347,7 +347,7 @@ module moevit_core (
         .read_rotate(feed_kv_rotate), .read_by_keys(feed_kv_by_keys), .read_data(stationary_read_data)
     );
 
-    Residual u_residual (
+    ResidualMemory u_residual (
         .clock(clock), .drain_read(drain_residual_read), .drain_read_address(drain_residual_read_address),
         .norm_read(norm_read_valid), .norm_ready(residual_norm_ready), .norm_address(norm_read_address),
         .write_back_read(write_read_valid), .write_back_ready(residual_write_back_ready),

@@ -73,8 +73,8 @@ fn plain(ty: &Type) -> String {
 
 fn implement(input: &DeriveInput) -> Result<TokenStream> {
     let fields = Fields::of(input)?;
-    let (block, evaluate, inputs) = (block(&fields), evaluate(&fields), inputs(&fields));
     let name = &input.ident;
+    let (block, evaluate, inputs) = (block(&fields, name), evaluate(&fields), inputs(&fields));
     let (generics, arguments, bounds) = input.generics.split_for_impl();
     Ok(quote! {
         impl #generics ::rust_hdl::prelude::Block for #name #arguments #bounds { #block }
@@ -83,11 +83,13 @@ fn implement(input: &DeriveInput) -> Result<TokenStream> {
     })
 }
 
-fn block(fields: &Fields) -> TokenStream {
+fn block(fields: &Fields, name: &Ident) -> TokenStream {
     let Fields { all, outputs, .. } = fields;
     let names = all.iter().map(Ident::to_string);
     let edge = edge(fields);
     let first_output = outputs.first().into_iter();
+    // A namespace is the one thing that every probe takes without effect; the exporter reads the type's name in it.
+    let type_name = format!("type:{name}");
     quote! {
         fn connect_all(&mut self) {
             ::rust_hdl::prelude::Logic::connect(self);
@@ -111,6 +113,8 @@ fn block(fields: &Fields) -> TokenStream {
 
         fn accept(&self, name: &str, probe: &mut dyn ::rust_hdl::prelude::Probe) {
             probe.visit_start_scope(name, self);
+            probe.visit_start_namespace(#type_name, self);
+            probe.visit_end_namespace(#type_name, self);
             #(::rust_hdl::prelude::Block::accept(&self.#all, #names, probe);)*
             probe.visit_end_scope(name, self);
         }

@@ -29,7 +29,6 @@ use super::word_consumer::WordConsumer;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
-use crate::verilog::ModuleName;
 
 /// What the loader is doing.
 #[derive(Clone, Copy, Debug, PartialEq, LogicState)]
@@ -45,7 +44,6 @@ enum LoaderState {
 /// The loader; see the module.
 #[derive(LogicBlock)]
 pub struct Loader {
-    name: ModuleName,
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
@@ -132,7 +130,6 @@ impl Loader {
         let (bytes, columns) = (config.weight_word_bytes(), config.columns);
         let (buses, segments) = (config.rows / LOAD_LANES, config.rows / SEGMENT_LANES);
         Self {
-            name: ModuleName::new(format!("Loader_r{}_c{columns}", config.rows)),
             clock: Signal::default(),
             reset: Signal::default(),
             start: Signal::default(),

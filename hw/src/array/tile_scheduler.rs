@@ -15,12 +15,10 @@
 
 use super::timing;
 use crate::prelude::*;
-use crate::verilog::ModuleName;
 
 /// The scheduler; see the module.
 #[derive(LogicBlock)]
 pub struct TileScheduler {
-    name: ModuleName,
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     /// The next tile comes from the stream, or from key/value memory.
@@ -59,7 +57,6 @@ impl TileScheduler {
         // The start of a pass is seen one cycle after its decision.
         let age_enough = timing::STREAM_AFTER_PASS_CYCLES as u64 - 1;
         Self {
-            name: ModuleName::new("TileScheduler"),
             clock: Signal::default(),
             reset: Signal::default(),
             stream_turn: Signal::default(),

@@ -23,7 +23,6 @@ use super::lanes;
 use super::stream_word::StreamWord;
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::verilog::ModuleName;
 
 /// Words of the program memory.
 pub const PROGRAM: u64 = 0;
@@ -39,7 +38,6 @@ pub const DISCARD: u64 = 4;
 /// The consumer; see the module.
 #[derive(LogicBlock)]
 pub struct WordConsumer {
-    name: ModuleName,
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
     pub start: Signal<In, Bit>,
@@ -95,7 +93,6 @@ impl WordConsumer {
         let bytes = config.weight_word_bytes();
         let chunks = |width: usize| Constant::new((bytes as u64 / width as u64).into());
         Self {
-            name: ModuleName::new(format!("WordConsumer_w{bytes}")),
             clock: Signal::default(),
             reset: Signal::default(),
             start: Signal::default(),

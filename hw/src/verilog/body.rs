@@ -6,12 +6,14 @@ use super::error::Refusal;
 use super::flow;
 use super::fuse;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
-use super::module::{port_list, ports, shape, Child, PortLine};
+use super::module::{port_list, ports, shape, Child};
 use super::names::NameTable;
-use super::print::{declare, dimension, number, unused_wire, Printer, Uses};
+use super::place::Driver;
+use super::print::{Printer, Uses};
 use super::split::split;
-use super::symbols::{Role, Symbol, Symbols};
-use super::vector::{merged, places, port_places, Piece, Place};
+use super::symbols::{Role, Symbols};
+use super::text::{declare, dimension, number, unused_wire};
+use super::vector::{merged, Piece, Place};
 use num_bigint::BigUint;
 use std::collections::{HashMap, HashSet};
 
@@ -23,22 +25,24 @@ pub struct Body<'a> {
     /// A register's next value, written where the register is clocked.
     pub inlined: HashMap<SignalId, Expr>,
     /// Signals that the kernel assigns.
-    written: HashSet<SignalId>,
+    pub written: HashSet<SignalId>,
     /// Signals that an `always` block assigns.
-    procedural: HashSet<SignalId>,
+    pub procedural: HashSet<SignalId>,
     /// Outputs in a vector of wires that an `always` block drives: they are declared and then assigned to the vector.
-    detached: Vec<(SignalId, Place)>,
+    pub detached: Vec<(SignalId, Place)>,
     /// The signals of each vector or name.
-    members: HashMap<String, Vec<SignalId>>,
+    pub members: HashMap<String, Vec<SignalId>>,
     logic: String,
 }
 
-/// What drives a declared signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Driver {
-    Wire,
-    Procedure,
-    Register,
+/// How a group is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Written {
+    /// At this clock's edge.
+    At(SignalId),
+    Continuously,
+    /// In an `always @*` block.
+    Always,
 }
 
 impl<'a> Body<'a> {
@@ -68,60 +72,21 @@ impl<'a> Body<'a> {
             parts.extend(flow::group(self.symbols, rest)?);
         }
         let parts: Vec<_> = parts.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
-        for group in &parts {
-            match self.clock_of(group, &read) {
-                Some(_) => {
-                    for id in writes_of(group) {
-                        self.printer.clocked.insert(id, self.sibling(id, "q"));
-                    }
-                }
-                None if is_continuous(group) => {}
-                None => self.procedural.extend(writes_of(group)),
-            }
-        }
-        for (n, _) in self
-            .children
-            .iter()
-            .enumerate()
-            .filter(|(_, c)| matches!(c, Child::Register(_)))
-        {
-            self.printer.registers.insert(self.port(n, "q"));
-        }
+        let kinds: Vec<_> = parts.iter().map(|group| self.kind(group, &read)).collect();
+        self.note_drivers(&parts, &kinds);
         self.place();
-        let kind = |group: &flow::Group| (self.clock_of(group, &read), is_continuous(group));
-        let kinds: Vec<_> = parts.iter().map(kind).collect();
-        let mut parts = parts.into_iter().zip(kinds).peekable();
-        while let Some((first, kind)) = parts.next() {
-            let mut run = vec![first];
-            run.extend(std::iter::from_fn(|| parts.next_if(|next| next.1 == kind)).map(|next| next.0));
-            match kind {
-                (Some(clock), _) => self.print_clocked(clock, run.concat()),
-                (None, true) => self.print_continuous(&run.concat()),
-                (None, false) => fuse::groups(run).iter().for_each(|group| self.print(group)),
-            }
-        }
-        for (id, place) in std::mem::take(&mut self.detached) {
-            let line = format!(
-                "    assign {} = {};\n",
-                place.part(0, self.symbols.get(id).ty.width),
-                self.printer.name(id)
-            );
-            self.logic += &line;
-            self.detached.push((id, place));
-        }
+        self.print_parts(parts.into_iter().zip(kinds));
+        self.print_detached();
         // What the registers and instances read counts as read below.
         let (registers, instances) = (self.registers(), self.instances());
         let (declarations, unused) = (self.declarations(), self.unused());
         self.check_names()?;
         let mut ports = ports(self.scope.atoms.iter());
         ports.iter_mut().for_each(|port| self.drive(port));
-        let header = port_list(&ports);
         let uses = self.printer.into_uses();
-        let constants = constants(&uses, self.symbols);
-        let functions = uses.functions.into_values().collect::<Vec<_>>().join("\n");
         let sections = [
-            constants,
-            functions,
+            constants(&uses, self.symbols),
+            uses.functions.into_values().collect::<Vec<_>>().join("\n"),
             declarations,
             self.logic,
             instances,
@@ -129,7 +94,59 @@ impl<'a> Body<'a> {
             unused,
         ];
         let sections: Vec<_> = sections.into_iter().filter(|s| !s.is_empty()).collect();
-        Ok(format!("{header}{}endmodule\n", sections.join("\n")))
+        Ok(format!("{}{}endmodule\n", port_list(&ports), sections.join("\n")))
+    }
+
+    fn kind(&self, group: &flow::Group, read: &HashSet<SignalId>) -> Written {
+        match self.clock_of(group, read) {
+            Some(clock) => Written::At(clock),
+            None if is_continuous(group) => Written::Continuously,
+            None => Written::Always,
+        }
+    }
+
+    /// Notes what drives the signals, before any of them is named.
+    fn note_drivers(&mut self, parts: &[flow::Group], kinds: &[Written]) {
+        for (group, kind) in parts.iter().zip(kinds) {
+            match kind {
+                Written::At(_) => {
+                    for id in writes_of(group) {
+                        self.printer.clocked.insert(id, self.sibling(id, "q"));
+                    }
+                }
+                Written::Continuously => {}
+                Written::Always => self.procedural.extend(writes_of(group)),
+            }
+        }
+        for n in 0..self.children.len() {
+            if let Child::Register(_) = self.children[n] {
+                self.printer.registers.insert(self.port(n, "q"));
+            }
+        }
+    }
+
+    /// Prints the groups, neighbours of one kind together.
+    fn print_parts(&mut self, parts: impl Iterator<Item = (flow::Group, Written)>) {
+        let mut parts = parts.peekable();
+        while let Some((first, kind)) = parts.next() {
+            let mut run = vec![first];
+            while let Some((group, _)) = parts.next_if(|next| next.1 == kind) {
+                run.push(group);
+            }
+            match kind {
+                Written::At(clock) => self.print_clocked(clock, run.concat()),
+                Written::Continuously => self.print_continuous(&run.concat()),
+                Written::Always => fuse::groups(run).iter().for_each(|group| self.print(group)),
+            }
+        }
+    }
+
+    /// Assigns outputs that are apart from their vector.
+    fn print_detached(&mut self) {
+        for (id, place) in &self.detached {
+            let part = place.part(0, self.symbols.get(*id).ty.width);
+            self.logic += &format!("    assign {part} = {};\n", self.printer.name(*id));
+        }
     }
 
     pub fn child(&self, id: SignalId) -> Option<&Child> {
@@ -240,96 +257,6 @@ impl<'a> Body<'a> {
         self.logic += "    always @* begin\n";
         self.printer.stmts(group, 2, &mut self.logic);
         self.logic += "    end\n";
-    }
-
-    fn driver(&self, id: SignalId) -> Driver {
-        let source = self.symbols.joined.iter().find(|(_, output)| **output == id);
-        match source {
-            Some((source, _)) => self.driver(*source),
-            None if self.printer.registers.contains(&id) => Driver::Register,
-            None if self.procedural.contains(&id) => Driver::Procedure,
-            None => Driver::Wire,
-        }
-    }
-
-    /// Finds every signal its place. Ports come first, so that they do not depend on what is inside.
-    fn place(&mut self) {
-        let table = self.symbols;
-        let symbols = &table.signals;
-        let alone = |s: &Symbol| Place::alone(s.ident.clone(), s.ty.width);
-        let mut all: Vec<_> = symbols.iter().map(alone).collect();
-        let own: Vec<_> = self
-            .scope
-            .atoms
-            .iter()
-            .filter(|a| a.kind.is_parameter())
-            .collect();
-        let mut taken = HashSet::new();
-        let mut drivers: HashMap<String, HashSet<Driver>> = HashMap::new();
-        for (atom, place) in own.iter().zip(port_places(own.iter().copied())) {
-            let id = self.symbols.find(&atom.path).expect("a port is a symbol");
-            drivers
-                .entry(place.name.clone())
-                .or_default()
-                .insert(self.driver(id));
-            taken.insert(place.name.clone());
-            all[id] = place;
-        }
-        for (id, place) in all.iter_mut().enumerate() {
-            let mixed = drivers.get(&place.name).is_some_and(|drivers| drivers.len() > 1);
-            if symbols[id].role == Role::Output && mixed && self.driver(id) != Driver::Wire {
-                let detached = std::mem::replace(place, alone(&symbols[id]));
-                self.detached.push((id, detached));
-            }
-        }
-        let declared: Vec<_> = (0..symbols.len()).filter(|id| self.is_declared(*id)).collect();
-        let class = |id: &SignalId| {
-            let role = match symbols[*id].role {
-                Role::ChildInput(_) => 0,
-                Role::ChildOutput(_) => 1,
-                _ => 2,
-            };
-            (
-                symbols[*id].named.as_str(),
-                symbols[*id].ty.width,
-                (role, self.driver(*id)),
-            )
-        };
-        let classes: Vec<_> = declared.iter().map(class).collect();
-        for (id, place) in declared.iter().zip(places(&classes, &taken)) {
-            all[*id] = place;
-        }
-        for (source, output) in &self.symbols.joined {
-            all[*source] = all[*output].clone();
-        }
-        for id in declared {
-            self.members.entry(all[id].name.clone()).or_default().push(id);
-        }
-        self.printer.places = all;
-    }
-
-    /// Says of a port whether it is a register, and with what it starts.
-    fn drive(&self, port: &mut PortLine) {
-        let id = self.symbols.find(&port.atom.path).expect("a port is a symbol");
-        let detached = self
-            .detached
-            .iter()
-            .any(|(_, place)| place.name == port.place.name);
-        port.is_register = !detached && self.driver(id) != Driver::Wire;
-    }
-
-    /// Whether a signal is declared inside of the module.
-    fn is_declared(&self, id: SignalId) -> bool {
-        match self.symbols.get(id).role {
-            Role::Local => self.written.contains(&id),
-            Role::ChildInput(n) => {
-                let named = self.printer.aliases.contains_key(&id) || self.inlined.contains_key(&id);
-                let clocked = self.printer.clocked.contains_key(&id);
-                !named && !clocked && !matches!(self.children[n], Child::Absent)
-            }
-            Role::ChildOutput(_) => !self.symbols.joined.contains_key(&id),
-            Role::Input | Role::Output | Role::Constant => false,
-        }
     }
 
     fn declarations(&self) -> String {

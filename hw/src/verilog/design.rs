@@ -60,9 +60,11 @@ pub fn export<U: Block>(top_name: &str, uut: &U) -> Result<Design, ExportError> 
             "this cannot be the name of a Verilog module",
         ));
     }
-    let mut scope = elaborate(top_name, uut)?;
-    scope.name_hint = Some(top_name.to_owned());
-    let mut builder = Builder::default();
+    let scope = elaborate(top_name, uut)?;
+    let mut builder = Builder {
+        top: (scope.path.clone(), top_name.to_owned()),
+        ..Builder::default()
+    };
     builder.reserve(&scope);
     builder.module(&scope)?;
     Ok(Design {
@@ -88,6 +90,8 @@ fn ports(scope: &Scope) -> Vec<Port> {
 
 #[derive(Default)]
 struct Builder {
+    /// The top block's path and name.
+    top: (String, String),
     modules: Vec<Module>,
     externals: BTreeMap<String, String>,
     /// Modules by what they were called for and their text behind the name.
@@ -96,18 +100,18 @@ struct Builder {
     reserved: BTreeSet<String>,
 }
 
-/// The name that a block asks for.
-fn hint(scope: &Scope) -> Option<String> {
-    let from_text = match &scope.code {
-        Verilog::Custom(code) => Cell::of(code).name,
-        _ => None,
-    };
-    scope.name_hint.clone().or(from_text)
-}
-
 impl Builder {
+    /// The name that a block must have: that of the top, or the one that its text asks for.
+    fn hint(&self, scope: &Scope) -> Option<String> {
+        match &scope.code {
+            _ if scope.path == self.top.0 => Some(self.top.1.clone()),
+            Verilog::Custom(code) => Cell::of(code).name,
+            _ => None,
+        }
+    }
+
     fn reserve(&mut self, scope: &Scope) {
-        self.reserved.extend(hint(scope));
+        self.reserved.extend(self.hint(scope));
         scope.children.iter().for_each(|c| self.reserve(c));
     }
 
@@ -172,7 +176,7 @@ impl Builder {
 
     /// Finds the module with this body or adds it, with `parameters` of its first user.
     fn place(&mut self, scope: &Scope, parameters: &str, body: String) -> Result<String, ExportError> {
-        let key = (hint(scope), body);
+        let key = (self.hint(scope), body);
         if let Some(name) = self.by_body.get(&key) {
             return Ok(name.clone());
         }
@@ -208,7 +212,10 @@ impl Builder {
                 )),
             };
         }
-        let base = camel_case(&scope.instance);
+        let base = scope
+            .type_name
+            .clone()
+            .unwrap_or_else(|| camel_case(&scope.instance));
         let free =
             |name: &String| is_identifier(name) && taken(name).is_none() && !self.reserved.contains(name);
         let numbered = (1..).map(|n| format!("{base}_{n}"));

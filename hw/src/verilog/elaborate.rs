@@ -1,7 +1,6 @@
 //! Walks a circuit with a probe and collects the tree of its blocks.
 
 use super::error::{block_error, ExportError};
-use super::names::NAME_HINT;
 use num_bigint::BigUint;
 use rust_hdl::core::type_descriptor::TypeKind;
 use rust_hdl::prelude::*;
@@ -52,7 +51,8 @@ pub struct AtomInfo {
 pub struct Scope {
     pub instance: String,
     pub path: String,
-    pub name_hint: Option<String>,
+    /// The name of its type, if that was derived here; rust-hdl shows none.
+    pub type_name: Option<String>,
     pub atoms: Vec<AtomInfo>,
     pub children: Vec<Scope>,
     pub code: Verilog,
@@ -71,6 +71,9 @@ pub fn elaborate<U: Block>(top: &str, uut: &U) -> Result<Scope, ExportError> {
         )),
     }
 }
+
+/// The prefix of the namespace in which a derived block says its type.
+const TYPE_NAME: &str = "type:";
 
 #[derive(Default)]
 struct Collector {
@@ -95,7 +98,7 @@ impl Probe for Collector {
         self.open.push(Scope {
             instance: name.to_owned(),
             path,
-            name_hint: None,
+            type_name: None,
             atoms: vec![],
             children: vec![],
             code: node.hdl(),
@@ -103,8 +106,8 @@ impl Probe for Collector {
     }
 
     fn visit_start_namespace(&mut self, name: &str, _node: &dyn Block) {
-        if let (Some(hint), Some(scope)) = (name.strip_prefix(NAME_HINT), self.open.last_mut()) {
-            scope.name_hint = Some(hint.to_owned());
+        if let (Some(name), Some(scope)) = (name.strip_prefix(TYPE_NAME), self.open.last_mut()) {
+            scope.type_name = Some(name.to_owned());
         }
         self.namespace.push(name.to_owned());
     }

@@ -14,7 +14,7 @@
 use super::elaborate::Scope;
 use super::module::PortLine;
 use super::names::is_system_verilog;
-use super::print::fill_statements;
+use super::text::fill_statements;
 use num_bigint::BigUint;
 use rust_hdl::prelude::*;
 

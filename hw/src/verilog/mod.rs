@@ -5,7 +5,8 @@
 //!                                      | for each block
 //!            symbols, kernel, lower: kernel syntax tree --> ir (every width and sign known)
 //!            flow: no latch, no old value, independent groups
-//!            module, print: text --> design: one module for each distinct text
+//!            vector, fuse: arrays and their parts, put together again
+//!            body, print: text --> design: one module for each distinct text
 //! ```
 //!
 //! rust-hdl's own generator is not used: its text differs from its simulation wherever Verilog's
@@ -14,7 +15,7 @@
 //! [`ExportError`] that names the block and the expression.
 //!
 //! Conventions that circuits follow:
-//! - a [`ModuleName`] field names the module (see there);
+//! - a module is called as its block's type (with a number where one type has several texts), without one as its first instance;
 //! - hand-written cells follow [`leaf`](self::leaf);
 //! - signals whose paths differ only in their indices become one [vector](self::vector);
 //! - paths `rows$3$out` become names `rows_3_out`; two paths that become one name are an error.
@@ -36,16 +37,18 @@ mod module;
 mod names;
 pub mod package;
 mod path;
+mod place;
 mod print;
 pub mod shell;
 mod shell_ports;
 mod split;
+mod statements;
 mod symbols;
+mod text;
 mod vector;
 
 pub use design::{export, Design, Module, Port};
 pub use error::ExportError;
-pub use names::ModuleName;
 pub use package::{accelerator, export_files, shelled};
 pub use shell::{shell, ShellInfo};
 pub use vector::Place;

@@ -1,49 +1,7 @@
-//! Names: the hint by which a circuit names its module, and legal Verilog identifiers.
+//! Names: legal Verilog identifiers, and what paths and instances become.
 
-use rust_hdl::prelude::*;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
-
-/// The prefix under which a [`ModuleName`] shows itself to a probe.
-pub(crate) const NAME_HINT: &str = "module:";
-
-/// A circuit's Verilog module name, as a field of the circuit.
-///
-/// rust-hdl shows a probe no type names, so a circuit that wants a good one carries it:
-/// `name: ModuleName::new(format!("SystolicColumn_r{rows}"))`. The field has no signals and costs
-/// nothing; its type hides all from the simulation. Everything that distinguishes two circuits of
-/// one type (a run-time size, a table) belongs into the name, because two different modules of the
-/// same name are an error. Without a hint the module is named after its first instance.
-#[derive(Clone, Debug, Default)]
-pub struct ModuleName(String);
-
-impl ModuleName {
-    pub fn new(name: impl Into<String>) -> Self {
-        Self(name.into())
-    }
-}
-
-impl Logic for ModuleName {
-    fn update(&mut self) {}
-}
-
-impl Block for ModuleName {
-    fn connect_all(&mut self) {}
-
-    fn update_all(&mut self) {}
-
-    fn has_changed(&self) -> bool {
-        false
-    }
-
-    fn accept(&self, _name: &str, probe: &mut dyn Probe) {
-        if !self.0.is_empty() {
-            // A namespace is the one thing that every other probe takes without effect.
-            probe.visit_start_namespace(&format!("{NAME_HINT}{}", self.0), self);
-            probe.visit_end_namespace(&self.0, self);
-        }
-    }
-}
 
 /// The keywords of Verilog-2005.
 const VERILOG_KEYWORDS: &str =

@@ -1,12 +1,13 @@
-//! Expressions and statements as Verilog text.
+//! Expressions as Verilog text.
 //!
 //! Every operand already has the operator's width, so text can follow the tree. What Verilog-2005
 //! has no operator for (a part of an expression, the sign extension of one) becomes a call of a
 //! small function that the module defines.
 
 use super::elaborate::Ty;
-use super::ir::{reads_of, writes_of, Arm, Expr, Kind, SignalId, Stmt};
+use super::ir::{mask, Expr, Kind, SignalId};
 use super::symbols::Symbols;
+use super::text::{dimension, number};
 use super::vector::{Piece, Place};
 use num_bigint::BigUint;
 use std::cell::RefCell;
@@ -265,7 +266,7 @@ impl<'a> Printer<'a> {
         match &e.kind {
             Kind::Signal(id) if self.is_signed_name(*id) => self.expr(e),
             Kind::Const(value) if value.bit(e.ty.width as u64 - 1) => {
-                let magnitude = (super::ir::mask(e.ty.width) + 1u8) - value;
+                let magnitude = (mask(e.ty.width) + 1u8) - value;
                 format!("-{}", number(&magnitude, e.ty.width).replace('\'', "'s"))
             }
             Kind::Const(value) => number(value, e.ty.width).replace('\'', "'s"),
@@ -296,7 +297,7 @@ impl<'a> Printer<'a> {
             return self.text(a);
         }
         if let Some(value) = a.value() {
-            return atom(number(&((value >> offset) & super::ir::mask(width)), width));
+            return atom(number(&((value >> offset) & mask(width)), width));
         }
         match self.plain(a) {
             Some(id) => {
@@ -337,19 +338,6 @@ impl<'a> Printer<'a> {
         atom(text)
     }
 
-    /// Assignments outside of any block, with comments.
-    pub fn continuous(&self, stmts: &[Stmt], out: &mut String) {
-        for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
-            match run {
-                [Stmt::Comment(text)] => *out += &format!("    // {text}\n"),
-                _ => self
-                    .assignments(run)
-                    .iter()
-                    .for_each(|line| *out += &format!("    assign {line}\n")),
-            }
-        }
-    }
-
     /// The names of functions and constants that the text uses.
     pub fn globals(&self) -> Vec<String> {
         let uses = self.uses.borrow();
@@ -360,235 +348,6 @@ impl<'a> Printer<'a> {
             .cloned()
             .collect()
     }
-
-    /// Statements inside an `always` block.
-    pub fn stmts(&self, stmts: &[Stmt], indent: usize, out: &mut String) {
-        for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
-            match run {
-                [one] if !is_assignment(one) => self.stmt(one, indent, out),
-                _ => *out += &lines_of(&self.assignments(run), indent),
-            }
-        }
-    }
-
-    fn stmt(&self, stmt: &Stmt, indent: usize, out: &mut String) {
-        let pad = "    ".repeat(indent);
-        match stmt {
-            Stmt::Assign(..) | Stmt::Slice(..) => {
-                unreachable!("assignments are written in runs")
-            }
-            Stmt::If(test, then, otherwise) => {
-                *out += &pad;
-                self.conditional(test, then, otherwise, indent, out);
-            }
-            Stmt::Case(test, arms) => self.case(test, arms, indent, out),
-            Stmt::Comment(text) => *out += &format!("{pad}// {text}\n"),
-        }
-    }
-
-    /// A run of assignments; those that copy following parts of one vector to following parts of another become one.
-    /// A register takes its new value at the clock's edge, anything else at once.
-    fn assignments(&self, run: &[Stmt]) -> Vec<String> {
-        let mut lines: Vec<(Piece, &str, Piece)> = vec![];
-        let is_clocked = |id: &SignalId| self.registers.contains(id) || self.clocked.contains_key(id);
-        let writes = writes_of(run);
-        let mut in_order = !writes.iter().all(is_clocked) && !reads_of(run).is_disjoint(&writes);
-        for stmt in run {
-            let (id, at, value) = match stmt {
-                Stmt::Assign(id, value) => (*id, 0, value),
-                Stmt::Slice(id, at, value) => (*id, *at, value),
-                _ => unreachable!("the run has only assignments"),
-            };
-            let operator = if is_clocked(&id) { "<=" } else { "=" };
-            let target = self.clocked.get(&id).copied().unwrap_or(id);
-            let (target, value) = (self.target(target, at, value.ty.width), self.piece(value));
-            in_order |= lines.iter().any(|line| line.0.overlaps(&target));
-            let joint = lines.iter_mut().filter(|_| !in_order).find_map(|line| {
-                let both = (line.0.with(&target)?, line.2.with(&value)?);
-                Some((line, both))
-            });
-            match joint {
-                Some((line, (target, value))) => (line.0, line.2) = (target, value),
-                None => lines.push((target, operator, value)),
-            }
-        }
-        lines
-            .iter()
-            .map(|(target, operator, value)| format!("{} {operator} {};", target.text(), value.text()))
-            .collect()
-    }
-
-    /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
-    /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
-    fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
-        let pad = "    ".repeat(indent);
-        if !stmts.is_empty() && stmts.iter().all(is_assignment) {
-            let lines = self.assignments(stmts);
-            let fits = |text: &str| pad.len() + head.len() + 1 + text.len() + note.len() <= LINE_COLUMNS;
-            if let [text] = &lines[..] {
-                if fits(text) {
-                    *out += &format!("{head} {text}{note}\n");
-                    return false;
-                }
-            }
-        }
-        if stmts.is_empty() {
-            *out += &format!("{head} ;{note}\n");
-            return false;
-        }
-        *out += &format!("{head} begin{note}\n");
-        self.stmts(stmts, indent + 1, out);
-        *out += &format!("{pad}end");
-        true
-    }
-
-    fn conditional(&self, test: &Expr, then: &[Stmt], otherwise: &[Stmt], indent: usize, out: &mut String) {
-        let pad = "    ".repeat(indent);
-        let open = self.governed(&format!("if ({})", self.expr(test)), "", then, indent, out);
-        if otherwise.is_empty() {
-            *out += if open { "\n" } else { "" };
-            return;
-        }
-        *out += if open { " " } else { &pad };
-        match otherwise {
-            [Stmt::If(test, then, otherwise)] => {
-                *out += "else ";
-                self.conditional(test, then, otherwise, indent, out);
-            }
-            _ => {
-                if self.governed("else", "", otherwise, indent, out) {
-                    *out += "\n";
-                }
-            }
-        }
-    }
-
-    fn case(&self, test: &Expr, arms: &[Arm], indent: usize, out: &mut String) {
-        let pad = "    ".repeat(indent);
-        *out += &format!("{pad}case ({})\n", self.expr(test));
-        for arm in arms {
-            let label = arm.label.as_ref().map_or("default".to_owned(), |l| self.expr(l));
-            let note = arm.note.as_ref().map_or(String::new(), |n| format!(" // {n}"));
-            *out += &format!("{pad}    ");
-            if self.governed(&format!("{label}:"), &note, &arm.body, indent + 1, out) {
-                *out += "\n";
-            }
-        }
-        *out += &format!("{pad}endcase\n");
-    }
-}
-
-/// Statements as lines; those that only clear or set something, as many on a line as fit.
-fn lines_of(statements: &[String], indent: usize) -> String {
-    let is_constant = |text: &String| match text.split(' ').collect::<Vec<_>>()[..] {
-        [_, _, value] => value.starts_with(|c: char| c.is_ascii_digit()),
-        _ => false,
-    };
-    let runs = statements.chunk_by(|a, b| is_constant(a) && is_constant(b));
-    runs.map(|run| fill_statements(run, 4 * indent)).collect()
-}
-
-fn is_assignment(stmt: &Stmt) -> bool {
-    matches!(stmt, Stmt::Assign(..) | Stmt::Slice(..))
-}
-
-/// A sized number: decimal while that is easy to read.
-pub fn number(value: &BigUint, width: usize) -> String {
-    match (width, value.bits() <= 10) {
-        (1, _) => format!("1'b{value}"),
-        (_, true) => format!("{width}'d{value}"),
-        (_, false) => format!("{width}'h{value:x}"),
-    }
-}
-
-pub fn range(offset: usize, width: usize) -> String {
-    match width {
-        1 => format!("[{offset}]"),
-        _ => format!("[{}:{offset}]", offset + width - 1),
-    }
-}
-
-/// The dimension of a declaration with a blank behind it; none for a single bit.
-pub fn dimension(width: usize) -> String {
-    match width {
-        1 => String::new(),
-        _ => format!("[{}:0] ", width - 1),
-    }
-}
-
-/// The longest line of a list.
-pub const LINE_COLUMNS: usize = 120;
-
-/// Lists items with commas, as many on a line as fit, each line behind `indent` blanks.
-pub fn fill(items: &[String], indent: usize) -> String {
-    let pad = " ".repeat(indent);
-    let mut lines: Vec<String> = vec![];
-    for item in items {
-        match lines.last_mut() {
-            // A comma or the closing bracket still has to fit.
-            Some(line) if line.len() + 3 + item.len() <= LINE_COLUMNS => *line += &format!(", {item}"),
-            _ => lines.extend(broken(&format!("{pad}{item}"), indent + 4)),
-        }
-    }
-    lines.join(",\n")
-}
-
-/// A line, in several if it is too long: broken behind commas, which are left away, the later ones behind `indent` blanks.
-fn broken(line: &str, indent: usize) -> Vec<String> {
-    let mut lines = vec![];
-    let mut rest = line.to_owned();
-    while rest.len() + 1 > LINE_COLUMNS {
-        let Some(at) = rest[..LINE_COLUMNS]
-            .rfind(", ")
-            .filter(|at| !rest[..*at].trim().is_empty())
-        else {
-            break;
-        };
-        lines.push(rest[..at].to_owned());
-        rest = format!("{}{}", " ".repeat(indent), &rest[at + 2..]);
-    }
-    lines.push(rest);
-    lines
-}
-
-/// Short statements, as many on a line as fit.
-pub fn fill_statements(items: &[String], indent: usize) -> String {
-    let pad = " ".repeat(indent);
-    let mut lines: Vec<String> = vec![];
-    for item in items {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + item.len() <= LINE_COLUMNS => *line += &format!(" {item}"),
-            _ => lines.push(format!("{pad}{item}")),
-        }
-    }
-    lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-/// Reads what nothing else reads, so that lint tools report only what is new.
-pub fn unused_wire(parts: &[String]) -> String {
-    let line = format!("    wire unused = &{{1'b0, {}}};\n", parts.join(", "));
-    match line.len() <= LINE_COLUMNS {
-        true => line,
-        false => format!("    wire unused = &{{1'b0,\n{}}};\n", fill(parts, 8)),
-    }
-}
-
-/// Neighbours of one kind as one declaration each: `input  wire [7:0] a, b`.
-pub fn declare(items: &[(String, String)]) -> Vec<String> {
-    let groups = items.chunk_by(|(a, _), (b, _)| a == b);
-    groups
-        .flat_map(|group| {
-            let names: Vec<_> = group.iter().map(|(_, name)| name.clone()).collect();
-            let kind = &group[0].0;
-            let lines = fill(&names, 4 + kind.len());
-            let lines: Vec<_> = lines
-                .split(",\n")
-                .map(str::trim_start)
-                .map(str::to_owned)
-                .collect();
-            lines.into_iter().map(move |names| format!("    {kind}{names}"))
-        })
-        .collect()
 }
 
 /// A function that cuts a part out of an expression. The rest gets a name that tells lint tools

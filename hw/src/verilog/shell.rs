@@ -25,8 +25,8 @@
 
 use super::design::{Design, Module, Port};
 use super::error::{block_error, ExportError};
-use super::print::{dimension, fill, unused_wire};
 use super::shell_ports::{control_ports, master_ports, system_ports, Link, ShellPort, DATA_BITS};
+use super::text::{dimension, fill, unused_wire};
 use super::vector::{connection, merged, Piece, Place};
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@
 
 use super::elaborate::AtomInfo;
 use super::names::verilog_name;
-use super::print::{number, range};
+use super::text::{number, range};
 use num_bigint::BigUint;
 use rust_hdl::prelude::AtomKind;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -44,13 +44,16 @@ impl Place {
     }
 }
 
+/// Indices of signals, with the signals' own numbers.
+type Members = Vec<(Vec<usize>, usize)>;
+
 /// Places signals that are given by path, width and a class; only signals of one class share a vector. Names in `taken` are left
 /// to others.
 pub fn places<C: Clone + Eq + Hash + Ord>(
     signals: &[(&str, usize, C)],
     taken: &HashSet<String>,
 ) -> Vec<Place> {
-    let mut groups: BTreeMap<(String, usize, C), Vec<(Vec<usize>, usize)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, usize, C), Members> = BTreeMap::new();
     for (at, (path, width, class)) in signals.iter().enumerate() {
         let (pattern, indices) = pattern(path);
         let group = groups.entry((pattern, *width, class.clone())).or_default();
@@ -122,7 +125,7 @@ fn joined(pattern: &str) -> String {
 }
 
 /// Whether sorted indices are all those below some bounds.
-fn is_grid(members: &[(Vec<usize>, usize)]) -> bool {
+fn is_grid(members: &Members) -> bool {
     let bounds = &members[members.len() - 1].0;
     let count: usize = bounds.iter().map(|last| last + 1).product();
     count == members.len()

@@ -1,7 +1,7 @@
 //! What cannot be expressed exactly is refused, with the block and the expression.
 
 use super::structure::Sink;
-use crate::verilog::{export, ModuleName};
+use crate::verilog::export;
 use rust_hdl::core::ast::{
     VerilogBlock, VerilogBlockOrConditional, VerilogCase, VerilogConditional, VerilogExpression as E,
     VerilogLoop, VerilogMatch, VerilogOp, VerilogOpUnary, VerilogStatement as S,
@@ -239,17 +239,29 @@ impl Logic for Mute {
     fn update(&mut self) {}
 }
 
+/// A constant, in a module of its own name.
 #[derive(LogicBlock)]
 struct Named {
     pub y: Signal<Out, Bits<8>>,
-    value: Constant<Bits<8>>,
-    name: ModuleName,
+    _value: u64,
+    _name: &'static str,
 }
 
 impl Logic for Named {
-    #[hdl_gen]
     fn update(&mut self) {
-        self.y.next = self.value.val();
+        self.y.next = self._value.into();
+    }
+
+    fn connect(&mut self) {
+        self.y.connect();
+    }
+
+    fn hdl(&self) -> Verilog {
+        let head = match self._name {
+            "" => String::new(),
+            name => format!("// module: {name}\n"),
+        };
+        Verilog::Custom(format!("{head}assign y = 8'd{};", self._value))
     }
 }
 
@@ -266,11 +278,11 @@ impl Logic for Pair {
     }
 }
 
-fn pair(names: [&str; 2], values: [u64; 2]) -> Pair {
+fn pair(names: [&'static str; 2], values: [u64; 2]) -> Pair {
     let part = |i: usize| Named {
         y: Default::default(),
-        value: Constant::new(values[i].into()),
-        name: ModuleName::new(names[i]),
+        _value: values[i],
+        _name: names[i],
     };
     Pair {
         y: Default::default(),
