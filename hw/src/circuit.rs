@@ -91,6 +91,44 @@ impl<D: Direction, T: Synth> Evaluate for Signal<D, T> {
     }
 }
 
+/// rust-hdl's constant, with zero as its default, so that a block with constants can have one too.
+pub struct Constant<T: Synth>(rust_hdl::prelude::Constant<T>);
+
+impl<T: Synth> Constant<T> {
+    pub fn new(value: T) -> Self {
+        Self(rust_hdl::prelude::Constant::new(value))
+    }
+
+    #[inline]
+    pub fn val(&self) -> T {
+        self.0.val()
+    }
+}
+
+impl<T: Synth> Default for Constant<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: Synth> Logic for Constant<T> {
+    fn update(&mut self) {}
+}
+
+impl<T: Synth> Block for Constant<T> {
+    fn connect_all(&mut self) {}
+
+    fn update_all(&mut self) {}
+
+    fn has_changed(&self) -> bool {
+        false
+    }
+
+    fn accept(&self, name: &str, probe: &mut dyn Probe) {
+        self.0.accept(name, probe);
+    }
+}
+
 impl<T: Synth> Evaluate for Constant<T> {
     fn evaluate(&mut self) -> bool {
         false

@@ -26,7 +26,7 @@ fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
 }
 
 /// The accelerator; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Accelerator {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -112,26 +112,6 @@ impl Accelerator {
     pub fn new(config: &AccelConfig) -> Self {
         let ports = config.read_ports;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            interrupt: Signal::default(),
-            s_axi_control_awaddr: Signal::default(),
-            s_axi_control_awvalid: Signal::default(),
-            s_axi_control_awready: Signal::default(),
-            s_axi_control_wdata: Signal::default(),
-            s_axi_control_wstrb: Signal::default(),
-            s_axi_control_wvalid: Signal::default(),
-            s_axi_control_wready: Signal::default(),
-            s_axi_control_bresp: Signal::default(),
-            s_axi_control_bvalid: Signal::default(),
-            s_axi_control_bready: Signal::default(),
-            s_axi_control_araddr: Signal::default(),
-            s_axi_control_arvalid: Signal::default(),
-            s_axi_control_arready: Signal::default(),
-            s_axi_control_rdata: Signal::default(),
-            s_axi_control_rresp: Signal::default(),
-            s_axi_control_rvalid: Signal::default(),
-            s_axi_control_rready: Signal::default(),
             gmem_arvalid: signals(ports),
             gmem_arready: signals(ports),
             gmem_araddr_lo: signals(ports),
@@ -142,18 +122,7 @@ impl Accelerator {
             gmem_rdata: signals(4 * ports),
             gmem_rresp: signals(ports),
             gmem_rlast: signals(ports),
-            gmem_awvalid: Signal::default(),
-            gmem_awready: Signal::default(),
-            gmem_awaddr_lo: Signal::default(),
-            gmem_awaddr_hi: Signal::default(),
-            gmem_awlen: Signal::default(),
-            gmem_wvalid: Signal::default(),
-            gmem_wready: Signal::default(),
             gmem_wdata: signals(4),
-            gmem_wlast: Signal::default(),
-            gmem_bvalid: Signal::default(),
-            gmem_bready: Signal::default(),
-            gmem_bresp: Signal::default(),
             registers: Registers::new(config),
             sequencer: Sequencer::new(config),
             watchdog: Watchdog::default(),
@@ -175,10 +144,6 @@ impl Accelerator {
             softmax_queue: Queue::new(COMMAND_WORDS, config.queue_commands),
             router_queue: Queue::new(COMMAND_WORDS, config.queue_commands),
             write_queue: Queue::new(COMMAND_WORDS, config.queue_commands),
-            unit_reset: DFF::default(),
-            progress: DFF::default(),
-            quiet: DFF::default(),
-            moved: Signal::default(),
             _ports: ports,
             _rows: config.rows,
             _columns: config.columns,
@@ -187,6 +152,7 @@ impl Accelerator {
             _copy_bytes: config.rows.max(2 * config.columns),
             _residual_bytes: 2 * config.columns,
             _ports_words: 4 * ports,
+            ..Self::default()
         }
     }
 }

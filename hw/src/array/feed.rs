@@ -28,7 +28,7 @@ use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
 
 /// The unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct FeedUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -108,60 +108,16 @@ impl FeedUnit {
         // The issue register has passed one of the cycles.
         let token_tap = timing::STEP_CYCLES - 1;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            program_load: Signal::default(),
-            program_write: Signal::default(),
             program_data: lanes(bytes),
-            program_loaded: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: lanes(COMMAND_WORDS),
-            expert: Signal::default(),
-            queue_length: Signal::default(),
-            in_loop: Signal::default(),
-            command_drained: Signal::default(),
-            stream_valid: Signal::default(),
-            stream_ready: Signal::default(),
             stream_data: lanes(bytes),
-            stream_level: Signal::default(),
-            parameter_valid: Signal::default(),
-            parameter_ready: Signal::default(),
             parameter_data: lanes(bytes),
-            copy_valid: Signal::default(),
-            copy_ready: Signal::default(),
-            copy_residual: Signal::default(),
-            copy_address: Signal::default(),
             copy_data: lanes(copy_bytes),
-            copy_done: Signal::default(),
-            lookup_expert: Signal::default(),
-            lookup_pair: Signal::default(),
-            lookup_token_0: Signal::default(),
-            lookup_token_1: Signal::default(),
-            read_address_0: Signal::default(),
-            read_address_1: Signal::default(),
             read_data_0: lanes(rows),
             read_data_1: lanes(rows),
-            kv_base: Signal::default(),
-            kv_stride: Signal::default(),
-            kv_rotate: Signal::default(),
-            kv_by_keys: Signal::default(),
             kv_data: lanes(columns),
-            group_filled: Signal::default(),
-            group_drained: Signal::default(),
-            group_stored: Signal::default(),
-            drain_pair: Signal::default(),
-            drain_bank: Signal::default(),
             sum_0: lanes(columns),
             sum_1: lanes(columns),
-            busy_streaming: Signal::default(),
-            stall_stream: Signal::default(),
-            stall_bank: Signal::default(),
-            stall_sync: Signal::default(),
-            accept: Signal::default(),
-            commands_taken: DFF::default(),
-            commands_drained: DFF::default(),
             loader: Loader::new(config),
             streamer: Streamer::new(config.groups()),
             array: SystolicArray::new(config),
@@ -173,6 +129,7 @@ impl FeedUnit {
             _rows: rows,
             _segments: rows / SEGMENT_LANES,
             _copy_bytes: copy_bytes,
+            ..Self::default()
         }
     }
 

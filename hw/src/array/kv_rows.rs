@@ -26,7 +26,7 @@ use crate::config::AccelConfig;
 use crate::prelude::*;
 
 /// The reader; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct KvRows {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -71,30 +71,6 @@ impl KvRows {
         // Row `i` is there `i + 1` cycles after the start; what it sets can be seen one cycle later.
         let loaded_row = timing::pass_after_kv_cycles(config.rows) - 2;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            by_keys: Signal::default(),
-            base: Signal::default(),
-            stride: Signal::default(),
-            tokens: Signal::default(),
-            column_tile: Signal::default(),
-            column_base: Signal::default(),
-            lane_base: Signal::default(),
-            row: Signal::default(),
-            segment: Signal::default(),
-            zero: Signal::default(),
-            loaded: Signal::default(),
-            finished: Signal::default(),
-            kv_base: Signal::default(),
-            kv_stride: Signal::default(),
-            kv_rotate: Signal::default(),
-            kv_by_keys: Signal::default(),
-            active: DFF::default(),
-            count: DFF::default(),
-            place: DFF::default(),
-            segment_now: DFF::default(),
-            index: DFF::default(),
             address: RowAddress::default(),
             rotates: registers(stages),
             strides: registers(stages),
@@ -104,6 +80,7 @@ impl KvRows {
             column_mask: Constant::new((config.columns as u64 - 1).into()),
             column_bits: Constant::new(u64::from(config.columns.ilog2()).into()),
             _stages: stages,
+            ..Self::default()
         }
     }
 }

@@ -42,7 +42,7 @@ enum LoaderState {
 }
 
 /// The loader; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Loader {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -130,63 +130,12 @@ impl Loader {
         let (bytes, columns) = (config.weight_word_bytes(), config.columns);
         let (buses, segments) = (config.rows / LOAD_LANES, config.rows / SEGMENT_LANES);
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            program_load: Signal::default(),
-            accept: Signal::default(),
-            ready: Signal::default(),
             command: lanes(COMMAND_WORDS),
-            tag: Signal::default(),
-            drained: Signal::default(),
-            stream_valid: Signal::default(),
-            stream_ready: Signal::default(),
             stream_data: lanes(bytes),
-            stream_level: Signal::default(),
             word: lanes(bytes),
-            program_write: Signal::default(),
-            program_loaded: Signal::default(),
-            parameter_valid: Signal::default(),
-            parameter_ready: Signal::default(),
-            copy_valid: Signal::default(),
-            copy_ready: Signal::default(),
-            copy_residual: Signal::default(),
-            copy_address: Signal::default(),
-            copy_done: Signal::default(),
-            kv_base: Signal::default(),
-            kv_stride: Signal::default(),
-            kv_rotate: Signal::default(),
-            kv_by_keys: Signal::default(),
             kv_data: lanes(columns),
             load_data: (0..columns).map(|_| lanes(buses)).collect(),
             load_enable: lanes(segments),
-            pass_start: Signal::default(),
-            tile_ready: Signal::default(),
-            starved: Signal::default(),
-            state: DFF::default(),
-            command_tag: DFF::default(),
-            k_last: DFF::default(),
-            n_last: DFF::default(),
-            plane_last: DFF::default(),
-            from_kv: DFF::default(),
-            by_keys: DFF::default(),
-            sync: DFF::default(),
-            hold: DFF::default(),
-            discard: DFF::default(),
-            base: DFF::default(),
-            stride: DFF::default(),
-            tokens: DFF::default(),
-            k: DFF::default(),
-            plane: DFF::default(),
-            n: DFF::default(),
-            lane_base: DFF::default(),
-            column_base: DFF::default(),
-            was_starved: DFF::default(),
-            all_drained: Signal::default(),
-            tile_done: Signal::default(),
-            phase_start: Signal::default(),
-            phase_kind: Signal::default(),
-            phase_count: Signal::default(),
             words: WordConsumer::new(config),
             scheduler: TileScheduler::new(),
             rows: KvRows::new(config),
@@ -198,6 +147,7 @@ impl Loader {
             _buses: buses,
             _columns: columns,
             _segments: segments,
+            ..Self::default()
         }
     }
 }

@@ -17,7 +17,7 @@ use super::timing;
 use crate::prelude::*;
 
 /// The scheduler; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct TileScheduler {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -57,37 +57,9 @@ impl TileScheduler {
         // The start of a pass is seen one cycle after its decision.
         let age_enough = timing::STREAM_AFTER_PASS_CYCLES as u64 - 1;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            stream_turn: Signal::default(),
-            kv_turn: Signal::default(),
-            stream_level: Signal::default(),
-            pass_start: Signal::default(),
-            rows_loaded: Signal::default(),
-            stream_tile: Signal::default(),
-            kv_tile: Signal::default(),
-            pop: Signal::default(),
-            half: Signal::default(),
-            tile_ready: Signal::default(),
-            starved: Signal::default(),
-            popping: DFF::default(),
-            pops_left: DFF::default(),
-            pops: DFF::default(),
-            slot_taken: DFF::default(),
-            loaded: DFF::default(),
-            age: DFF::default(),
-            could_load: Signal::default(),
-            words_there: Signal::default(),
-            go_stream: Signal::default(),
-            go_kv: Signal::default(),
             age_enough: Constant::new(age_enough.into()),
+            ..Self::default()
         }
-    }
-}
-
-impl Default for TileScheduler {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

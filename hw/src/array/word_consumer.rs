@@ -36,7 +36,7 @@ pub const RESIDUAL: u64 = 3;
 pub const DISCARD: u64 = 4;
 
 /// The consumer; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct WordConsumer {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -93,51 +93,13 @@ impl WordConsumer {
         let bytes = config.weight_word_bytes();
         let chunks = |width: usize| Constant::new((bytes as u64 / width as u64).into());
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            kind: Signal::default(),
-            count: Signal::default(),
-            first_address: Signal::default(),
-            enable: Signal::default(),
-            stream_valid: Signal::default(),
             stream_data: lanes(bytes),
-            wants: Signal::default(),
-            taken: Signal::default(),
-            empty: Signal::default(),
             word: lanes(bytes),
-            program_write: Signal::default(),
-            program_done: Signal::default(),
-            parameter_valid: Signal::default(),
-            parameter_ready: Signal::default(),
-            copy_valid: Signal::default(),
-            copy_ready: Signal::default(),
-            copy_residual: Signal::default(),
-            copy_address: Signal::default(),
-            copy_done: Signal::default(),
-            left: DFF::default(),
-            left_kind: DFF::default(),
-            chunks: DFF::default(),
-            full: DFF::default(),
-            word_kind: DFF::default(),
-            last_word: DFF::default(),
-            word_chunks: DFF::default(),
-            chunk: DFF::default(),
-            address: DFF::default(),
-            finished_program: DFF::default(),
-            finished_copy: DFF::default(),
-            accepted: Signal::default(),
-            release: Signal::default(),
-            want: Signal::default(),
-            take: Signal::default(),
-            last_take: Signal::default(),
-            finished: Signal::default(),
-            finished_kind: Signal::default(),
-            copying: Signal::default(),
             register: StreamWord::new(config),
             activation_chunks: chunks(config.rows),
             residual_chunks: chunks(config.residual_word_bytes()),
             _bytes: bytes,
+            ..Self::default()
         }
     }
 }

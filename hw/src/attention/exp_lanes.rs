@@ -15,7 +15,7 @@ use crate::primitives::leaf::{loop_text, ports, rom_text, valid_text, Pipeline};
 pub const LATENCY_CYCLES: usize = 5;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ExpLanes {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -32,15 +32,10 @@ impl ExpLanes {
     /// A cell of `columns` lanes.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            maximum: Signal::default(),
-            lane_count: Signal::default(),
             lanes: ports(columns),
-            done: Signal::default(),
             bytes: ports(columns),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 

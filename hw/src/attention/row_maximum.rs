@@ -16,7 +16,7 @@ pub fn latency_cycles(columns: usize) -> usize {
 }
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RowMaximum {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -35,17 +35,10 @@ impl RowMaximum {
     /// A cell for words of `columns` scores.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            last_lanes: Signal::default(),
             lanes: ports(columns),
-            done: Signal::default(),
-            maximum: Signal::default(),
             _maximum: i16::MIN,
             _results: Pipeline::new(latency_cycles(columns)),
+            ..Self::default()
         }
     }
 

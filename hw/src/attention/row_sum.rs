@@ -18,7 +18,7 @@ pub fn latency_cycles(columns: usize) -> usize {
 const SUM_MASK: u32 = (1 << 24) - 1;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RowSum {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -36,16 +36,10 @@ impl RowSum {
     /// A cell for words of `columns` bytes.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
             lanes: ports(columns),
-            done: Signal::default(),
-            sum: Signal::default(),
             _sum: 0,
             _results: Pipeline::new(latency_cycles(columns)),
+            ..Self::default()
         }
     }
 

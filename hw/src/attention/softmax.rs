@@ -46,7 +46,7 @@ pub fn overhead_cycles(columns: usize, row_words: usize) -> usize {
 }
 
 /// The softmax unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct SoftmaxUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -107,50 +107,18 @@ impl SoftmaxUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups, tokens) = (config.columns, config.groups(), config.max_tokens);
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: ports(COMMAND_WORDS),
-            done: Signal::default(),
-            read_address: Signal::default(),
             read_data: ports(columns),
             write_valid: ports(groups),
-            write_ready: Signal::default(),
-            write_address: Signal::default(),
             write_data: ports(columns),
-            factor_bank: Signal::default(),
-            factor_row: Signal::default(),
-            factor_mantissa: Signal::default(),
-            factor_exponent: Signal::default(),
-            busy: DFF::default(),
-            accepted: DFF::default(),
-            start: DFF::default(),
             settings: (0..COMMAND_WORDS).map(|_| DFF::default()).collect(),
-            keys: Signal::default(),
-            rounded: Signal::default(),
-            spare: Signal::default(),
-            rows: DFF::default(),
-            words: DFF::default(),
-            last_lanes: DFF::default(),
             buffer: RowBuffer::new(columns),
             maximum: RowMaximum::new(columns),
             maxima: Queue::new(1, OPEN_ROWS),
-            issue: Signal::default(),
-            maximum_1: DFF::default(),
-            maximum_2: DFF::default(),
-            last_1: DFF::default(),
-            last_2: DFF::default(),
             exp: ExpLanes::new(columns),
             stream: WriteStream::new(config),
-            sum_last: Signal::default(),
-            sum_word: DFF::default(),
             sum: RowSum::new(columns),
             reciprocal: Reciprocal::default(),
-            sums_left: DFF::default(),
-            sum_row: DFF::default(),
-            written: DFF::default(),
-            finished: DFF::default(),
             reciprocals: Ram::new(1, 1, 2 * tokens, RamStyle::Block),
             bank_rows: Constant::new((tokens as u64).into()),
             word_bits: Constant::new(u64::from(columns.ilog2()).into()),
@@ -159,6 +127,7 @@ impl SoftmaxUnit {
             _command_words: COMMAND_WORDS,
             _columns: columns,
             _groups: groups,
+            ..Self::default()
         }
     }
 }

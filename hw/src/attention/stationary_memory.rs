@@ -27,7 +27,7 @@ use crate::primitives::leaf::{loop_text, ports, unused_text};
 pub const KV_READ_CYCLES: usize = 5;
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct StationaryMemory {
     pub clock: Signal<In, Clock>,
     pub write_enable: Signal<In, Bit>,
@@ -57,15 +57,7 @@ impl StationaryMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, depth) = (config.columns, config.stationary_words);
         Self {
-            clock: Signal::default(),
-            write_enable: Signal::default(),
-            write_address: Signal::default(),
-            write_rotate: Signal::default(),
             write_data: ports(columns),
-            read_base: Signal::default(),
-            read_stride: Signal::default(),
-            read_rotate: Signal::default(),
-            read_by_keys: Signal::default(),
             read_data: ports(columns),
             _depth: depth,
             _bytes: vec![0; depth * columns],
@@ -75,6 +67,7 @@ impl StationaryMemory {
             _stage: vec![0; columns],
             _output: vec![0; columns],
             _rotations: [0; 4],
+            ..Self::default()
         }
     }
 

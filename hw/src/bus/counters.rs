@@ -9,7 +9,7 @@
 use crate::prelude::*;
 
 /// The counters; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Counters {
     pub clock: Signal<In, Clock>,
     pub clear: Signal<In, Bit>,
@@ -24,13 +24,11 @@ impl Counters {
     /// `count` counters.
     pub fn new(count: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            clear: Signal::default(),
-            enable: Signal::default(),
             event: (0..count).map(|_| Signal::default()).collect(),
             value: (0..count).map(|_| Signal::default()).collect(),
             counts: (0..count).map(|_| DFF::default()).collect(),
             _count: count,
+            ..Self::default()
         }
     }
 }

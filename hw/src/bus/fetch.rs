@@ -36,7 +36,7 @@ fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
 }
 
 /// The fetch unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct FetchUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -112,24 +112,7 @@ impl FetchUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (ports, words) = (config.read_ports, config.weight_word_bytes() / 4);
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            flush: Signal::default(),
-            hold: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: signals(8),
-            done: Signal::default(),
-            task_number: Signal::default(),
-            nonempty: Signal::default(),
-            routed: Signal::default(),
-            ticket_valid: Signal::default(),
-            ticket_ready: Signal::default(),
-            ticket_fetched: Signal::default(),
-            program_lo: Signal::default(),
-            program_hi: Signal::default(),
-            image_lo: Signal::default(),
-            image_hi: Signal::default(),
             arvalid: signals(ports),
             arready: signals(ports),
             araddr_lo: signals(ports),
@@ -140,16 +123,7 @@ impl FetchUnit {
             rdata: signals(BEAT_WORDS * ports),
             rresp: signals(ports),
             rlast: signals(ports),
-            stream_valid: Signal::default(),
-            stream_ready: Signal::default(),
             stream_data: signals(4 * words),
-            stream_level: Signal::default(),
-            error: Signal::default(),
-            error_lo: Signal::default(),
-            error_hi: Signal::default(),
-            outstanding_any: Signal::default(),
-            stall_full: Signal::default(),
-            skipped: Signal::default(),
             beat: signals(ports),
             issuer: BurstIssuer::new(config),
             tickets: Queue::new(1, TICKETS),
@@ -157,18 +131,9 @@ impl FetchUnit {
             buffer: WeightBuffer::new(config),
             turn: (0..ports).map(|_| DFF::default()).collect(),
             word: (0..words).map(|_| DFF::default()).collect(),
-            word_valid: DFF::default(),
-            word_last: DFF::default(),
-            word_final: DFF::default(),
-            any_error: Signal::default(),
-            any_busy: Signal::default(),
-            clear: Signal::default(),
-            collect: Signal::default(),
-            burst_end: Signal::default(),
-            command_end: Signal::default(),
-            last_turn: Signal::default(),
             _ports: ports,
             _words: words,
+            ..Self::default()
         }
     }
 }

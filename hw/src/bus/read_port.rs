@@ -35,7 +35,7 @@ pub fn beats_per_word(config: &AccelConfig) -> usize {
 }
 
 /// The read port; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ReadPort {
     pub clock: Signal<In, Clock>,
     /// Forgets everything; only while nothing is outstanding.
@@ -103,56 +103,15 @@ impl ReadPort {
         let queued = queued_bursts(config);
         let depth = queued * BURST_BYTES / config.weight_word_bytes();
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            burst_valid: Signal::default(),
-            burst_ready: Signal::default(),
-            burst_lo: Signal::default(),
-            burst_hi: Signal::default(),
-            burst_beats: Signal::default(),
-            burst_final: Signal::default(),
-            arvalid: Signal::default(),
-            arready: Signal::default(),
-            araddr_lo: Signal::default(),
-            araddr_hi: Signal::default(),
-            arlen: Signal::default(),
-            rvalid: Signal::default(),
-            rready: Signal::default(),
             rdata: (0..BEAT_WORDS).map(|_| Signal::default()).collect(),
-            rresp: Signal::default(),
-            rlast: Signal::default(),
-            word_valid: Signal::default(),
-            word_ready: Signal::default(),
             word_data: (0..words).map(|_| Signal::default()).collect(),
-            word_last: Signal::default(),
-            word_final: Signal::default(),
-            busy: Signal::default(),
-            beat: Signal::default(),
-            error: Signal::default(),
-            error_lo: Signal::default(),
-            error_hi: Signal::default(),
             owed: Queue::new(3, config.outstanding_bursts.max(2)),
             words: Queue::resizing("ReadWordQueue", BEAT_LANES, beats, 1, depth),
-            ar_valid: DFF::default(),
-            ar_lo: DFF::default(),
-            ar_hi: DFF::default(),
-            ar_len: DFF::default(),
-            outstanding: DFF::default(),
-            queued: DFF::default(),
-            beats: DFF::default(),
-            was_beat: DFF::default(),
-            failed: DFF::default(),
-            failed_lo: DFF::default(),
-            failed_hi: DFF::default(),
-            issue: Signal::default(),
-            accepted: Signal::default(),
-            burst_end: Signal::default(),
-            burst_out: Signal::default(),
-            flags: Signal::default(),
             most_outstanding: Constant::new((config.outstanding_bursts as u64).into()),
             most_queued: Constant::new((queued as u64).into()),
             _words: words,
             _beats: beats,
+            ..Self::default()
         }
     }
 }

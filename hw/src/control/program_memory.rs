@@ -16,7 +16,7 @@ use crate::prelude::*;
 pub const LATENCY_CYCLES: usize = 2;
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ProgramMemory {
     pub clock: Signal<In, Clock>,
     pub restart: Signal<In, Bit>,
@@ -35,15 +35,12 @@ impl ProgramMemory {
         let word = config.weight_word_bytes();
         let bytes = (config.program_commands * COMMAND_BYTES).next_multiple_of(word);
         Self {
-            clock: Signal::default(),
-            restart: Signal::default(),
-            write: Signal::default(),
             write_data: (0..word).map(|_| Signal::default()).collect(),
-            index: Signal::default(),
             command: (0..COMMAND_WORDS).map(|_| Signal::default()).collect(),
             _bytes: vec![0; bytes],
             _written: 0,
             _stage: [0; COMMAND_WORDS],
+            ..Self::default()
         }
     }
 

@@ -25,7 +25,7 @@ fn lanes<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
 }
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ActivationMemory {
     pub clock: Signal<In, Clock>,
     pub drain_write: Vec<Signal<In, Bit>>,
@@ -74,38 +74,23 @@ impl ActivationMemory {
             )
         };
         Self {
-            clock: Signal::default(),
             drain_write: lanes(groups),
-            drain_address: Signal::default(),
             drain_data: lanes(c),
             softmax_write: lanes(groups),
-            softmax_ready: Signal::default(),
-            softmax_address: Signal::default(),
             softmax_data: lanes(c),
             norm_write: lanes(groups),
-            norm_ready: Signal::default(),
-            norm_address: Signal::default(),
             norm_data: lanes(c),
-            copy_write: Signal::default(),
-            copy_ready: Signal::default(),
-            copy_address: Signal::default(),
             copy_data: lanes(r),
-            read_address_0: Signal::default(),
-            read_address_1: Signal::default(),
             read_data_0: lanes(r),
             read_data_1: lanes(r),
-            drain_any: Signal::default(),
-            softmax_any: Signal::default(),
-            norm_any: Signal::default(),
-            source: Signal::default(),
             enable: (0..groups).map(|_| DFF::default()).collect(),
-            address: DFF::default(),
             lane_mux: LaneMux::new(r, c),
             copy_0: ram(),
             copy_1: ram(),
             _groups: groups,
             _columns: c,
             _rows: r,
+            ..Self::default()
         }
     }
 }
@@ -175,7 +160,7 @@ impl Logic for ActivationMemory {
 }
 
 /// Registered choice of the bytes to write: C bytes repeated in every group, or a whole word. One cycle.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 struct LaneMux {
     clock: Signal<In, Clock>,
     source: Signal<In, Bits<2>>,
@@ -189,13 +174,12 @@ struct LaneMux {
 impl LaneMux {
     fn new(rows: usize, columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            source: Signal::default(),
             drain: lanes(columns),
             softmax: lanes(columns),
             norm: lanes(columns),
             copy: lanes(rows),
             data: lanes(rows),
+            ..Self::default()
         }
     }
 }

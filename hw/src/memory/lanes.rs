@@ -8,7 +8,7 @@
 use crate::prelude::*;
 
 /// The wires; see the module. One width divides the other; both are at most 32.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Lanes<const FROM: usize, const TO: usize> {
     pub from: Vec<Signal<In, Bits<FROM>>>,
     pub to: Vec<Signal<Out, Bits<TO>>>,

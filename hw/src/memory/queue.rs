@@ -19,7 +19,7 @@ use crate::prelude::*;
 pub const LATENCY_CYCLES: usize = 2;
 
 /// The queue; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Queue<const W: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -61,13 +61,8 @@ impl<const W: usize> Queue<W> {
             "{module}: {word} lanes of a word do not come apart in {spread}"
         );
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            write_valid: Signal::default(),
             write_ready: Signal::new_with_default(true),
             write_data: (0..lanes).map(|_| Signal::default()).collect(),
-            read_valid: Signal::default(),
-            read_ready: Signal::default(),
             read_data: (0..word / spread).map(|_| Signal::default()).collect(),
             _name: module.into(),
             _gather: gather,
@@ -80,6 +75,7 @@ impl<const W: usize> Queue<W> {
             _write_part: 0,
             _read_part: 0,
             _valid: false,
+            ..Self::default()
         }
     }
 

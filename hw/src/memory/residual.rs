@@ -19,7 +19,7 @@ use crate::primitives::ram::{self, Ram, RamStyle};
 pub const READ_CYCLES: usize = ram::LATENCY_CYCLES;
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ResidualMemory {
     pub clock: Signal<In, Clock>,
     pub drain_read: Signal<In, Bit>,
@@ -50,22 +50,8 @@ impl ResidualMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            clock: Signal::default(),
-            drain_read: Signal::default(),
-            drain_read_address: Signal::default(),
-            norm_read: Signal::default(),
-            norm_ready: Signal::default(),
-            norm_address: Signal::default(),
-            write_back_read: Signal::default(),
-            write_back_ready: Signal::default(),
-            write_back_address: Signal::default(),
             read_data: (0..c).map(|_| Signal::default()).collect(),
-            drain_write: Signal::default(),
-            drain_address: Signal::default(),
             drain_data: (0..c).map(|_| Signal::default()).collect(),
-            copy_write: Signal::default(),
-            copy_ready: Signal::default(),
-            copy_address: Signal::default(),
             copy_data: (0..2 * c).map(|_| Signal::default()).collect(),
             words: Ram::new(
                 c,
@@ -76,6 +62,7 @@ impl ResidualMemory {
             pairs: Lanes::new(2 * c),
             _columns: c,
             _bytes: 2 * c,
+            ..Self::default()
         }
     }
 }

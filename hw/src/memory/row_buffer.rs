@@ -27,7 +27,7 @@ pub const READ_CYCLES: usize = 2;
 pub const ISSUE_CYCLES: usize = ram::LATENCY_CYCLES;
 
 /// The row buffer; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RowBuffer {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -87,56 +87,11 @@ impl RowBuffer {
     /// A buffer of words of `columns` 16-bit values.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            src_base: Signal::default(),
-            stride: Signal::default(),
-            rows: Signal::default(),
-            words: Signal::default(),
-            read_valid: Signal::default(),
-            read_ready: Signal::default(),
-            read_address: Signal::default(),
             read_data: ports(columns),
-            arrival_valid: Signal::default(),
-            arrival_first: Signal::default(),
-            arrival_last: Signal::default(),
-            issue: Signal::default(),
-            hold: Signal::default(),
-            issue_last: Signal::default(),
-            word_valid: Signal::default(),
             word_data: ports(columns),
-            free: Signal::default(),
-            request: Signal::default(),
-            advance: Signal::default(),
-            close: Signal::default(),
-            rows_left: DFF::default(),
-            some_left: DFF::default(),
-            inside_row: DFF::default(),
-            asks_last: DFF::default(),
-            issues_last: DFF::default(),
-            row_base: DFF::default(),
-            next_address: DFF::default(),
-            word: DFF::default(),
-            pending: DFF::default(),
-            pending_first: DFF::default(),
-            pending_last: DFF::default(),
-            address: DFF::default(),
-            flight_valid: DFF::default(),
-            flight_first: DFF::default(),
-            flight_last: DFF::default(),
-            here_valid: DFF::default(),
-            here_first: DFF::default(),
-            here_last: DFF::default(),
-            level: DFF::default(),
-            open_rows: DFF::default(),
-            write_pointer: DFF::default(),
-            read_pointer: DFF::default(),
-            issue_word: DFF::default(),
-            issued_1: DFF::default(),
-            issued_2: DFF::default(),
             ring: Ram::new(columns, 1, BUFFER_WORDS, RamStyle::Block),
             _columns: columns,
+            ..Self::default()
         }
     }
 }

@@ -28,7 +28,7 @@ const READY_WORDS: usize = 8;
 const LEVEL_DELAY: usize = LATENCY_CYCLES - 1;
 
 /// The weight buffer; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct WeightBuffer {
     pub clock: Signal<In, Clock>,
     /// Empties the buffer.
@@ -69,15 +69,8 @@ impl WeightBuffer {
     pub fn new(config: &AccelConfig) -> Self {
         let words = config.weight_word_bytes() / 4;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            write_valid: Signal::default(),
             write_data: (0..words).map(|_| Signal::default()).collect(),
-            stream_valid: Signal::default(),
-            stream_ready: Signal::default(),
             stream_data: (0..4 * words).map(|_| Signal::default()).collect(),
-            stream_level: Signal::default(),
-            consumed: Signal::default(),
             ram: Ram::new(
                 words,
                 1,
@@ -86,24 +79,13 @@ impl WeightBuffer {
             ),
             ready_words: Queue::new(words, READY_WORDS),
             split: Lanes::new(words),
-            tail: DFF::default(),
-            head: DFF::default(),
-            stored: DFF::default(),
-            some: DFF::default(),
-            places: DFF::default(),
-            requested: DFF::default(),
-            arriving: DFF::default(),
             fresh: (0..LEVEL_DELAY).map(|_| DFF::default()).collect(),
-            level: DFF::default(),
-            taken: DFF::default(),
-            request: Signal::default(),
-            take: Signal::default(),
-            reached: Signal::default(),
             last_word: Constant::new((config.weight_words as u64 - 1).into()),
             all_places: Constant::new((READY_WORDS as u64).into()),
             _words: words,
             _bytes: 4 * words,
             _delay: LEVEL_DELAY,
+            ..Self::default()
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::primitives::leaf::ports;
 pub const PLACES: usize = 32;
 
 /// The write stream; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct WriteStream {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -67,40 +67,14 @@ impl WriteStream {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups) = (config.columns, config.groups());
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            dst_base: Signal::default(),
-            dst_stride: Signal::default(),
-            plane_offset: Signal::default(),
-            planes: Signal::default(),
-            rows: Signal::default(),
-            chunks: Signal::default(),
-            reserve: Signal::default(),
-            room: Signal::default(),
-            push: Signal::default(),
             push_data: ports(columns),
             write_valid: ports(groups),
-            write_ready: Signal::default(),
-            write_address: Signal::default(),
             write_data: ports(columns),
-            done: Signal::default(),
-            pop: Signal::default(),
             last_group: Constant::new((1u64 << (groups - 1)).into()),
-            places: DFF::default(),
             queue: Queue::new(columns, PLACES),
-            busy: DFF::default(),
-            finished: DFF::default(),
-            rows_left: DFF::default(),
-            row_base: DFF::default(),
-            word: DFF::default(),
-            address: DFF::default(),
-            group: DFF::default(),
-            chunk: DFF::default(),
-            row_ends: DFF::default(),
-            low: DFF::default(),
             _groups: groups,
             _columns: columns,
+            ..Self::default()
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::primitives::leaf::ports;
 use crate::primitives::ram::{Ram, RamStyle};
 
 /// The stage; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Choose {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -59,29 +59,9 @@ impl Choose {
     /// The stage of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            first: Signal::default(),
-            tokens: Signal::default(),
-            pairs: Signal::default(),
-            full_pairs: Signal::default(),
-            slot_last: Signal::default(),
-            logit_write: Signal::default(),
-            logit_token: Signal::default(),
-            logit_tile: Signal::default(),
             logit_data: ports(config.columns),
-            ranked: Signal::default(),
-            maximum: Signal::default(),
             chosen: ports(MAX_TOP_K),
-            buffer_half: Signal::default(),
-            buffer_pair: Signal::default(),
             buffer_logits: ports(2),
-            scanning: DFF::default(),
-            token: DFF::default(),
-            step: DFF::default(),
-            pair: Signal::default(),
-            flags: Signal::default(),
             flags_line: Delay::new(logit_store::READ_CYCLES),
             pair_line: Delay::new(logit_store::READ_CYCLES),
             store: LogitStore::new(config),
@@ -90,6 +70,7 @@ impl Choose {
             _columns: config.columns,
             _ranks: MAX_TOP_K,
             _pair: 2,
+            ..Self::default()
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::primitives::leaf::{ports, unused_text};
 pub const READ_CYCLES: usize = 3;
 
 /// The store; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct LogitStore {
     pub clock: Signal<In, Clock>,
     pub write_enable: Signal<In, Bit>,
@@ -42,19 +42,14 @@ impl LogitStore {
         let lanes = config.columns.min(experts);
         let tiles = experts.div_ceil(lanes);
         Self {
-            clock: Signal::default(),
-            write_enable: Signal::default(),
-            write_token: Signal::default(),
-            write_tile: Signal::default(),
             write_data: ports(config.columns),
-            read_token: Signal::default(),
-            read_pair: Signal::default(),
             logits: ports(2),
             _lanes: lanes,
             _tiles: tiles,
             _tokens: config.max_tokens,
             _logits: vec![0; config.max_tokens * tiles * lanes],
             _stages: [[0; 2]; 2],
+            ..Self::default()
         }
     }
 

@@ -30,7 +30,7 @@ struct Entry {
 }
 
 /// The queues; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ExpertQueues {
     pub clock: Signal<In, Clock>,
     pub clear: Signal<In, Bit>,
@@ -66,23 +66,6 @@ impl ExpertQueues {
         let position_bits = config.max_tokens.next_power_of_two().ilog2().max(2) as usize;
         let expert_bits = config.max_experts.next_power_of_two().ilog2().max(1) as usize;
         Self {
-            clock: Signal::default(),
-            clear: Signal::default(),
-            append: Signal::default(),
-            append_expert: Signal::default(),
-            append_token: Signal::default(),
-            append_score: Signal::default(),
-            pair_expert: Signal::default(),
-            pair: Signal::default(),
-            pair_token_0: Signal::default(),
-            pair_token_1: Signal::default(),
-            entry_expert: Signal::default(),
-            entry_position: Signal::default(),
-            entry_token: Signal::default(),
-            entry_score: Signal::default(),
-            count_expert: Signal::default(),
-            count: Signal::default(),
-            nonempty: Signal::default(),
             _position_bits: position_bits,
             _expert_bits: expert_bits,
             _entries: vec![Entry::default(); 1 << (position_bits + expert_bits)],
@@ -90,6 +73,7 @@ impl ExpertQueues {
             _pair_stage: (0, 0),
             _entry_stage: Entry::default(),
             _count_stage: 0,
+            ..Self::default()
         }
     }
 

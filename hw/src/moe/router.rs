@@ -41,7 +41,7 @@ pub fn command_cycles(tokens: usize, experts: usize) -> usize {
 }
 
 /// The router unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RouterUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -97,54 +97,19 @@ impl RouterUnit {
     /// The unit of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: ports(COMMAND_WORDS),
-            done: Signal::default(),
-            routed: Signal::default(),
-            logit_write: Signal::default(),
-            logit_token: Signal::default(),
-            logit_tile: Signal::default(),
             logit_data: ports(config.columns),
-            nonempty: Signal::default(),
-            feed_lookup_expert: Signal::default(),
-            feed_lookup_pair: Signal::default(),
-            feed_lookup_token_0: Signal::default(),
-            feed_lookup_token_1: Signal::default(),
-            drain_lookup_expert: Signal::default(),
-            drain_lookup_position: Signal::default(),
-            drain_lookup_token: Signal::default(),
-            drain_lookup_score: Signal::default(),
-            count_expert: Signal::default(),
-            count: Signal::default(),
-            busy: DFF::default(),
-            accepted: DFF::default(),
-            clamped: DFF::default(),
-            start: DFF::default(),
-            settings: DFF::default(),
-            first: DFF::default(),
-            tokens: Signal::default(),
-            wanted_experts: Signal::default(),
-            wanted_ranks: Signal::default(),
-            experts: DFF::default(),
-            ranks: DFF::default(),
-            more_experts: Signal::default(),
-            pairs: DFF::default(),
-            full_pairs: DFF::default(),
-            slot_last: DFF::default(),
             choose: Choose::new(config),
             weigh: Weigh::default(),
             rate: Rate::default(),
             queues: ExpertQueues::new(config),
-            finished: DFF::default(),
             max_experts: Constant::new((config.max_experts as u64).into()),
             max_ranks: Constant::new((MAX_TOP_K as u64).into()),
             slot_least: Constant::new((SLOT_CYCLES as u64).into()),
             _columns: config.columns,
             _ranks: MAX_TOP_K,
             _pair: 2,
+            ..Self::default()
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::primitives::leaf::{loop_text, ports, signed, valid_text, Pipeline};
 pub const LATENCY_CYCLES: usize = 8;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ElementLanes {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -36,18 +36,10 @@ impl ElementLanes {
     /// A cell of `columns` lanes.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
             lanes: ports(columns),
-            mean: Signal::default(),
-            factor: Signal::default(),
-            shift: Signal::default(),
-            wide: Signal::default(),
-            low: Signal::default(),
-            done: Signal::default(),
             bytes: ports(columns),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 

@@ -39,7 +39,7 @@ pub fn overhead_cycles(columns: usize, row_words: usize) -> usize {
 }
 
 /// The norm unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct NormUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -89,47 +89,22 @@ impl NormUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups) = (config.columns, config.groups());
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: ports(COMMAND_WORDS),
-            done: Signal::default(),
-            read_valid: Signal::default(),
-            read_ready: Signal::default(),
-            read_address: Signal::default(),
             read_data: ports(columns),
             write_valid: ports(groups),
-            write_ready: Signal::default(),
-            write_address: Signal::default(),
             write_data: ports(columns),
-            busy: DFF::default(),
-            start: DFF::default(),
             settings: (0..COMMAND_WORDS).map(|_| DFF::default()).collect(),
-            row_words: Signal::default(),
-            rows: Signal::default(),
-            wide: Signal::default(),
             buffer: RowBuffer::new(columns),
             statistics: RowStatistics::new(columns),
             scale: RowScale::default(),
             scales: Queue::new(2, OPEN_ROWS),
-            issue: Signal::default(),
-            again: Signal::default(),
-            low: DFF::default(),
-            low_1: DFF::default(),
-            low_2: DFF::default(),
-            mean_1: DFF::default(),
-            mean_2: DFF::default(),
-            factor_1: DFF::default(),
-            factor_2: DFF::default(),
-            shift_1: DFF::default(),
-            shift_2: DFF::default(),
             elements: ElementLanes::new(columns),
             stream: WriteStream::new(config),
             group_bits: Constant::new(u64::from(groups.ilog2()).into()),
             _command_words: COMMAND_WORDS,
             _columns: columns,
             _groups: groups,
+            ..Self::default()
         }
     }
 }

@@ -28,7 +28,7 @@ pub fn latency_cycles(columns: usize) -> usize {
 }
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RowStatistics {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -48,18 +48,10 @@ impl RowStatistics {
     /// A cell for words of `columns` values.
     pub fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
             lanes: ports(columns),
-            done: Signal::default(),
-            sum: Signal::default(),
-            squares_low: Signal::default(),
-            squares_high: Signal::default(),
             _sums: (0, 0),
             _results: Pipeline::new(latency_cycles(columns)),
+            ..Self::default()
         }
     }
 

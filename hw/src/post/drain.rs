@@ -47,7 +47,7 @@ pub const WRITE_SETTLE_CYCLES: usize = 4;
 pub const DRAINED_CYCLES: usize = RESIDUAL_SLOT_CYCLES + WRITE_SETTLE_CYCLES;
 
 /// The unit; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct DrainUnit {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -124,53 +124,16 @@ impl DrainUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (c, groups, bytes) = (config.columns, config.groups(), config.weight_word_bytes());
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
             command: ports(COMMAND_WORDS),
-            expert: Signal::default(),
-            queue_length: Signal::default(),
-            in_loop: Signal::default(),
-            command_drained: Signal::default(),
-            copy_done: Signal::default(),
-            parameter_valid: Signal::default(),
-            parameter_ready: Signal::default(),
             parameter_data: ports(bytes),
-            group_filled: Signal::default(),
-            group_drained: Signal::default(),
-            group_stored: Signal::default(),
-            drain_pair: Signal::default(),
-            drain_bank: Signal::default(),
             sum_0: ports(c),
             sum_1: ports(c),
-            lookup_expert: Signal::default(),
-            lookup_position: Signal::default(),
-            lookup_token: Signal::default(),
-            lookup_score: Signal::default(),
-            factor_bank: Signal::default(),
-            factor_row: Signal::default(),
-            factor_mantissa: Signal::default(),
-            factor_exponent: Signal::default(),
             activation_write: ports(groups),
-            activation_address: Signal::default(),
             activation_data: ports(c),
-            kv_write: Signal::default(),
-            kv_address: Signal::default(),
-            kv_rotate: Signal::default(),
             kv_data: ports(c),
-            residual_read: Signal::default(),
-            residual_read_address: Signal::default(),
             residual_data: ports(c),
-            residual_write: Signal::default(),
-            residual_address: Signal::default(),
             residual_write_data: ports(c),
-            score_write: Signal::default(),
-            score_address: Signal::default(),
             score_data: ports(c),
-            logit_write: Signal::default(),
-            logit_token: Signal::default(),
-            logit_tile: Signal::default(),
             logit_data: ports(c),
             queue: Queue::new(LANES, config.queue_commands),
             register: CommandRegister::default(),
@@ -186,6 +149,7 @@ impl DrainUnit {
             _bytes: bytes,
             _columns: c,
             _groups: groups,
+            ..Self::default()
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::config::AccelConfig;
 use crate::prelude::*;
 
 /// The drainer; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Drainer {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -92,56 +92,11 @@ impl Drainer {
     /// The drainer of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            group_filled: Signal::default(),
-            block_loaded: Signal::default(),
-            copy_done: Signal::default(),
-            group_drained: Signal::default(),
-            load: Signal::default(),
-            first_word: Signal::default(),
-            first_sums: Signal::default(),
-            busy: Signal::default(),
-            copy: Signal::default(),
-            empty: Signal::default(),
-            last_row: Signal::default(),
-            one_row: Signal::default(),
-            last_tile: Signal::default(),
-            hold_parameters: Signal::default(),
-            grouped: Signal::default(),
-            fixed_word: Signal::default(),
-            finish: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            block_last: Signal::default(),
-            row: Signal::default(),
-            bank: Signal::default(),
-            block: Signal::default(),
-            word: Signal::default(),
-            group: Signal::default(),
-            tile: Signal::default(),
-            sums_address: Signal::default(),
             groups: Pending::default(),
             blocks: Pending::default(),
             copies: Pending::default(),
-            issue: Signal::default(),
-            group_end: Signal::default(),
-            block_end: Signal::default(),
-            copy_end: Signal::default(),
-            command_end: Signal::default(),
-            drained: DFF::default(),
-            inside: DFF::default(),
-            at_row: DFF::default(),
-            at_last: DFF::default(),
-            last_here: Signal::default(),
-            at_tile: DFF::default(),
-            at_word: DFF::default(),
-            at_group: DFF::default(),
-            at_sums: DFF::default(),
-            at_bank: DFF::default(),
-            at_block: DFF::default(),
             last_group: Constant::new((1u64 << (config.groups() - 1)).into()),
+            ..Self::default()
         }
     }
 }

@@ -39,7 +39,7 @@ impl Channel {
 }
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ParameterMemory {
     pub clock: Signal<In, Clock>,
     pub write: Signal<In, Bit>,
@@ -62,21 +62,15 @@ impl ParameterMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            clock: Signal::default(),
-            write: Signal::default(),
-            write_bank: Signal::default(),
-            write_word: Signal::default(),
             data: (0..config.weight_word_bytes())
                 .map(|_| Signal::default())
                 .collect(),
-            bias_bank: Signal::default(),
-            mantissa_bank: Signal::default(),
-            factor_bank: Signal::default(),
             bias: (0..c).map(|_| Signal::default()).collect(),
             mantissa: (0..c).map(|_| Signal::default()).collect(),
             factor: (0..c).map(|_| Signal::default()).collect(),
             _banks: std::array::from_fn(|_| vec![Channel::default(); c]),
             _bank: [0; 3],
+            ..Self::default()
         }
     }
 

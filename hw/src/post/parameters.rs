@@ -15,7 +15,7 @@ use crate::config::AccelConfig;
 use crate::prelude::*;
 
 /// The store; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Parameters {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -52,32 +52,16 @@ impl Parameters {
     pub fn new(config: &AccelConfig) -> Self {
         let (bytes, c) = (config.weight_word_bytes(), config.columns);
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            parameter_valid: Signal::default(),
-            parameter_ready: Signal::default(),
             parameter_data: (0..bytes).map(|_| Signal::default()).collect(),
-            block_loaded: Signal::default(),
-            free_block: Signal::default(),
-            bias_bank: Signal::default(),
-            mantissa_bank: Signal::default(),
-            factor_bank: Signal::default(),
             bias: (0..c).map(|_| Signal::default()).collect(),
             mantissa: (0..c).map(|_| Signal::default()).collect(),
             factor: (0..c).map(|_| Signal::default()).collect(),
-            taken: Signal::default(),
-            complete: Signal::default(),
-            ready: DFF::default(),
-            loaded: DFF::default(),
-            word: DFF::default(),
-            bank: DFF::default(),
-            held: DFF::default(),
-            held_next: Signal::default(),
             memory: ParameterMemory::new(config),
             last_word: Constant::new((config.parameter_words() as u64 - 1).into()),
             banks: Constant::new((BANKS as u64).into()),
             _bytes: bytes,
             _columns: c,
+            ..Self::default()
         }
     }
 }

@@ -27,7 +27,7 @@ pub const WRITE_CYCLES: usize = store_lane::LATENCY_CYCLES;
 pub const RESIDUAL_WRITE_CYCLES: usize = store_lane::RESIDUAL_LATENCY_CYCLES;
 
 /// The store; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Store {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -90,60 +90,22 @@ impl Store {
     pub fn new(config: &AccelConfig) -> Self {
         let (c, groups) = (config.columns, config.groups());
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
             z: ports(c),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            add: Signal::default(),
-            sums: Signal::default(),
-            dst: Signal::default(),
-            address: Signal::default(),
-            token: Signal::default(),
-            group: Signal::default(),
-            tile: Signal::default(),
-            sums_address: Signal::default(),
             residual_data: ports(c),
-            value_sums_address: Signal::default(),
             value_sums: ports(c),
             activation_write: ports(groups),
-            activation_address: Signal::default(),
             activation_data: ports(c),
-            kv_write: Signal::default(),
-            kv_address: Signal::default(),
-            kv_rotate: Signal::default(),
             kv_data: ports(c),
-            residual_write: Signal::default(),
-            residual_address: Signal::default(),
             residual_write_data: ports(c),
-            score_write: Signal::default(),
-            score_address: Signal::default(),
             score_data: ports(c),
-            logit_write: Signal::default(),
-            logit_token: Signal::default(),
-            logit_tile: Signal::default(),
             logit_data: ports(c),
             lanes: (0..c).map(|_| StoreLane::default()).collect(),
             summing: ValueSums::new(config),
-            to_activation: Signal::default(),
             activation_q: (0..groups).map(|_| DFF::default()).collect(),
-            kv_q: DFF::default(),
-            residual_1: DFF::default(),
-            residual_q: DFF::default(),
-            score_q: DFF::default(),
-            logit_q: DFF::default(),
-            sum_q: DFF::default(),
-            first_q: DFF::default(),
-            last_q: DFF::default(),
-            address_q: DFF::default(),
-            residual_address_q: DFF::default(),
-            token_q: DFF::default(),
-            tile_q: DFF::default(),
-            sums_address_q: DFF::default(),
             rotate_mask: Constant::new((c as u64 - 1).into()),
             _columns: c,
             _groups: groups,
+            ..Self::default()
         }
     }
 }

@@ -26,7 +26,7 @@ pub const READ_CYCLES: usize = ram::LATENCY_CYCLES;
 pub const WRITE_CYCLES: usize = 2;
 
 /// The block; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct ValueSums {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -49,20 +49,12 @@ impl ValueSums {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            accumulate: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            write_address: Signal::default(),
             data: (0..c).map(|_| Signal::default()).collect(),
-            read_address: Signal::default(),
             sums: (0..c).map(|_| Signal::default()).collect(),
-            write: DFF::default(),
-            address: DFF::default(),
             accumulators: ByteAccumulators::new(c),
             memory: Ram::new(c, 1, WORDS, RamStyle::Block),
             _columns: c,
+            ..Self::default()
         }
     }
 }
@@ -92,7 +84,7 @@ impl Logic for ValueSums {
 }
 
 /// C accumulators of signed bytes; a sum shows one cycle after its byte.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 struct ByteAccumulators {
     clock: Signal<In, Clock>,
     accumulate: Signal<In, Bit>,
@@ -105,12 +97,10 @@ struct ByteAccumulators {
 impl ByteAccumulators {
     fn new(columns: usize) -> Self {
         Self {
-            clock: Signal::default(),
-            accumulate: Signal::default(),
-            first: Signal::default(),
             data: (0..columns).map(|_| Signal::default()).collect(),
             sums: (0..columns).map(|_| Signal::default()).collect(),
             _sums: vec![0; columns],
+            ..Self::default()
         }
     }
 }

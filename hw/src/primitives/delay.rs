@@ -7,7 +7,7 @@
 use crate::prelude::*;
 
 /// The delay line; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Delay<const W: usize> {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -22,12 +22,9 @@ impl<const W: usize> Delay<W> {
     pub fn new(cycles: usize) -> Self {
         assert!(cycles > 0, "a delay line needs at least one register");
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            d: Signal::default(),
-            q: Signal::default(),
             _stages: vec![Bits::default(); cycles],
             _head: 0,
+            ..Self::default()
         }
     }
 }

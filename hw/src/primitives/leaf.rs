@@ -10,6 +10,7 @@
 use rust_hdl::prelude::*;
 
 /// The results in flight of a cell with a latency in cycles.
+#[derive(Default)]
 pub struct Pipeline<T> {
     stages: Vec<Option<T>>,
     head: usize,

@@ -16,8 +16,9 @@ use crate::prelude::*;
 pub const LATENCY_CYCLES: usize = 2;
 
 /// What the memory is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RamStyle {
+    #[default]
     Block,
     Ultra,
     Distributed,
@@ -46,7 +47,7 @@ impl RamStyle {
 }
 
 /// The memory; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Ram<const W: usize> {
     pub clock: Signal<In, Clock>,
     pub write_enable: Vec<Signal<In, Bit>>,
@@ -72,16 +73,14 @@ impl<const W: usize> Ram<W> {
             "a memory's depth {depth} must be 2 to 65536"
         );
         Self {
-            clock: Signal::default(),
             write_enable: (0..groups).map(|_| Signal::default()).collect(),
-            write_address: Signal::default(),
             write_data: (0..lanes).map(|_| Signal::default()).collect(),
-            read_address: Signal::default(),
             read_data: (0..lanes).map(|_| Signal::default()).collect(),
             _style: style,
             _depth: depth,
             _words: vec![Bits::default(); depth * lanes],
             _stage: vec![Bits::default(); lanes],
+            ..Self::default()
         }
     }
 
