@@ -91,6 +91,11 @@ impl<D: Direction, T: Synth> Evaluate for Signal<D, T> {
     }
 }
 
+/// `count` unconnected signals or empty registers.
+pub fn many<T: Default>(count: usize) -> Vec<T> {
+    (0..count).map(|_| T::default()).collect()
+}
+
 /// rust-hdl's constant, with zero as its default, so that a block with constants can have one too.
 pub struct Constant<T: Synth>(rust_hdl::prelude::Constant<T>);
 

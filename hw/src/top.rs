@@ -22,7 +22,7 @@ use crate::prelude::*;
 use crate::primitives::ram::{Ram, RamStyle};
 
 fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
+    many(count)
 }
 
 /// The accelerator; see the module.

@@ -12,7 +12,6 @@
 
 use super::accumulator_column::AccumulatorColumn;
 use super::column_sum::SUM_BITS;
-use super::{lanes, registers};
 use crate::config::AccelConfig;
 use crate::prelude::*;
 use crate::primitives::ram;
@@ -49,11 +48,11 @@ impl Accumulator {
     pub fn new(config: &AccelConfig) -> Self {
         let columns = config.columns;
         Self {
-            sum_0: lanes(columns),
-            sum_1: lanes(columns),
-            drain_0: lanes(columns),
-            drain_1: lanes(columns),
-            bank_delay: registers(DRAIN_CYCLES),
+            sum_0: many(columns),
+            sum_1: many(columns),
+            drain_0: many(columns),
+            drain_1: many(columns),
+            bank_delay: many(DRAIN_CYCLES),
             columns: (0..columns)
                 .map(|_| AccumulatorColumn::new(config.accumulator_pairs))
                 .collect(),

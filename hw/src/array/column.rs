@@ -14,8 +14,8 @@
 //! ```
 
 use super::column_sum::{ColumnSum, SUM_BITS};
+use super::load_bus::SEGMENT_LANES;
 use super::mac_pair::{MacPair, Place};
-use super::{lanes, load_bus::SEGMENT_LANES};
 use crate::config::CASCADE_LANES;
 use crate::prelude::*;
 
@@ -48,11 +48,11 @@ impl Column {
         };
         let cascades = rows / CASCADE_LANES;
         Self {
-            token_0: lanes(rows),
-            token_1: lanes(rows),
-            swap: lanes(CASCADE_LANES),
-            load: lanes(rows / SEGMENT_LANES),
-            weight: lanes(cascades),
+            token_0: many(rows),
+            token_1: many(rows),
+            swap: many(CASCADE_LANES),
+            load: many(rows / SEGMENT_LANES),
+            weight: many(cascades),
             cells: (0..rows).map(|lane| MacPair::new(place(lane))).collect(),
             total: ColumnSum::new(cascades),
             _cascades: cascades,

@@ -13,7 +13,7 @@
 //! ```
 
 use super::mac_pair::{CASCADE_WORD_BITS, PACKING_BITS};
-use super::{from_bits, lanes, to_bits};
+use super::{from_bits, to_bits};
 use crate::prelude::*;
 use crate::primitives::leaf::tree_text;
 
@@ -46,8 +46,8 @@ impl ColumnSum {
         );
         let levels = (0..latency_cycles(cascades)).map(|level| vec![[0; 2]; cascades >> level]);
         Self {
-            low: lanes(cascades),
-            high: lanes(cascades),
+            low: many(cascades),
+            high: many(cascades),
             _levels: levels.collect(),
             ..Self::default()
         }

@@ -21,7 +21,7 @@ use super::loader::Loader;
 use super::step_delay::StepDelay;
 use super::streamer::Streamer;
 use super::systolic_array::SystolicArray;
-use super::{lanes, timing};
+use super::timing;
 use crate::activity::Array;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::control::command::COMMAND_WORDS;
@@ -108,16 +108,16 @@ impl FeedUnit {
         // The issue register has passed one of the cycles.
         let token_tap = timing::STEP_CYCLES - 1;
         Self {
-            program_data: lanes(bytes),
-            command: lanes(COMMAND_WORDS),
-            stream_data: lanes(bytes),
-            parameter_data: lanes(bytes),
-            copy_data: lanes(copy_bytes),
-            read_data_0: lanes(rows),
-            read_data_1: lanes(rows),
-            kv_data: lanes(columns),
-            sum_0: lanes(columns),
-            sum_1: lanes(columns),
+            program_data: many(bytes),
+            command: many(COMMAND_WORDS),
+            stream_data: many(bytes),
+            parameter_data: many(bytes),
+            copy_data: many(copy_bytes),
+            read_data_0: many(rows),
+            read_data_1: many(rows),
+            kv_data: many(columns),
+            sum_0: many(columns),
+            sum_1: many(columns),
             loader: Loader::new(config),
             streamer: Streamer::new(config.groups()),
             array: SystolicArray::new(config),

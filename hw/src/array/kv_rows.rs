@@ -21,7 +21,7 @@
 //! ```
 
 use super::row_address::{self, RowAddress};
-use super::{registers, timing};
+use super::timing;
 use crate::config::AccelConfig;
 use crate::prelude::*;
 
@@ -72,9 +72,9 @@ impl KvRows {
         let loaded_row = timing::pass_after_kv_cycles(config.rows) - 2;
         Self {
             address: RowAddress::default(),
-            rotates: registers(stages),
-            strides: registers(stages),
-            keys: registers(stages),
+            rotates: many(stages),
+            strides: many(stages),
+            keys: many(stages),
             last_row: Constant::new((config.rows as u64 - 1).into()),
             loaded_row: Constant::new((loaded_row as u64).into()),
             column_mask: Constant::new((config.columns as u64 - 1).into()),

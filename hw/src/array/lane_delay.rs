@@ -6,7 +6,6 @@
 //! d_i --> [0] --> ... --> [cycles_i - 1] --> q_i
 //! ```
 
-use super::lanes;
 use crate::prelude::*;
 use crate::primitives::leaf::loop_text;
 
@@ -36,8 +35,8 @@ impl<const W: usize> LaneDelay<W> {
             Some(*sum - n)
         });
         Self {
-            d: lanes(cycles.len()),
-            q: lanes(cycles.len()),
+            d: many(cycles.len()),
+            q: many(cycles.len()),
             _module: module.into(),
             _first: first.collect(),
             _stages: vec![Bits::default(); cycles.iter().sum()],

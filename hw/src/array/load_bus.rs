@@ -13,7 +13,7 @@
 //! row, segment, zero --> [delay] --> |_| --> [enable]
 //! ```
 
-use super::{lanes, timing};
+use super::timing;
 use crate::config::{AccelConfig, LOAD_LANES};
 use crate::prelude::*;
 use crate::primitives::leaf::loop_text;
@@ -48,12 +48,12 @@ impl LoadBus {
     pub fn new(config: &AccelConfig) -> Self {
         let bytes = config.weight_word_bytes();
         Self {
-            word: lanes(bytes),
-            kv_data: lanes(config.columns),
+            word: many(bytes),
+            kv_data: many(config.columns),
             data: (0..config.columns)
-                .map(|_| lanes(bytes / config.columns))
+                .map(|_| many(bytes / config.columns))
                 .collect(),
-            enable: lanes(config.rows / SEGMENT_LANES),
+            enable: many(config.rows / SEGMENT_LANES),
             _stage: vec![Bits::default(); bytes],
             _rows: vec![(false, 0, false); timing::KV_ROW_CYCLES].into(),
             ..Self::default()

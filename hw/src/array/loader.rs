@@ -22,7 +22,6 @@
 //! ```
 
 use super::kv_rows::KvRows;
-use super::lanes;
 use super::load_bus::{LoadBus, SEGMENT_LANES};
 use super::tile_scheduler::TileScheduler;
 use super::word_consumer::WordConsumer;
@@ -130,12 +129,12 @@ impl Loader {
         let (bytes, columns) = (config.weight_word_bytes(), config.columns);
         let (buses, segments) = (config.rows / LOAD_LANES, config.rows / SEGMENT_LANES);
         Self {
-            command: lanes(COMMAND_WORDS),
-            stream_data: lanes(bytes),
-            word: lanes(bytes),
-            kv_data: lanes(columns),
-            load_data: (0..columns).map(|_| lanes(buses)).collect(),
-            load_enable: lanes(segments),
+            command: many(COMMAND_WORDS),
+            stream_data: many(bytes),
+            word: many(bytes),
+            kv_data: many(columns),
+            load_data: (0..columns).map(|_| many(buses)).collect(),
+            load_enable: many(segments),
             words: WordConsumer::new(config),
             scheduler: TileScheduler::new(),
             rows: KvRows::new(config),

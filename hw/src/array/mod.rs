@@ -36,16 +36,6 @@ mod feed_test;
 
 use rust_hdl::prelude::*;
 
-/// A vector of ports.
-pub(crate) fn lanes<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
-}
-
-/// A vector of registers.
-pub(crate) fn registers<T: Synth>(count: usize) -> Vec<DFF<T>> {
-    (0..count).map(|_| DFF::default()).collect()
-}
-
 /// The low `N` bits of a two's complement number.
 #[inline]
 pub(crate) fn to_bits<const N: usize>(x: i64) -> Bits<N> {

@@ -15,7 +15,6 @@
 //! command, accept --> [fields] --> outputs       take empties
 //! ```
 
-use super::lanes;
 use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
 
@@ -68,7 +67,7 @@ impl PassCommand {
     /// The decoder for R / C groups in an activation word, a power of two.
     pub fn new(groups: usize) -> Self {
         Self {
-            command: lanes(COMMAND_WORDS),
+            command: many(COMMAND_WORDS),
             _group_bits: groups.ilog2() as usize,
             ..Self::default()
         }

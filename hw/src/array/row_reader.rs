@@ -14,7 +14,6 @@
 //! lookup_token_0, _1 -----------------------------^
 //! ```
 
-use super::registers;
 use super::row_address::RowAddress;
 use super::timing::LOOKUP_CYCLES;
 use crate::prelude::*;
@@ -46,10 +45,10 @@ const _: () = assert!(LOOKUP_CYCLES == 2);
 impl RowReader {
     pub fn new() -> Self {
         Self {
-            pairs: registers(LOOKUP_CYCLES),
-            gathers: registers(LOOKUP_CYCLES),
-            strides: registers(LOOKUP_CYCLES),
-            words: registers(LOOKUP_CYCLES),
+            pairs: many(LOOKUP_CYCLES),
+            gathers: many(LOOKUP_CYCLES),
+            strides: many(LOOKUP_CYCLES),
+            words: many(LOOKUP_CYCLES),
             ..Self::default()
         }
     }

@@ -9,7 +9,6 @@
 //!              +-->>+ shift
 //! ```
 
-use super::lanes;
 use crate::config::AccelConfig;
 use crate::prelude::*;
 
@@ -31,8 +30,8 @@ impl StreamWord {
     pub fn new(config: &AccelConfig) -> Self {
         let bytes = config.weight_word_bytes();
         Self {
-            d: lanes(bytes),
-            q: lanes(bytes),
+            d: many(bytes),
+            q: many(bytes),
             _activation_bytes: config.rows,
             _residual_bytes: config.residual_word_bytes(),
             _bytes: vec![Bits::default(); bytes],

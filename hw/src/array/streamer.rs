@@ -21,7 +21,6 @@
 //!                                                     +--> RowReader --> read_address_0, 1
 //! ```
 
-use super::lanes;
 use super::pass_command::PassCommand;
 use super::row_reader::RowReader;
 use crate::activity::Array;
@@ -124,7 +123,7 @@ impl Streamer {
     /// The streamer for R / C groups in an activation word.
     pub fn new(groups: usize) -> Self {
         Self {
-            command: lanes(COMMAND_WORDS),
+            command: many(COMMAND_WORDS),
             _group_bits: groups.ilog2() as usize,
             queued: PassCommand::new(groups),
             rows: RowReader::new(),

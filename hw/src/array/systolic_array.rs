@@ -23,7 +23,6 @@ use super::column_sum::SUM_BITS;
 use super::lane_delay::LaneDelay;
 use super::load_bus::SEGMENT_LANES;
 use super::mac_pair::SWAP_CYCLES;
-use super::{lanes, registers};
 use crate::config::{AccelConfig, CASCADE_LANES};
 use crate::prelude::*;
 
@@ -83,21 +82,21 @@ impl SystolicArray {
         let broadcast = || LaneDelay::new(&format!("TokenBroadcast_r{r}"), vec![TOKEN_CYCLES; r]);
         let load_stages = || LaneDelay::new(&format!("LoadStages_n{cascades}"), vec![LOAD_CYCLES; cascades]);
         Self {
-            token_0: lanes(r),
-            token_1: lanes(r),
-            load_data: (0..c).map(|_| lanes(cascades)).collect(),
-            load_enable: lanes(segments),
-            sum_0: lanes(c),
-            sum_1: lanes(c),
+            token_0: many(r),
+            token_1: many(r),
+            load_data: (0..c).map(|_| many(cascades)).collect(),
+            load_enable: many(segments),
+            sum_0: many(c),
+            sum_1: many(c),
             skew_0: skew(),
             skew_1: skew(),
             broadcast_0: (0..groups).map(|_| broadcast()).collect(),
             broadcast_1: (0..groups).map(|_| broadcast()).collect(),
             load_stages: (0..c).map(|_| load_stages()).collect(),
-            swap_chain: registers(CASCADE_LANES),
-            load_stage: registers(segments),
-            swap_broadcast: (0..groups).map(|_| registers(CASCADE_LANES)).collect(),
-            load_broadcast: (0..groups).map(|_| registers(segments)).collect(),
+            swap_chain: many(CASCADE_LANES),
+            load_stage: many(segments),
+            swap_broadcast: (0..groups).map(|_| many(CASCADE_LANES)).collect(),
+            load_broadcast: (0..groups).map(|_| many(segments)).collect(),
             columns: (0..c).map(|_| Column::new(r)).collect(),
             _cascades: cascades,
             _columns: c,

@@ -19,7 +19,6 @@
 //!                             ^ chunk dropped by every copy
 //! ```
 
-use super::lanes;
 use super::stream_word::StreamWord;
 use crate::config::AccelConfig;
 use crate::prelude::*;
@@ -93,8 +92,8 @@ impl WordConsumer {
         let bytes = config.weight_word_bytes();
         let chunks = |width: usize| Constant::new((bytes as u64 / width as u64).into());
         Self {
-            stream_data: lanes(bytes),
-            word: lanes(bytes),
+            stream_data: many(bytes),
+            word: many(bytes),
             register: StreamWord::new(config),
             activation_chunks: chunks(config.rows),
             residual_chunks: chunks(config.residual_word_bytes()),

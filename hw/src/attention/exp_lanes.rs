@@ -9,7 +9,7 @@
 
 use crate::numerics::exp2::{probability, probability_table};
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, ports, rom_text, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, rom_text, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 5;
@@ -32,8 +32,8 @@ impl ExpLanes {
     /// A cell of `columns` lanes.
     pub fn new(columns: usize) -> Self {
         Self {
-            lanes: ports(columns),
-            bytes: ports(columns),
+            lanes: many(columns),
+            bytes: many(columns),
             _results: Pipeline::new(LATENCY_CYCLES),
             ..Self::default()
         }

@@ -8,7 +8,7 @@
 //! `done` comes [`latency_cycles`] cycles after the last word. Rows may follow each other directly.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
+use crate::primitives::leaf::{row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -35,7 +35,7 @@ impl RowMaximum {
     /// A cell for words of `columns` scores.
     pub fn new(columns: usize) -> Self {
         Self {
-            lanes: ports(columns),
+            lanes: many(columns),
             _maximum: i16::MIN,
             _results: Pipeline::new(latency_cycles(columns)),
             ..Self::default()

@@ -8,7 +8,7 @@
 //! reciprocal's input; a row of 2,047 probabilities needs 19.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, tree_text, Pipeline};
+use crate::primitives::leaf::{row_flow_text, tree_text, Pipeline};
 
 /// Cycles from a row's last word to `done`.
 pub fn latency_cycles(columns: usize) -> usize {
@@ -36,7 +36,7 @@ impl RowSum {
     /// A cell for words of `columns` bytes.
     pub fn new(columns: usize) -> Self {
         Self {
-            lanes: ports(columns),
+            lanes: many(columns),
             _sum: 0,
             _results: Pipeline::new(latency_cycles(columns)),
             ..Self::default()

@@ -31,7 +31,6 @@ use crate::memory::queue::Queue;
 use crate::memory::row_buffer::{RowBuffer, ISSUE_CYCLES, OPEN_ROWS, READ_CYCLES};
 use crate::memory::write_stream::WriteStream;
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 use crate::primitives::ram::{Ram, RamStyle};
 
 /// Cycles of a command beside one for each written word, with nothing stalled: fill and drain.
@@ -107,11 +106,11 @@ impl SoftmaxUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups, tokens) = (config.columns, config.groups(), config.max_tokens);
         Self {
-            command: ports(COMMAND_WORDS),
-            read_data: ports(columns),
-            write_valid: ports(groups),
-            write_data: ports(columns),
-            settings: (0..COMMAND_WORDS).map(|_| DFF::default()).collect(),
+            command: many(COMMAND_WORDS),
+            read_data: many(columns),
+            write_valid: many(groups),
+            write_data: many(columns),
+            settings: many(COMMAND_WORDS),
             buffer: RowBuffer::new(columns),
             maximum: RowMaximum::new(columns),
             maxima: Queue::new(1, OPEN_ROWS),

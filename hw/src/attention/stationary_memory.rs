@@ -21,7 +21,7 @@
 
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, ports, unused_text};
+use crate::primitives::leaf::{loop_text, unused_text};
 
 /// Cycles from a read to its data: products, address, memory, output register, rotation.
 pub const KV_READ_CYCLES: usize = 5;
@@ -57,8 +57,8 @@ impl StationaryMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, depth) = (config.columns, config.stationary_words);
         Self {
-            write_data: ports(columns),
-            read_data: ports(columns),
+            write_data: many(columns),
+            read_data: many(columns),
             _depth: depth,
             _bytes: vec![0; depth * columns],
             _write: None,

@@ -135,10 +135,10 @@ impl BurstIssuer {
     pub fn new(config: &AccelConfig) -> Self {
         let ports = config.read_ports;
         Self {
-            command: (0..8).map(|_| Signal::default()).collect(),
-            port_ready: (0..ports).map(|_| Signal::default()).collect(),
-            burst_valid: (0..ports).map(|_| Signal::default()).collect(),
-            turn: (0..ports).map(|_| DFF::default()).collect(),
+            command: many(8),
+            port_ready: many(ports),
+            burst_valid: many(ports),
+            turn: many(ports),
             one_behind: Constant::new(u64::from(u8::MAX).into()),
             word_shift: Constant::new(u64::from(beats_per_word(config).trailing_zeros()).into()),
             buffer_words: Constant::new((config.weight_words as u64).into()),

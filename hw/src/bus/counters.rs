@@ -24,9 +24,9 @@ impl Counters {
     /// `count` counters.
     pub fn new(count: usize) -> Self {
         Self {
-            event: (0..count).map(|_| Signal::default()).collect(),
-            value: (0..count).map(|_| Signal::default()).collect(),
-            counts: (0..count).map(|_| DFF::default()).collect(),
+            event: many(count),
+            value: many(count),
+            counts: many(count),
             _count: count,
             ..Self::default()
         }

@@ -32,7 +32,7 @@ pub const LATENCY_CYCLES: usize = read_port::LATENCY_CYCLES + 1 + weight_buffer:
 const TICKETS: usize = 64;
 
 fn signals<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
+    many(count)
 }
 
 /// The fetch unit; see the module.
@@ -129,8 +129,8 @@ impl FetchUnit {
             tickets: Queue::new(1, TICKETS),
             ports: (0..ports).map(|_| ReadPort::new(config)).collect(),
             buffer: WeightBuffer::new(config),
-            turn: (0..ports).map(|_| DFF::default()).collect(),
-            word: (0..words).map(|_| DFF::default()).collect(),
+            turn: many(ports),
+            word: many(words),
             _ports: ports,
             _words: words,
             ..Self::default()

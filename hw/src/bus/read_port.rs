@@ -103,8 +103,8 @@ impl ReadPort {
         let queued = queued_bursts(config);
         let depth = queued * BURST_BYTES / config.weight_word_bytes();
         Self {
-            rdata: (0..BEAT_WORDS).map(|_| Signal::default()).collect(),
-            word_data: (0..words).map(|_| Signal::default()).collect(),
+            rdata: many(BEAT_WORDS),
+            word_data: many(words),
             owed: Queue::new(3, config.outstanding_bursts.max(2)),
             words: Queue::resizing("ReadWordQueue", BEAT_LANES, beats, 1, depth),
             most_outstanding: Constant::new((config.outstanding_bursts as u64).into()),

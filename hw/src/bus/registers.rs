@@ -154,7 +154,7 @@ impl Registers {
         let mask = |name: &&str| register(name).map_or(0, |r| r.mask());
         Self {
             busy: Unit::ALL.iter().map(|_| Signal::default()).collect(),
-            beats_in: (0..config.read_ports).map(|_| Signal::default()).collect(),
+            beats_in: many(config.read_ports),
             write_decoder: RegisterDecoder::default(),
             read_decoder: RegisterDecoder::default(),
             counters: Counters::new(COUNTERS.len()),

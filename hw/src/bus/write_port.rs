@@ -138,12 +138,12 @@ impl WriteUnit {
         let word_beats = columns / BEAT_VALUES;
         let depth = QUEUE_BEATS / word_beats;
         Self {
-            command: (0..8).map(|_| Signal::default()).collect(),
-            read_data: (0..columns).map(|_| Signal::default()).collect(),
-            wdata: (0..4).map(|_| Signal::default()).collect(),
+            command: many(8),
+            read_data: many(columns),
+            wdata: many(4),
             queue: Queue::resizing("WriteBeatQueue", columns, 1, word_beats, depth),
             pairs: Lanes::new(BEAT_VALUES),
-            granted: (0..READ_CYCLES).map(|_| DFF::default()).collect(),
+            granted: many(READ_CYCLES),
             word_beats: Constant::new((word_beats as u64).into()),
             all_places: Constant::new((QUEUE_BEATS as u64).into()),
             most_owed: Constant::new((config.outstanding_bursts as u64).into()),

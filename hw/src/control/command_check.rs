@@ -51,7 +51,7 @@ impl Default for CommandCheck {
     fn default() -> Self {
         Self {
             clock: Signal::default(),
-            command: (0..COMMAND_WORDS).map(|_| Signal::default()).collect(),
+            command: many(COMMAND_WORDS),
             legal: Signal::default(),
             _verdict: false,
         }

@@ -35,8 +35,8 @@ impl ProgramMemory {
         let word = config.weight_word_bytes();
         let bytes = (config.program_commands * COMMAND_BYTES).next_multiple_of(word);
         Self {
-            write_data: (0..word).map(|_| Signal::default()).collect(),
-            command: (0..COMMAND_WORDS).map(|_| Signal::default()).collect(),
+            write_data: many(word),
+            command: many(COMMAND_WORDS),
             _bytes: vec![0; bytes],
             _written: 0,
             _stage: [0; COMMAND_WORDS],

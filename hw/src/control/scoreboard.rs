@@ -15,7 +15,6 @@
 //! ```
 
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 
 /// Units with a wait field, in the order of [`super::command::Unit`]; fetch is the first.
 pub const UNITS: usize = 6;
@@ -56,14 +55,14 @@ impl Default for Scoreboard {
             reset: Signal::default(),
             go: Signal::default(),
             issued: Signal::default(),
-            unit_done: ports(UNITS),
+            unit_done: many(UNITS),
             waits: Signal::default(),
             wait_over: Signal::default(),
-            busy: ports(UNITS),
+            busy: many(UNITS),
             fetch_quiet: Signal::default(),
             others_quiet: Signal::default(),
             quiet: Signal::default(),
-            outstanding: (0..UNITS).map(|_| DFF::default()).collect(),
+            outstanding: many(UNITS),
             counted: DFF::default(),
             fields: Signal::default(),
             wait_now: Signal::default(),

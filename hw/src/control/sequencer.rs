@@ -32,7 +32,6 @@ use super::scoreboard::{Scoreboard, UNITS};
 use crate::config::{AccelConfig, BURST_BYTES};
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use crate::primitives::leaf::ports;
 
 /// Words that travel with a command: its own, and one for the loop (`expert | length << 5 | in_loop << 16`).
 pub const QUEUE_LANES: usize = COMMAND_WORDS + 1;
@@ -154,12 +153,12 @@ impl Sequencer {
     /// The sequencer of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            program_data: ports(config.weight_word_bytes()),
-            unit_done: ports(UNITS),
-            busy: ports(UNITS),
-            room: ports(QUEUES),
-            push: ports(QUEUES),
-            command: ports(QUEUE_LANES),
+            program_data: many(config.weight_word_bytes()),
+            unit_done: many(UNITS),
+            busy: many(UNITS),
+            room: many(QUEUES),
+            push: many(QUEUES),
+            command: many(QUEUE_LANES),
             scan_valid: Delay::new(SCAN_CYCLES),
             memory: ProgramMemory::new(config),
             check: CommandCheck::default(),

@@ -20,10 +20,6 @@ use crate::primitives::ram::{Ram, RamStyle};
 /// Cycles from a taken write to the first read address that sees it.
 pub const WRITE_CYCLES: usize = 2;
 
-fn lanes<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
-}
-
 /// The memory; see the module.
 #[derive(LogicBlock, Default)]
 pub struct ActivationMemory {
@@ -74,16 +70,16 @@ impl ActivationMemory {
             )
         };
         Self {
-            drain_write: lanes(groups),
-            drain_data: lanes(c),
-            softmax_write: lanes(groups),
-            softmax_data: lanes(c),
-            norm_write: lanes(groups),
-            norm_data: lanes(c),
-            copy_data: lanes(r),
-            read_data_0: lanes(r),
-            read_data_1: lanes(r),
-            enable: (0..groups).map(|_| DFF::default()).collect(),
+            drain_write: many(groups),
+            drain_data: many(c),
+            softmax_write: many(groups),
+            softmax_data: many(c),
+            norm_write: many(groups),
+            norm_data: many(c),
+            copy_data: many(r),
+            read_data_0: many(r),
+            read_data_1: many(r),
+            enable: many(groups),
             lane_mux: LaneMux::new(r, c),
             copy_0: ram(),
             copy_1: ram(),
@@ -174,11 +170,11 @@ struct LaneMux {
 impl LaneMux {
     fn new(rows: usize, columns: usize) -> Self {
         Self {
-            drain: lanes(columns),
-            softmax: lanes(columns),
-            norm: lanes(columns),
-            copy: lanes(rows),
-            data: lanes(rows),
+            drain: many(columns),
+            softmax: many(columns),
+            norm: many(columns),
+            copy: many(rows),
+            data: many(rows),
             ..Self::default()
         }
     }

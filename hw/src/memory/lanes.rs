@@ -22,8 +22,8 @@ impl<const FROM: usize, const TO: usize> Lanes<FROM, TO> {
             "{lanes} lanes of {FROM} bits do not regroup to {TO}"
         );
         Self {
-            from: (0..lanes).map(|_| Signal::default()).collect(),
-            to: (0..lanes * FROM / TO).map(|_| Signal::default()).collect(),
+            from: many(lanes),
+            to: many(lanes * FROM / TO),
         }
     }
 

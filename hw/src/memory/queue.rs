@@ -62,8 +62,8 @@ impl<const W: usize> Queue<W> {
         );
         Self {
             write_ready: Signal::new_with_default(true),
-            write_data: (0..lanes).map(|_| Signal::default()).collect(),
-            read_data: (0..word / spread).map(|_| Signal::default()).collect(),
+            write_data: many(lanes),
+            read_data: many(word / spread),
             _name: module.into(),
             _gather: gather,
             _spread: spread,

@@ -50,9 +50,9 @@ impl ResidualMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            read_data: (0..c).map(|_| Signal::default()).collect(),
-            drain_data: (0..c).map(|_| Signal::default()).collect(),
-            copy_data: (0..2 * c).map(|_| Signal::default()).collect(),
+            read_data: many(c),
+            drain_data: many(c),
+            copy_data: many(2 * c),
             words: Ram::new(
                 c,
                 1,

@@ -14,7 +14,6 @@
 //! ```
 
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 use crate::primitives::ram::{self, Ram, RamStyle};
 
 /// Words of the ring.
@@ -87,8 +86,8 @@ impl RowBuffer {
     /// A buffer of words of `columns` 16-bit values.
     pub fn new(columns: usize) -> Self {
         Self {
-            read_data: ports(columns),
-            word_data: ports(columns),
+            read_data: many(columns),
+            word_data: many(columns),
             ring: Ram::new(columns, 1, BUFFER_WORDS, RamStyle::Block),
             _columns: columns,
             ..Self::default()

@@ -69,8 +69,8 @@ impl WeightBuffer {
     pub fn new(config: &AccelConfig) -> Self {
         let words = config.weight_word_bytes() / 4;
         Self {
-            write_data: (0..words).map(|_| Signal::default()).collect(),
-            stream_data: (0..4 * words).map(|_| Signal::default()).collect(),
+            write_data: many(words),
+            stream_data: many(4 * words),
             ram: Ram::new(
                 words,
                 1,
@@ -79,7 +79,7 @@ impl WeightBuffer {
             ),
             ready_words: Queue::new(words, READY_WORDS),
             split: Lanes::new(words),
-            fresh: (0..LEVEL_DELAY).map(|_| DFF::default()).collect(),
+            fresh: many(LEVEL_DELAY),
             last_word: Constant::new((config.weight_words as u64 - 1).into()),
             all_places: Constant::new((READY_WORDS as u64).into()),
             _words: words,

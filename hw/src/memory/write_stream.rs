@@ -17,7 +17,6 @@
 use super::queue::Queue;
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 
 /// Chunks that may be reserved at once.
 pub const PLACES: usize = 32;
@@ -67,9 +66,9 @@ impl WriteStream {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups) = (config.columns, config.groups());
         Self {
-            push_data: ports(columns),
-            write_valid: ports(groups),
-            write_data: ports(columns),
+            push_data: many(columns),
+            write_valid: many(groups),
+            write_data: many(columns),
             last_group: Constant::new((1u64 << (groups - 1)).into()),
             queue: Queue::new(columns, PLACES),
             _groups: groups,

@@ -16,7 +16,6 @@ use super::top_k::TopK;
 use crate::config::{AccelConfig, MAX_TOP_K};
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use crate::primitives::leaf::ports;
 use crate::primitives::ram::{Ram, RamStyle};
 
 /// The stage; see the module.
@@ -59,9 +58,9 @@ impl Choose {
     /// The stage of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            logit_data: ports(config.columns),
-            chosen: ports(MAX_TOP_K),
-            buffer_logits: ports(2),
+            logit_data: many(config.columns),
+            chosen: many(MAX_TOP_K),
+            buffer_logits: many(2),
             flags_line: Delay::new(logit_store::READ_CYCLES),
             pair_line: Delay::new(logit_store::READ_CYCLES),
             store: LogitStore::new(config),

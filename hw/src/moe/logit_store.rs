@@ -10,7 +10,7 @@
 
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, unused_text};
+use crate::primitives::leaf::unused_text;
 
 /// Cycles from `read_token` and `read_pair` to `logits`.
 pub const READ_CYCLES: usize = 3;
@@ -42,8 +42,8 @@ impl LogitStore {
         let lanes = config.columns.min(experts);
         let tiles = experts.div_ceil(lanes);
         Self {
-            write_data: ports(config.columns),
-            logits: ports(2),
+            write_data: many(config.columns),
+            logits: many(2),
             _lanes: lanes,
             _tiles: tiles,
             _tokens: config.max_tokens,

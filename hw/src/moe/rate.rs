@@ -14,7 +14,6 @@ use crate::attention::reciprocal::{self, Reciprocal};
 use crate::config::MAX_TOP_K;
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use crate::primitives::leaf::ports;
 
 /// Least cycles between two tokens: one is held while the reciprocal works on it, the one before is scored.
 pub const TOKEN_CYCLES: usize = reciprocal::LATENCY_CYCLES + 1;
@@ -69,18 +68,18 @@ impl Default for Rate {
             ranks: Signal::default(),
             summed: Signal::default(),
             sum: Signal::default(),
-            rank_weight: ports(MAX_TOP_K),
-            rank_expert: ports(MAX_TOP_K),
+            rank_weight: many(MAX_TOP_K),
+            rank_expert: many(MAX_TOP_K),
             append: Signal::default(),
             append_expert: Signal::default(),
             append_token: Signal::default(),
             append_score: Signal::default(),
             final_entry: Signal::default(),
             reciprocal: Reciprocal::default(),
-            held_weights: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
-            held_indices: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
-            weights: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
-            indices: (0..MAX_TOP_K).map(|_| DFF::default()).collect(),
+            held_weights: many(MAX_TOP_K),
+            held_indices: many(MAX_TOP_K),
+            weights: many(MAX_TOP_K),
+            indices: many(MAX_TOP_K),
             left: DFF::default(),
             scoring: Signal::default(),
             closing: Signal::default(),

@@ -26,7 +26,6 @@ use super::{logit_store, rate, top_k, weigh};
 use crate::config::{AccelConfig, MAX_TOP_K};
 use crate::control::command::COMMAND_WORDS;
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 
 /// Least cycles of a token; what the third stage needs.
 pub const SLOT_CYCLES: usize = rate::TOKEN_CYCLES;
@@ -97,8 +96,8 @@ impl RouterUnit {
     /// The unit of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
         Self {
-            command: ports(COMMAND_WORDS),
-            logit_data: ports(config.columns),
+            command: many(COMMAND_WORDS),
+            logit_data: many(config.columns),
             choose: Choose::new(config),
             weigh: Weigh::default(),
             rate: Rate::default(),

@@ -12,7 +12,7 @@
 
 use crate::config::MAX_TOP_K;
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, signed, unsigned};
+use crate::primitives::leaf::{signed, unsigned};
 
 /// Cycles from a token's last pair to `done`.
 pub const LATENCY_CYCLES: usize = 2;
@@ -62,10 +62,10 @@ impl Default for TopK {
             last: Signal::default(),
             second: Signal::default(),
             pair: Signal::default(),
-            logits: ports(2),
+            logits: many(2),
             done: Signal::default(),
             maximum: Signal::default(),
-            chosen: ports(MAX_TOP_K),
+            chosen: many(MAX_TOP_K),
             _arrived: None,
             _entries: [Entry::default(); MAX_TOP_K],
         }

@@ -15,7 +15,6 @@ use super::gate_weight::{self, GateWeight};
 use crate::config::MAX_TOP_K;
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use crate::primitives::leaf::ports;
 use crate::primitives::ram;
 
 /// Cycles from a pair's buffer read to its weights.
@@ -84,14 +83,14 @@ impl Default for Weigh {
             renormalise: Signal::default(),
             ranked: Signal::default(),
             maximum: Signal::default(),
-            chosen: ports(MAX_TOP_K),
+            chosen: many(MAX_TOP_K),
             buffer_half: Signal::default(),
             buffer_pair: Signal::default(),
-            buffer_logits: ports(2),
+            buffer_logits: many(2),
             summed: Signal::default(),
             sum: Signal::default(),
-            rank_weight: ports(MAX_TOP_K),
-            rank_expert: ports(MAX_TOP_K),
+            rank_weight: many(MAX_TOP_K),
+            rank_expert: many(MAX_TOP_K),
             weighing: DFF::default(),
             step: DFF::default(),
             half: DFF::default(),
@@ -103,27 +102,23 @@ impl Default for Weigh {
             maximum_line: Delay::new(ram::LATENCY_CYCLES + 1),
             chosen_line: (0..MAX_TOP_K).map(|_| Delay::new(WEIGHT_CYCLES)).collect(),
             weight: (0..2).map(|_| GateWeight::default()).collect(),
-            ranked_here: ports(MAX_TOP_K),
-            matches: registers(MAX_TOP_K),
-            seconds: registers(MAX_TOP_K),
-            included: registers(2),
+            ranked_here: many(MAX_TOP_K),
+            matches: many(MAX_TOP_K),
+            seconds: many(MAX_TOP_K),
+            included: many(2),
             pair: DFF::default(),
             pair_sum: DFF::default(),
             base: Signal::default(),
-            addend: ports(2),
+            addend: many(2),
             total: DFF::default(),
             complete: DFF::default(),
-            weights: registers(MAX_TOP_K),
-            indices: registers(MAX_TOP_K),
+            weights: many(MAX_TOP_K),
+            indices: many(MAX_TOP_K),
             rank: (0..MAX_TOP_K as u64).map(|i| Constant::new(i.into())).collect(),
             _ranks: MAX_TOP_K,
             _pair: 2,
         }
     }
-}
-
-fn registers<T: Synth>(count: usize) -> Vec<DFF<T>> {
-    (0..count).map(|_| DFF::default()).collect()
 }
 
 impl Logic for Weigh {

@@ -10,7 +10,7 @@
 use crate::numerics::byte_planes;
 use crate::numerics::layer_norm::{element, RowScale as Scale};
 use crate::prelude::*;
-use crate::primitives::leaf::{loop_text, ports, signed, valid_text, Pipeline};
+use crate::primitives::leaf::{loop_text, signed, valid_text, Pipeline};
 
 /// Cycles from `valid` to `done`.
 pub const LATENCY_CYCLES: usize = 8;
@@ -36,8 +36,8 @@ impl ElementLanes {
     /// A cell of `columns` lanes.
     pub fn new(columns: usize) -> Self {
         Self {
-            lanes: ports(columns),
-            bytes: ports(columns),
+            lanes: many(columns),
+            bytes: many(columns),
             _results: Pipeline::new(LATENCY_CYCLES),
             ..Self::default()
         }

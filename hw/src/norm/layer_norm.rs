@@ -29,7 +29,6 @@ use crate::memory::queue::Queue;
 use crate::memory::row_buffer::{RowBuffer, ISSUE_CYCLES, OPEN_ROWS, READ_CYCLES};
 use crate::memory::write_stream::WriteStream;
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 
 /// Cycles of a command beside one for each written word, with nothing stalled and rows of equal length: fill and drain.
 pub fn overhead_cycles(columns: usize, row_words: usize) -> usize {
@@ -89,11 +88,11 @@ impl NormUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (columns, groups) = (config.columns, config.groups());
         Self {
-            command: ports(COMMAND_WORDS),
-            read_data: ports(columns),
-            write_valid: ports(groups),
-            write_data: ports(columns),
-            settings: (0..COMMAND_WORDS).map(|_| DFF::default()).collect(),
+            command: many(COMMAND_WORDS),
+            read_data: many(columns),
+            write_valid: many(groups),
+            write_data: many(columns),
+            settings: many(COMMAND_WORDS),
             buffer: RowBuffer::new(columns),
             statistics: RowStatistics::new(columns),
             scale: RowScale::default(),

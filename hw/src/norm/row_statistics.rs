@@ -12,7 +12,7 @@
 //! fabric: DSPs are for the array.
 
 use crate::prelude::*;
-use crate::primitives::leaf::{ports, row_flow_text, signed, tree_text, unsigned, Pipeline};
+use crate::primitives::leaf::{row_flow_text, signed, tree_text, unsigned, Pipeline};
 
 /// Bits of the sum.
 pub const SUM_BITS: u32 = 30;
@@ -48,7 +48,7 @@ impl RowStatistics {
     /// A cell for words of `columns` values.
     pub fn new(columns: usize) -> Self {
         Self {
-            lanes: ports(columns),
+            lanes: many(columns),
             _sums: (0, 0),
             _results: Pipeline::new(latency_cycles(columns)),
             ..Self::default()

@@ -124,7 +124,7 @@ impl Default for CommandRegister {
             loop_expert: DFF::default(),
             word_5: DFF::default(),
             word_6: DFF::default(),
-            command: (0..LANES).map(|_| Signal::default()).collect(),
+            command: many(LANES),
             copy_opcode: Constant::new(u64::from(Copy::OPCODE).into()),
             discard_opcode: Constant::new(u64::from(Discard::OPCODE).into()),
         }

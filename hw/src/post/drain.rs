@@ -35,7 +35,6 @@ use crate::control::command::COMMAND_WORDS;
 use crate::memory::queue::Queue;
 use crate::prelude::*;
 use crate::primitives::delay::Delay;
-use crate::primitives::leaf::ports;
 
 /// Cycles from a slot to its write, but for the residual memory.
 pub const SLOT_CYCLES: usize = STORE_CYCLES + WRITE_CYCLES;
@@ -124,17 +123,17 @@ impl DrainUnit {
     pub fn new(config: &AccelConfig) -> Self {
         let (c, groups, bytes) = (config.columns, config.groups(), config.weight_word_bytes());
         Self {
-            command: ports(COMMAND_WORDS),
-            parameter_data: ports(bytes),
-            sum_0: ports(c),
-            sum_1: ports(c),
-            activation_write: ports(groups),
-            activation_data: ports(c),
-            kv_data: ports(c),
-            residual_data: ports(c),
-            residual_write_data: ports(c),
-            score_data: ports(c),
-            logit_data: ports(c),
+            command: many(COMMAND_WORDS),
+            parameter_data: many(bytes),
+            sum_0: many(c),
+            sum_1: many(c),
+            activation_write: many(groups),
+            activation_data: many(c),
+            kv_data: many(c),
+            residual_data: many(c),
+            residual_write_data: many(c),
+            score_data: many(c),
+            logit_data: many(c),
             queue: Queue::new(LANES, config.queue_commands),
             register: CommandRegister::default(),
             drainer: Drainer::new(config),

@@ -62,12 +62,10 @@ impl ParameterMemory {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            data: (0..config.weight_word_bytes())
-                .map(|_| Signal::default())
-                .collect(),
-            bias: (0..c).map(|_| Signal::default()).collect(),
-            mantissa: (0..c).map(|_| Signal::default()).collect(),
-            factor: (0..c).map(|_| Signal::default()).collect(),
+            data: many(config.weight_word_bytes()),
+            bias: many(c),
+            mantissa: many(c),
+            factor: many(c),
             _banks: std::array::from_fn(|_| vec![Channel::default(); c]),
             _bank: [0; 3],
             ..Self::default()

@@ -52,10 +52,10 @@ impl Parameters {
     pub fn new(config: &AccelConfig) -> Self {
         let (bytes, c) = (config.weight_word_bytes(), config.columns);
         Self {
-            parameter_data: (0..bytes).map(|_| Signal::default()).collect(),
-            bias: (0..c).map(|_| Signal::default()).collect(),
-            mantissa: (0..c).map(|_| Signal::default()).collect(),
-            factor: (0..c).map(|_| Signal::default()).collect(),
+            parameter_data: many(bytes),
+            bias: many(c),
+            mantissa: many(c),
+            factor: many(c),
             memory: ParameterMemory::new(config),
             last_word: Constant::new((config.parameter_words() as u64 - 1).into()),
             banks: Constant::new((BANKS as u64).into()),

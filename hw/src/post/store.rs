@@ -19,7 +19,6 @@ use super::store_lane::{self, StoreLane};
 use super::value_sums::ValueSums;
 use crate::config::AccelConfig;
 use crate::prelude::*;
-use crate::primitives::leaf::ports;
 
 /// Cycles from `z` to a write, but for the residual memory.
 pub const WRITE_CYCLES: usize = store_lane::LATENCY_CYCLES;
@@ -90,18 +89,18 @@ impl Store {
     pub fn new(config: &AccelConfig) -> Self {
         let (c, groups) = (config.columns, config.groups());
         Self {
-            z: ports(c),
-            residual_data: ports(c),
-            value_sums: ports(c),
-            activation_write: ports(groups),
-            activation_data: ports(c),
-            kv_data: ports(c),
-            residual_write_data: ports(c),
-            score_data: ports(c),
-            logit_data: ports(c),
+            z: many(c),
+            residual_data: many(c),
+            value_sums: many(c),
+            activation_write: many(groups),
+            activation_data: many(c),
+            kv_data: many(c),
+            residual_write_data: many(c),
+            score_data: many(c),
+            logit_data: many(c),
             lanes: (0..c).map(|_| StoreLane::default()).collect(),
             summing: ValueSums::new(config),
-            activation_q: (0..groups).map(|_| DFF::default()).collect(),
+            activation_q: many(groups),
             rotate_mask: Constant::new((c as u64 - 1).into()),
             _columns: c,
             _groups: groups,

@@ -49,8 +49,8 @@ impl ValueSums {
     pub fn new(config: &AccelConfig) -> Self {
         let c = config.columns;
         Self {
-            data: (0..c).map(|_| Signal::default()).collect(),
-            sums: (0..c).map(|_| Signal::default()).collect(),
+            data: many(c),
+            sums: many(c),
             accumulators: ByteAccumulators::new(c),
             memory: Ram::new(c, 1, WORDS, RamStyle::Block),
             _columns: c,
@@ -97,8 +97,8 @@ struct ByteAccumulators {
 impl ByteAccumulators {
     fn new(columns: usize) -> Self {
         Self {
-            data: (0..columns).map(|_| Signal::default()).collect(),
-            sums: (0..columns).map(|_| Signal::default()).collect(),
+            data: many(columns),
+            sums: many(columns),
             _sums: vec![0; columns],
             ..Self::default()
         }

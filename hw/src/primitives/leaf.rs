@@ -1,4 +1,4 @@
-//! What hand-written leaf cells share: values in flight, vectors of ports, and pieces of Verilog text.
+//! What hand-written leaf cells share: values in flight and pieces of Verilog text.
 //!
 //! A pipelined cell takes its inputs with `valid` and shows the result with `done`, a fixed number of cycles later. Its data
 //! outputs change only then, so an idle cell costs neither switching nor simulation time.
@@ -6,8 +6,6 @@
 //! ```text
 //! valid, inputs --> [1] --> [2] --> ... --> [latency] --> done, outputs
 //! ```
-
-use rust_hdl::prelude::*;
 
 /// The results in flight of a cell with a latency in cycles.
 #[derive(Default)]
@@ -39,11 +37,6 @@ impl<T> Pipeline<T> {
     pub fn clear(&mut self) {
         self.stages.iter_mut().for_each(|stage| *stage = None);
     }
-}
-
-/// `count` unconnected ports.
-pub fn ports<D: Direction, T: Synth>(count: usize) -> Vec<Signal<D, T>> {
-    (0..count).map(|_| Signal::default()).collect()
 }
 
 /// Sign-extends the low `bits` bits.

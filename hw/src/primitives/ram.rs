@@ -73,9 +73,9 @@ impl<const W: usize> Ram<W> {
             "a memory's depth {depth} must be 2 to 65536"
         );
         Self {
-            write_enable: (0..groups).map(|_| Signal::default()).collect(),
-            write_data: (0..lanes).map(|_| Signal::default()).collect(),
-            read_data: (0..lanes).map(|_| Signal::default()).collect(),
+            write_enable: many(groups),
+            write_data: many(lanes),
+            read_data: many(lanes),
             _style: style,
             _depth: depth,
             _words: vec![Bits::default(); depth * lanes],

@@ -481,3 +481,54 @@ fn vectors_with_many_drivers_and_parts_that_move_together() {
         assert!(text.contains(line), "no `{line}` in\n{text}");
     }
 }
+
+/// Equal blocks in a row, the first fed by the ports and each other one by the block before it.
+#[derive(LogicBlock)]
+pub struct Pipe {
+    pub clock: Signal<In, Clock>,
+    pub a: Signal<In, Bits<8>>,
+    pub out: Vec<Signal<Out, Bits<8>>>,
+    cells: Vec<Cell>,
+}
+
+impl Default for Pipe {
+    fn default() -> Self {
+        Pipe {
+            clock: Default::default(),
+            a: Default::default(),
+            out: (0..4).map(|_| Default::default()).collect(),
+            cells: (0..4).map(|_| Cell::new(3)).collect(),
+        }
+    }
+}
+
+impl Logic for Pipe {
+    #[hdl_gen]
+    fn update(&mut self) {
+        for i in 0..4 {
+            self.cells[i].clock.next = self.clock.val();
+            self.out[i].next = self.cells[i].out.val();
+        }
+        self.cells[0].a.next = self.a.val();
+        for i in 1..4 {
+            self.cells[i].a.next = self.cells[i - 1].out.val();
+        }
+    }
+}
+
+#[test]
+fn equal_blocks_in_a_row_are_an_array() {
+    let report = Lockstep::new("Pipe", Pipe::default, |u, level| u.clock.next = level.into())
+        .run(0..2, 2_000, |u, rng, _| u.a.next = rng.bits(8).into())
+        .unwrap();
+    assert_eq!(report.comparisons, 2 * 2_000 * 2 * 4);
+    let mut uut = Pipe::default();
+    uut.connect_all();
+    let text = export("Pipe", &uut).unwrap().to_verilog();
+    for line in [
+        "Cells u_cells_0 (.clock(clock), .a(a), .out(out[7:0]));",
+        "Cells u_cells_1_to_3 [2:0] (.clock(clock), .a(out[23:0]), .out(out[31:8]));",
+    ] {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+}
