@@ -8,15 +8,15 @@ module Registers (
     output wire wready,
     input  wire [31:0] wdata,
     input  wire [3:0] wstrb,
-    output reg  bvalid,
+    output wire bvalid,
     input  wire bready,
     output wire [1:0] bresp,
     input  wire arvalid,
     output wire arready,
     input  wire [7:0] araddr,
-    output reg  rvalid,
+    output wire rvalid,
     input  wire rready,
-    output reg  [31:0] rdata,
+    output wire [31:0] rdata,
     output wire [1:0] rresp,
     output reg  interrupt, start,
     output wire waiting,
@@ -45,15 +45,18 @@ module Registers (
     localparam [31:0] frame_mask_7 = 32'd7;
     localparam [31:0] frame_mask_8 = 32'hffffffff;
     localparam [31:0] magic = 32'h4d4f4556;
-    localparam [31:0] top_byte = 32'hff000000;
     localparam [31:0] version = 32'd256;
 
-    wire write, read, low_byte, launch;
+    wire low_byte, launch;
     reg  frame_end, frame_ready;
-    reg  [31:0] bit_mask;
     wire [31:0] fresh_bits;
     reg  [1:0] next_recorded;
     reg  [31:0] ctrl, status, value;
+    wire slave_write;
+    wire [7:0] slave_write_address;
+    wire [31:0] slave_write_data, slave_write_mask;
+    wire slave_read;
+    wire [7:0] slave_read_address;
     wire [12:0] write_decoder_special;
     wire [8:0] write_decoder_frame;
     wire [18:0] unused_write_decoder_counter;
@@ -63,13 +66,6 @@ module Registers (
     reg  counters_clear;
     wire counters_event_18;
     wire [607:0] counters_value;
-    reg  aw_held;
-    reg  [7:0] aw_address;
-    reg  w_held;
-    reg  [31:0] w_data;
-    reg  [3:0] w_strobe;
-    reg  ar_held;
-    reg  [7:0] ar_address;
     reg  asked, running, chained, same_program, ended_next, ended, readied_next, readied, enabled;
     reg  [1:0] sources, recorded;
     reg  failed;
@@ -80,46 +76,41 @@ module Registers (
     reg  [31:0] latched_6, latched_7, next_result_lo, next_result_hi;
 
     always @(posedge clock) begin
-        if (awvalid & !aw_held) begin
-            aw_held <= 1'b1;
-            aw_address <= awaddr;
-        end
-        if (wvalid & !w_held) begin
-            w_held <= 1'b1;
-            w_data <= wdata;
-            w_strobe <= wstrb;
-        end
-        if (write) begin
-            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b1;
-        end
-        if (bvalid & bready) bvalid <= 1'b0;
-        if (low_byte & write_decoder_special[1]) enabled <= w_data[0];
-        if (low_byte & write_decoder_special[2]) sources <= w_data[1:0];
+        if (low_byte & write_decoder_special[1]) enabled <= slave_write_data[0];
+        if (low_byte & write_decoder_special[2]) sources <= slave_write_data[1:0];
         soft_reset <= 1'b0;
         if (low_byte & write_decoder_special[8]) begin
-            soft_reset <= w_data[0];
-            quiesce <= w_data[1];
+            soft_reset <= slave_write_data[0];
+            quiesce <= slave_write_data[1];
         end
-        if (write & write_decoder_frame[0]) frame[31:0] <= ((frame[31:0] & ~bit_mask) | fresh_bits) & frame_mask_0;
-        if (write & write_decoder_frame[1]) frame[63:32] <= ((frame[63:32] & ~bit_mask) | fresh_bits) & frame_mask_1;
-        if (write & write_decoder_frame[2]) frame[95:64] <= ((frame[95:64] & ~bit_mask) | fresh_bits) & frame_mask_2;
-        if (write & write_decoder_frame[3]) frame[127:96] <= ((frame[127:96] & ~bit_mask) | fresh_bits) & frame_mask_3;
-        if (write & write_decoder_frame[4]) begin
-            frame[159:128] <= ((frame[159:128] & ~bit_mask) | fresh_bits) & frame_mask_4;
+        if (slave_write & write_decoder_frame[0]) begin
+            frame[31:0] <= ((frame[31:0] & ~slave_write_mask) | fresh_bits) & frame_mask_0;
         end
-        if (write & write_decoder_frame[5]) begin
-            frame[191:160] <= ((frame[191:160] & ~bit_mask) | fresh_bits) & frame_mask_5;
+        if (slave_write & write_decoder_frame[1]) begin
+            frame[63:32] <= ((frame[63:32] & ~slave_write_mask) | fresh_bits) & frame_mask_1;
         end
-        if (write & write_decoder_frame[6]) begin
-            frame[223:192] <= ((frame[223:192] & ~bit_mask) | fresh_bits) & frame_mask_6;
+        if (slave_write & write_decoder_frame[2]) begin
+            frame[95:64] <= ((frame[95:64] & ~slave_write_mask) | fresh_bits) & frame_mask_2;
         end
-        if (write & write_decoder_frame[7]) begin
-            frame[255:224] <= ((frame[255:224] & ~bit_mask) | fresh_bits) & frame_mask_7;
+        if (slave_write & write_decoder_frame[3]) begin
+            frame[127:96] <= ((frame[127:96] & ~slave_write_mask) | fresh_bits) & frame_mask_3;
         end
-        if (write & write_decoder_frame[8]) begin
-            frame[287:256] <= ((frame[287:256] & ~bit_mask) | fresh_bits) & frame_mask_8;
+        if (slave_write & write_decoder_frame[4]) begin
+            frame[159:128] <= ((frame[159:128] & ~slave_write_mask) | fresh_bits) & frame_mask_4;
         end
-        if (low_byte & write_decoder_special[0] & w_data[0] & !asked) asked <= !failed;
+        if (slave_write & write_decoder_frame[5]) begin
+            frame[191:160] <= ((frame[191:160] & ~slave_write_mask) | fresh_bits) & frame_mask_5;
+        end
+        if (slave_write & write_decoder_frame[6]) begin
+            frame[223:192] <= ((frame[223:192] & ~slave_write_mask) | fresh_bits) & frame_mask_6;
+        end
+        if (slave_write & write_decoder_frame[7]) begin
+            frame[255:224] <= ((frame[255:224] & ~slave_write_mask) | fresh_bits) & frame_mask_7;
+        end
+        if (slave_write & write_decoder_frame[8]) begin
+            frame[287:256] <= ((frame[287:256] & ~slave_write_mask) | fresh_bits) & frame_mask_8;
+        end
+        if (low_byte & write_decoder_special[0] & slave_write_data[0] & !asked) asked <= !failed;
         start <= launch;
         if (launch) begin
             asked <= 1'b0; running <= 1'b1; failed_lo <= 32'd0; failed_hi <= 32'd0;
@@ -158,27 +149,17 @@ module Registers (
                 code <= error_code;
                 failed_command <= error_command;
             end
-        end else if (low_byte & write_decoder_special[4] & w_data[0]) begin
+        end else if (low_byte & write_decoder_special[4] & slave_write_data[0]) begin
             failed <= 1'b0; code <= 4'd0;
         end
         if (soft_reset) begin
             asked <= 1'b0; running <= 1'b0; chained <= 1'b0;
         end
-        if (arvalid & !ar_held) begin
-            ar_held <= 1'b1;
-            ar_address <= araddr;
-        end
-        if (rvalid & rready) rvalid <= 1'b0;
-        if (read) begin
-            ar_held <= 1'b0; rvalid <= 1'b1;
-            rdata <= value;
-        end
         recorded <= next_recorded;
         interrupt <= enabled & (|recorded);
         if (reset) begin
-            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b0; ar_held <= 1'b0; rvalid <= 1'b0; asked <= 1'b0;
-            running <= 1'b0; chained <= 1'b0; same_program <= 1'b0; start <= 1'b0; enabled <= 1'b0; sources <= 2'd0;
-            recorded <= 2'd0; interrupt <= 1'b0; failed <= 1'b0; code <= 4'd0; failed_command <= 16'd0;
+            asked <= 1'b0; running <= 1'b0; chained <= 1'b0; same_program <= 1'b0; start <= 1'b0; enabled <= 1'b0;
+            sources <= 2'd0; recorded <= 2'd0; interrupt <= 1'b0; failed <= 1'b0; code <= 4'd0; failed_command <= 16'd0;
             failed_lo <= 32'd0; failed_hi <= 32'd0; quiesce <= 1'b0; soft_reset <= 1'b0; next_result_lo <= 32'd0;
             next_result_hi <= 32'd0; frame <= 288'd0; program_lo <= 32'd0; program_hi <= 32'd0; image_lo <= 32'd0;
             image_hi <= 32'd0; result_lo <= 32'd0; result_hi <= 32'd0; latched_6 <= 32'd0; latched_7 <= 32'd0;
@@ -189,10 +170,8 @@ module Registers (
     always @* begin
         ended_next = ended;
         readied_next = readied;
-        if (read) begin
-            if (read_decoder_special[0]) begin
-                ended_next = 1'b0; readied_next = 1'b0;
-            end
+        if (slave_read & read_decoder_special[0]) begin
+            ended_next = 1'b0; readied_next = 1'b0;
         end
         if (frame_end) ended_next = 1'b1;
         if (frame_ready) readied_next = 1'b1;
@@ -205,7 +184,7 @@ module Registers (
     always @* begin
         frame_end = done & running;
         frame_ready = 1'b0;
-        if (low_byte & write_decoder_special[0] & w_data[0] & !asked) begin
+        if (low_byte & write_decoder_special[0] & slave_write_data[0] & !asked) begin
             frame_end = frame_end | failed;
             frame_ready = failed;
         end
@@ -213,28 +192,12 @@ module Registers (
         if (taken & running) frame_ready = 1'b1;
     end
 
-    assign awready = !aw_held;
-    assign wready = !w_held;
-    assign write = aw_held & w_held & !bvalid;
-    assign bresp = 2'd0;
-
-    always @* begin
-        bit_mask = 32'd0;
-        if (w_strobe[0]) bit_mask = bit_mask | 32'd255;
-        if (w_strobe[1]) bit_mask = bit_mask | 32'hff00;
-        if (w_strobe[2]) bit_mask = bit_mask | 32'hff0000;
-        if (w_strobe[3]) bit_mask = bit_mask | top_byte;
-    end
-
-    assign fresh_bits = w_data & bit_mask;
-    assign low_byte = write & w_strobe[0];
+    assign fresh_bits = slave_write_data & slave_write_mask;
+    assign low_byte = slave_write & slave_write_mask[0];
     assign launch = asked & !running & idle & !soft_reset;
     assign waiting = asked & running & same_program & !soft_reset;
     assign commands = latched_6[15:0];
     assign task_number = latched_7[2:0];
-    assign arready = !ar_held;
-    assign read = ar_held & !rvalid;
-    assign rresp = 2'd0;
 
     always @* begin
         ctrl = 32'd0;
@@ -246,7 +209,7 @@ module Registers (
 
     always @* begin
         status = 32'd0; value = 32'd0;
-        if (read) begin
+        if (slave_read) begin
             status = {28'd0, code} << 3'd4;
             if (failed) status = status | 32'd1;
             if (!idle | running) status = status | 32'd256;
@@ -296,20 +259,28 @@ module Registers (
 
     always @* begin
         next_recorded = recorded;
-        if (low_byte & write_decoder_special[3]) next_recorded = recorded ^ w_data[1:0];
+        if (low_byte & write_decoder_special[3]) next_recorded = recorded ^ slave_write_data[1:0];
         if (frame_end) next_recorded = next_recorded | (sources & 2'd1);
         if (frame_ready) next_recorded = next_recorded | (sources & 2'd2);
     end
 
     assign counters_event_18 = done & !(|error_code);
 
+    AxiLite u_slave (
+        .clock(clock), .reset(reset), .awvalid(awvalid), .awready(awready), .awaddr(awaddr), .wvalid(wvalid),
+        .wready(wready), .wdata(wdata), .wstrb(wstrb), .bvalid(bvalid), .bready(bready), .bresp(bresp),
+        .arvalid(arvalid), .arready(arready), .araddr(araddr), .rvalid(rvalid), .rready(rready), .rdata(rdata),
+        .rresp(rresp), .write(slave_write), .write_address(slave_write_address), .write_data(slave_write_data),
+        .write_mask(slave_write_mask), .read(slave_read), .read_address(slave_read_address), .value(value)
+    );
+
     RegisterDecoder u_write_decoder (
-        .address(aw_address), .special(write_decoder_special), .frame(write_decoder_frame),
+        .address(slave_write_address), .special(write_decoder_special), .frame(write_decoder_frame),
         .counter(unused_write_decoder_counter)
     );
 
     RegisterDecoder u_read_decoder (
-        .address(ar_address), .special(read_decoder_special), .frame(read_decoder_frame),
+        .address(slave_read_address), .special(read_decoder_special), .frame(read_decoder_frame),
         .counter(read_decoder_counter)
     );
 
@@ -320,13 +291,12 @@ module Registers (
     );
 
     initial begin
-        aw_held = 1'b0; aw_address = 8'd0; w_held = 1'b0; w_data = 32'd0; w_strobe = 4'd0; bvalid = 1'b0;
-        ar_held = 1'b0; ar_address = 8'd0; rvalid = 1'b0; rdata = 32'd0; asked = 1'b0; running = 1'b0; chained = 1'b0;
-        same_program = 1'b0; ended = 1'b0; readied = 1'b0; start = 1'b0; enabled = 1'b0; sources = 2'd0;
-        recorded = 2'd0; interrupt = 1'b0; failed = 1'b0; code = 4'd0; failed_command = 16'd0; failed_lo = 32'd0;
-        failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0; frame = 288'd0; program_lo = 32'd0; program_hi = 32'd0;
-        image_lo = 32'd0; image_hi = 32'd0; result_lo = 32'd0; result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0;
-        watchdog = 32'd0; next_result_lo = 32'd0; next_result_hi = 32'd0;
+        asked = 1'b0; running = 1'b0; chained = 1'b0; same_program = 1'b0; ended = 1'b0; readied = 1'b0; start = 1'b0;
+        enabled = 1'b0; sources = 2'd0; recorded = 2'd0; interrupt = 1'b0; failed = 1'b0; code = 4'd0;
+        failed_command = 16'd0; failed_lo = 32'd0; failed_hi = 32'd0; quiesce = 1'b0; soft_reset = 1'b0; frame = 288'd0;
+        program_lo = 32'd0; program_hi = 32'd0; image_lo = 32'd0; image_hi = 32'd0; result_lo = 32'd0;
+        result_hi = 32'd0; latched_6 = 32'd0; latched_7 = 32'd0; watchdog = 32'd0; next_result_lo = 32'd0;
+        next_result_hi = 32'd0;
     end
 
     always @(posedge clock) begin

@@ -1,4 +1,5 @@
 // moevit 0.1.0, configuration nano, hash 55e2fc35. Generated: do not edit.
+AxiLite.v
 RegisterDecoder.v
 Counters.v
 Registers.v

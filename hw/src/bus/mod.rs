@@ -1,5 +1,6 @@
 //! The accelerator's side of AXI: read masters for the weight stream, write master for results, control registers.
 
+pub mod axi_lite;
 pub mod burst_issuer;
 pub mod counters;
 pub mod fetch;

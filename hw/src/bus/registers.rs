@@ -1,7 +1,5 @@
-//! AXI4-Lite slave with the control registers of [`super::register_table`].
+//! The control registers of [`super::register_table`] behind an [AXI4-Lite slave](super::axi_lite), which says when accesses take effect.
 //!
-//! * One write and one read at a time; each answers OKAY. A write takes effect the cycle after both its address and its data
-//!   are there (`bvalid` one later), a read answers two cycles after its address. Byte strobes are honoured.
 //! * `start` pulses when a start was asked for and the chip is idle; pointers, commands, task and watchdog come out latched
 //!   with it and stay for the frame.
 //! * `waiting` says that a frame of the same program waits for the running one. With `taken` its image and task come out, its
@@ -11,11 +9,12 @@
 //! * `interrupt` is a level, one cycle after its causes.
 //!
 //! ```text
-//! AW, W --> [held] --> write decoder --> registers --> chip
-//! AR -----> [held] --> read decoder --> choose --> [R]
-//! chip events --> counters --^
+//! AW, W, B <--> slave --> write decoder --> registers --> chip
+//! AR, R <-----> slave --> read decoder --> choose --> slave
+//!                       chip events --> counters --^
 //! ```
 
+use super::axi_lite::AxiLite;
 use super::counters::Counters;
 use super::register_decoder::RegisterDecoder;
 use super::register_table::{register, version, COUNTED_PORTS, COUNTERS, FRAME_REGISTERS, ID_MAGIC};
@@ -85,19 +84,10 @@ pub struct Registers {
     pub skipped: Signal<In, Bit>,
     pub beats_in: Vec<Signal<In, Bit>>,
     pub beat_out: Signal<In, Bit>,
+    slave: AxiLite,
     write_decoder: RegisterDecoder,
     read_decoder: RegisterDecoder,
     counters: Counters,
-    aw_held: DFF<Bit>,
-    aw_address: DFF<Bits<8>>,
-    w_held: DFF<Bit>,
-    w_data: DFF<Bits<32>>,
-    w_strobe: DFF<Bits<4>>,
-    b_valid: DFF<Bit>,
-    ar_held: DFF<Bit>,
-    ar_address: DFF<Bits<8>>,
-    r_valid: DFF<Bit>,
-    r_data: DFF<Bits<32>>,
     asked: DFF<Bit>,
     running: DFF<Bit>,
     /// A second frame was taken and the first has not ended.
@@ -122,19 +112,15 @@ pub struct Registers {
     /// Result pointer of the second frame.
     next_result_lo: DFF<Bits<32>>,
     next_result_hi: DFF<Bits<32>>,
-    write: Signal<Local, Bit>,
-    read: Signal<Local, Bit>,
     low_byte: Signal<Local, Bit>,
     launch: Signal<Local, Bit>,
     frame_end: Signal<Local, Bit>,
     frame_ready: Signal<Local, Bit>,
-    bit_mask: Signal<Local, Bits<32>>,
     fresh_bits: Signal<Local, Bits<32>>,
     next_recorded: Signal<Local, Bits<2>>,
     ctrl: Signal<Local, Bits<32>>,
     status: Signal<Local, Bits<32>>,
     value: Signal<Local, Bits<32>>,
-    top_byte: Constant<Bits<32>>,
     magic: Constant<Bits<32>>,
     version: Constant<Bits<32>>,
     config_hash: Constant<Bits<32>>,
@@ -153,6 +139,7 @@ impl Registers {
         let caps = config.rows | config.columns << 8 | config.read_ports << 16;
         let mask = |name: &&str| register(name).map_or(0, |r| r.mask());
         Self {
+            slave: AxiLite::new(),
             busy: Unit::ALL.iter().map(|_| Signal::default()).collect(),
             beats_in: many(config.read_ports),
             write_decoder: RegisterDecoder::default(),
@@ -160,7 +147,6 @@ impl Registers {
             counters: Counters::new(COUNTERS.len()),
             frame: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
             latched: FRAME_REGISTERS.iter().map(|_| DFF::default()).collect(),
-            top_byte: constant(0xff00_0000),
             magic: constant(ID_MAGIC),
             version: constant(version()),
             config_hash: constant(config.hash()),
@@ -181,16 +167,6 @@ impl Logic for Registers {
         dff_setup!(
             self,
             clock,
-            aw_held,
-            aw_address,
-            w_held,
-            w_data,
-            w_strobe,
-            b_valid,
-            ar_held,
-            ar_address,
-            r_valid,
-            r_data,
             asked,
             running,
             chained,
@@ -212,59 +188,43 @@ impl Logic for Registers {
             next_result_lo,
             next_result_hi
         );
-        clock!(self, clock, counters);
+        clock!(self, clock, counters, slave);
 
-        // Write channel: hold address and data until both are there, write, answer.
-        self.awready.next = !self.aw_held.q.val();
-        self.wready.next = !self.w_held.q.val();
-        if self.awvalid.val() & !self.aw_held.q.val() {
-            self.aw_held.d.next = true;
-            self.aw_address.d.next = self.awaddr.val();
-        }
-        if self.wvalid.val() & !self.w_held.q.val() {
-            self.w_held.d.next = true;
-            self.w_data.d.next = self.wdata.val();
-            self.w_strobe.d.next = self.wstrb.val();
-        }
-        self.write.next = self.aw_held.q.val() & self.w_held.q.val() & !self.b_valid.q.val();
-        if self.write.val() {
-            self.aw_held.d.next = false;
-            self.w_held.d.next = false;
-            self.b_valid.d.next = true;
-        }
-        if self.b_valid.q.val() & self.bready.val() {
-            self.b_valid.d.next = false;
-        }
-        self.bvalid.next = self.b_valid.q.val();
-        self.bresp.next = 0.into();
-        self.write_decoder.address.next = self.aw_address.q.val();
-        self.bit_mask.next = 0.into();
-        if self.w_strobe.q.val().get_bit(0) {
-            self.bit_mask.next = self.bit_mask.val() | 0xff;
-        }
-        if self.w_strobe.q.val().get_bit(1) {
-            self.bit_mask.next = self.bit_mask.val() | 0xff00;
-        }
-        if self.w_strobe.q.val().get_bit(2) {
-            self.bit_mask.next = self.bit_mask.val() | 0xff_0000;
-        }
-        if self.w_strobe.q.val().get_bit(3) {
-            self.bit_mask.next = self.bit_mask.val() | self.top_byte.val();
-        }
-        self.fresh_bits.next = self.w_data.q.val() & self.bit_mask.val();
-        self.low_byte.next = self.write.val() & self.w_strobe.q.val().get_bit(0);
+        // The bus.
+        self.slave.reset.next = self.reset.val();
+        self.slave.awvalid.next = self.awvalid.val();
+        self.awready.next = self.slave.awready.val();
+        self.slave.awaddr.next = self.awaddr.val();
+        self.slave.wvalid.next = self.wvalid.val();
+        self.wready.next = self.slave.wready.val();
+        self.slave.wdata.next = self.wdata.val();
+        self.slave.wstrb.next = self.wstrb.val();
+        self.bvalid.next = self.slave.bvalid.val();
+        self.slave.bready.next = self.bready.val();
+        self.bresp.next = self.slave.bresp.val();
+        self.slave.arvalid.next = self.arvalid.val();
+        self.arready.next = self.slave.arready.val();
+        self.slave.araddr.next = self.araddr.val();
+        self.rvalid.next = self.slave.rvalid.val();
+        self.slave.rready.next = self.rready.val();
+        self.rdata.next = self.slave.rdata.val();
+        self.rresp.next = self.slave.rresp.val();
+        self.write_decoder.address.next = self.slave.write_address.val();
+        self.read_decoder.address.next = self.slave.read_address.val();
+        self.fresh_bits.next = self.slave.write_data.val() & self.slave.write_mask.val();
+        self.low_byte.next = self.slave.write.val() & self.slave.write_mask.val().get_bit(0);
 
         // What software writes.
         if self.low_byte.val() & self.write_decoder.special[1].val() {
-            self.enabled.d.next = self.w_data.q.val().get_bit(0);
+            self.enabled.d.next = self.slave.write_data.val().get_bit(0);
         }
         if self.low_byte.val() & self.write_decoder.special[2].val() {
-            self.sources.d.next = bit_cast::<2, 32>(self.w_data.q.val());
+            self.sources.d.next = bit_cast::<2, 32>(self.slave.write_data.val());
         }
         self.dropping.d.next = false;
         if self.low_byte.val() & self.write_decoder.special[8].val() {
-            self.dropping.d.next = self.w_data.q.val().get_bit(0);
-            self.quiet.d.next = self.w_data.q.val().get_bit(1);
+            self.dropping.d.next = self.slave.write_data.val().get_bit(0);
+            self.quiet.d.next = self.slave.write_data.val().get_bit(1);
         }
         self.soft_reset.next = self.dropping.q.val();
         self.quiesce.next = self.quiet.q.val();
@@ -273,8 +233,8 @@ impl Logic for Registers {
             self.latched[i].clock.next = self.clock.val();
             self.frame[i].d.next = self.frame[i].q.val();
             self.latched[i].d.next = self.latched[i].q.val();
-            if self.write.val() & self.write_decoder.frame[i].val() {
-                self.frame[i].d.next = ((self.frame[i].q.val() & !self.bit_mask.val())
+            if self.slave.write.val() & self.write_decoder.frame[i].val() {
+                self.frame[i].d.next = ((self.frame[i].q.val() & !self.slave.write_mask.val())
                     | self.fresh_bits.val())
                     & self.frame_mask[i].val();
             }
@@ -285,7 +245,7 @@ impl Logic for Registers {
         self.frame_ready.next = false;
         if self.low_byte.val()
             & self.write_decoder.special[0].val()
-            & self.w_data.q.val().get_bit(0)
+            & self.slave.write_data.val().get_bit(0)
             & !self.asked.q.val()
         {
             self.asked.d.next = !self.failed.q.val();
@@ -349,7 +309,10 @@ impl Logic for Registers {
                 self.code.d.next = self.error_code.val();
                 self.failed_command.d.next = self.error_command.val();
             }
-        } else if self.low_byte.val() & self.write_decoder.special[4].val() & self.w_data.q.val().get_bit(0) {
+        } else if self.low_byte.val()
+            & self.write_decoder.special[4].val()
+            & self.slave.write_data.val().get_bit(0)
+        {
             self.failed.d.next = false;
             self.code.d.next = 0.into();
         }
@@ -358,21 +321,6 @@ impl Logic for Registers {
             self.running.d.next = false;
             self.chained.d.next = false;
         }
-
-        // Read channel.
-        self.arready.next = !self.ar_held.q.val();
-        if self.arvalid.val() & !self.ar_held.q.val() {
-            self.ar_held.d.next = true;
-            self.ar_address.d.next = self.araddr.val();
-        }
-        self.read.next = self.ar_held.q.val() & !self.r_valid.q.val();
-        self.read_decoder.address.next = self.ar_address.q.val();
-        if self.r_valid.q.val() & self.rready.val() {
-            self.r_valid.d.next = false;
-        }
-        self.rvalid.next = self.r_valid.q.val();
-        self.rdata.next = self.r_data.q.val();
-        self.rresp.next = 0.into();
 
         // What software reads.
         self.ctrl.next = 0.into();
@@ -389,7 +337,7 @@ impl Logic for Registers {
         }
         self.status.next = 0.into();
         self.value.next = 0.into();
-        if self.read.val() {
+        if self.slave.read.val() {
             self.status.next = bit_cast::<32, 4>(self.code.q.val()) << 4;
             if self.failed.q.val() {
                 self.status.next = self.status.val() | 1;
@@ -447,14 +395,10 @@ impl Logic for Registers {
                 }
             }
         }
-        if self.read.val() {
-            self.ar_held.d.next = false;
-            self.r_valid.d.next = true;
-            self.r_data.d.next = self.value.val();
-            if self.read_decoder.special[0].val() {
-                self.ended.d.next = false;
-                self.readied.d.next = false;
-            }
+        self.slave.value.next = self.value.val();
+        if self.slave.read.val() & self.read_decoder.special[0].val() {
+            self.ended.d.next = false;
+            self.readied.d.next = false;
         }
         if self.frame_end.val() {
             self.ended.d.next = true;
@@ -466,7 +410,7 @@ impl Logic for Registers {
         // Interrupts.
         self.next_recorded.next = self.recorded.q.val();
         if self.low_byte.val() & self.write_decoder.special[3].val() {
-            self.next_recorded.next = self.recorded.q.val() ^ bit_cast::<2, 32>(self.w_data.q.val());
+            self.next_recorded.next = self.recorded.q.val() ^ bit_cast::<2, 32>(self.slave.write_data.val());
         }
         if self.frame_end.val() {
             self.next_recorded.next = self.next_recorded.val() | (self.sources.q.val() & 1);
@@ -501,11 +445,6 @@ impl Logic for Registers {
         self.counters.event[18].next = self.done.val() & !self.error_code.val().any();
 
         if self.reset.val() {
-            self.aw_held.d.next = false;
-            self.w_held.d.next = false;
-            self.b_valid.d.next = false;
-            self.ar_held.d.next = false;
-            self.r_valid.d.next = false;
             self.asked.d.next = false;
             self.running.d.next = false;
             self.chained.d.next = false;

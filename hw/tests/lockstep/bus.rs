@@ -2,6 +2,7 @@
 
 use crate::test_slave::{Behaviour, ReadSlave};
 use crate::{lock_step, lock_step_with};
+use moevit_hw::bus::axi_lite::AxiLite;
 use moevit_hw::bus::burst_issuer::BurstIssuer;
 use moevit_hw::bus::counters::Counters;
 use moevit_hw::bus::fetch::FetchUnit;
@@ -85,6 +86,11 @@ fn registers() {
         &rules,
         &constant,
     );
+}
+
+#[test]
+fn axi_lite() {
+    lock_step("AxiLite", AxiLite::new, &[], &["bresp", "rresp"]);
 }
 
 #[test]
