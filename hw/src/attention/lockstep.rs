@@ -78,7 +78,7 @@ fn exp_lanes() {
 
 #[test]
 fn reciprocal() {
-    let report = Lockstep::new("Reciprocal", Reciprocal::default, |u, level| {
+    let report = Lockstep::new("Reciprocal", Reciprocal::new, |u, level| {
         u.clock.next = level.into()
     })
     .run(0..2, CYCLES, |u, rng, _| {

@@ -14,7 +14,7 @@ use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
 pub const LATENCY_CYCLES: usize = 7;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Reciprocal {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -26,17 +26,12 @@ pub struct Reciprocal {
     _results: Pipeline<Value>,
 }
 
-impl Default for Reciprocal {
-    fn default() -> Self {
+impl Reciprocal {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            x: Signal::default(),
-            done: Signal::default(),
-            mantissa: Signal::default(),
-            exponent: Signal::default(),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 }

@@ -117,7 +117,7 @@ impl SoftmaxUnit {
             exp: ExpLanes::new(columns),
             stream: WriteStream::new(config),
             sum: RowSum::new(columns),
-            reciprocal: Reciprocal::default(),
+            reciprocal: Reciprocal::new(),
             reciprocals: Ram::new(1, 1, 2 * tokens, RamStyle::Block),
             bank_rows: Constant::new((tokens as u64).into()),
             word_bits: Constant::new(u64::from(columns.ilog2()).into()),

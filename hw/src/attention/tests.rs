@@ -244,7 +244,7 @@ fn writes_a_word_a_cycle() {
 
 #[test]
 fn the_reciprocal_cell_gives_every_exponent() {
-    let mut cell = Reciprocal::default();
+    let mut cell = Reciprocal::new();
     let mut rng = Rng::new(8);
     let mut want = std::collections::VecDeque::new();
     let mut compared = 0;

@@ -20,7 +20,7 @@ use crate::prelude::*;
 pub const UNITS: usize = 6;
 
 /// The scoreboard; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Scoreboard {
     pub clock: Signal<In, Clock>,
     /// Nothing is outstanding any more.
@@ -48,29 +48,14 @@ pub struct Scoreboard {
     all_before: DFF<Bit>,
 }
 
-impl Default for Scoreboard {
-    fn default() -> Self {
+impl Scoreboard {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            go: Signal::default(),
-            issued: Signal::default(),
             unit_done: many(UNITS),
-            waits: Signal::default(),
-            wait_over: Signal::default(),
             busy: many(UNITS),
-            fetch_quiet: Signal::default(),
-            others_quiet: Signal::default(),
-            quiet: Signal::default(),
             outstanding: many(UNITS),
-            counted: DFF::default(),
-            fields: Signal::default(),
-            wait_now: Signal::default(),
-            waited: DFF::default(),
-            others_now: Signal::default(),
-            fetch_now: Signal::default(),
-            others_before: DFF::default(),
-            all_before: DFF::default(),
+            ..Self::default()
         }
     }
 }
@@ -139,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_command_starts_when_few_enough_are_outstanding() {
-        let (mut uut, mut rng) = (Scoreboard::default(), Rng::new(5));
+        let (mut uut, mut rng) = (Scoreboard::new(), Rng::new(5));
         uut.connect_all();
         let (mut outstanding, mut coming) = ([0u64; UNITS], 0);
         let mut may_start = [0; 2];
@@ -168,7 +153,7 @@ mod tests {
 
     #[test]
     fn quiet_sees_a_command_on_its_way() {
-        let mut uut = Scoreboard::default();
+        let mut uut = Scoreboard::new();
         uut.connect_all();
         let mut step = |issued: u64, done: Option<usize>| {
             uut.go.next = issued != 0;

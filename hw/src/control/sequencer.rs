@@ -162,7 +162,7 @@ impl Sequencer {
             scan_valid: Delay::new(SCAN_CYCLES),
             memory: ProgramMemory::new(config),
             check: CommandCheck::default(),
-            scoreboard: Scoreboard::default(),
+            scoreboard: Scoreboard::new(),
             words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
             _bytes: config.weight_word_bytes(),
             ..Self::default()

@@ -64,7 +64,7 @@ impl Choose {
             flags_line: Delay::new(logit_store::READ_CYCLES),
             pair_line: Delay::new(logit_store::READ_CYCLES),
             store: LogitStore::new(config),
-            top_k: TopK::default(),
+            top_k: TopK::new(),
             buffer: Ram::new(2, 1, 32, RamStyle::Distributed),
             _columns: config.columns,
             _ranks: MAX_TOP_K,

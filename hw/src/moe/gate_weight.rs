@@ -14,7 +14,7 @@ use crate::primitives::leaf::{rom_text, valid_text, Pipeline};
 pub const LATENCY_CYCLES: usize = 6;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct GateWeight {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -26,17 +26,12 @@ pub struct GateWeight {
     _results: Pipeline<u16>,
 }
 
-impl Default for GateWeight {
-    fn default() -> Self {
+impl GateWeight {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            maximum: Signal::default(),
-            logit: Signal::default(),
-            done: Signal::default(),
-            weight: Signal::default(),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 }

@@ -20,7 +20,7 @@ fn config(columns: usize, experts: usize, tokens: usize) -> AccelConfig {
 
 #[test]
 fn top_k() {
-    let report = Lockstep::new("TopK", TopK::default, |u, level| u.clock.next = level.into())
+    let report = Lockstep::new("TopK", TopK::new, |u, level| u.clock.next = level.into())
         .run(0..2, CYCLES, |u, rng, cycle| {
             u.reset.next = rng.chance(1);
             u.valid.next = rng.chance(80);
@@ -40,7 +40,7 @@ fn top_k() {
 
 #[test]
 fn gate_weight() {
-    let report = Lockstep::new("GateWeight", GateWeight::default, |u, level| {
+    let report = Lockstep::new("GateWeight", GateWeight::new, |u, level| {
         u.clock.next = level.into()
     })
     .run(0..2, CYCLES, |u, rng, _| {
@@ -56,7 +56,7 @@ fn gate_weight() {
 
 #[test]
 fn gate_score() {
-    let report = Lockstep::new("GateScore", GateScore::default, |u, level| {
+    let report = Lockstep::new("GateScore", GateScore::new, |u, level| {
         u.clock.next = level.into()
     })
     .run(0..2, CYCLES, |u, rng, _| {

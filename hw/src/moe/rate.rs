@@ -22,7 +22,7 @@ const _: () = assert!(MAX_TOP_K < TOKEN_CYCLES);
 pub const LATENCY_CYCLES: usize = reciprocal::LATENCY_CYCLES + MAX_TOP_K + score::LATENCY_CYCLES;
 
 /// The stage; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Rate {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -57,40 +57,24 @@ pub struct Rate {
     _last_rank: usize,
 }
 
-impl Default for Rate {
-    fn default() -> Self {
+impl Rate {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            first: Signal::default(),
-            tokens: Signal::default(),
-            ranks: Signal::default(),
-            summed: Signal::default(),
-            sum: Signal::default(),
             rank_weight: many(MAX_TOP_K),
             rank_expert: many(MAX_TOP_K),
-            append: Signal::default(),
-            append_expert: Signal::default(),
-            append_token: Signal::default(),
-            append_score: Signal::default(),
-            final_entry: Signal::default(),
-            reciprocal: Reciprocal::default(),
+            reciprocal: Reciprocal::new(),
             held_weights: many(MAX_TOP_K),
             held_indices: many(MAX_TOP_K),
             weights: many(MAX_TOP_K),
             indices: many(MAX_TOP_K),
-            left: DFF::default(),
-            scoring: Signal::default(),
-            closing: Signal::default(),
-            ending: Signal::default(),
-            token: DFF::default(),
-            score: GateScore::default(),
+            score: GateScore::new(),
             final_line: Delay::new(score::LATENCY_CYCLES),
             expert_line: Delay::new(score::LATENCY_CYCLES),
             token_line: Delay::new(score::LATENCY_CYCLES),
             _ranks: MAX_TOP_K,
             _last_rank: MAX_TOP_K - 1,
+            ..Self::default()
         }
     }
 }

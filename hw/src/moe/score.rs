@@ -22,7 +22,7 @@ pub fn gate_score(weight: u16, mantissa: u16, exponent: u32) -> u16 {
 }
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct GateScore {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -35,18 +35,12 @@ pub struct GateScore {
     _results: Pipeline<u16>,
 }
 
-impl Default for GateScore {
-    fn default() -> Self {
+impl GateScore {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            weight: Signal::default(),
-            mantissa: Signal::default(),
-            exponent: Signal::default(),
-            done: Signal::default(),
-            score: Signal::default(),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 }

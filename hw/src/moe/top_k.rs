@@ -35,7 +35,7 @@ struct Pair {
 }
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct TopK {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -52,22 +52,15 @@ pub struct TopK {
     _entries: [Entry; MAX_TOP_K],
 }
 
-impl Default for TopK {
-    fn default() -> Self {
+impl TopK {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            second: Signal::default(),
-            pair: Signal::default(),
             logits: many(2),
-            done: Signal::default(),
-            maximum: Signal::default(),
             chosen: many(MAX_TOP_K),
             _arrived: None,
             _entries: [Entry::default(); MAX_TOP_K],
+            ..Self::default()
         }
     }
 }

@@ -24,7 +24,7 @@ const WEIGHT_CYCLES: usize = ram::LATENCY_CYCLES + gate_weight::LATENCY_CYCLES;
 pub const OVERHEAD_CYCLES: usize = WEIGHT_CYCLES + 2;
 
 /// The stage; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Weigh {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -71,52 +71,32 @@ pub struct Weigh {
     _pair: usize,
 }
 
-impl Default for Weigh {
-    fn default() -> Self {
+impl Weigh {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            start: Signal::default(),
-            pairs: Signal::default(),
-            full_pairs: Signal::default(),
-            ranks: Signal::default(),
-            renormalise: Signal::default(),
-            ranked: Signal::default(),
-            maximum: Signal::default(),
             chosen: many(MAX_TOP_K),
-            buffer_half: Signal::default(),
-            buffer_pair: Signal::default(),
             buffer_logits: many(2),
-            summed: Signal::default(),
-            sum: Signal::default(),
             rank_weight: many(MAX_TOP_K),
             rank_expert: many(MAX_TOP_K),
-            weighing: DFF::default(),
-            step: DFF::default(),
-            half: DFF::default(),
             valid_line: Delay::new(ram::LATENCY_CYCLES),
-            flags: Signal::default(),
             flags_line: Delay::new(WEIGHT_CYCLES - 1),
             sum_line: Delay::new(WEIGHT_CYCLES + 1),
             pair_line: Delay::new(WEIGHT_CYCLES - 1),
             maximum_line: Delay::new(ram::LATENCY_CYCLES + 1),
             chosen_line: (0..MAX_TOP_K).map(|_| Delay::new(WEIGHT_CYCLES)).collect(),
-            weight: (0..2).map(|_| GateWeight::default()).collect(),
+            weight: (0..2).map(|_| GateWeight::new()).collect(),
             ranked_here: many(MAX_TOP_K),
             matches: many(MAX_TOP_K),
             seconds: many(MAX_TOP_K),
             included: many(2),
-            pair: DFF::default(),
-            pair_sum: DFF::default(),
-            base: Signal::default(),
             addend: many(2),
-            total: DFF::default(),
-            complete: DFF::default(),
             weights: many(MAX_TOP_K),
             indices: many(MAX_TOP_K),
             rank: (0..MAX_TOP_K as u64).map(|i| Constant::new(i.into())).collect(),
             _ranks: MAX_TOP_K,
             _pair: 2,
+            ..Self::default()
         }
     }
 }

@@ -95,7 +95,7 @@ impl NormUnit {
             settings: many(COMMAND_WORDS),
             buffer: RowBuffer::new(columns),
             statistics: RowStatistics::new(columns),
-            scale: RowScale::default(),
+            scale: RowScale::new(),
             scales: Queue::new(2, OPEN_ROWS),
             elements: ElementLanes::new(columns),
             stream: WriteStream::new(config),

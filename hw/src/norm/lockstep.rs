@@ -33,27 +33,25 @@ fn row_statistics() {
 
 #[test]
 fn row_scale() {
-    let report = Lockstep::new("RowScale", RowScale::default, |u, level| {
-        u.clock.next = level.into()
-    })
-    .run(0..2, CYCLES, |u, rng, cycle| {
-        // The settings change only when no row is inside.
-        let phase = cycle as usize % (4 * row_scale::LATENCY_CYCLES);
-        u.reset.next = rng.chance(1);
-        u.valid.next = phase < 3 * row_scale::LATENCY_CYCLES && rng.chance(70);
-        u.sum.next = rng.corner_bits(30).into();
-        u.squares_low.next = rng.corner_bits(32).into();
-        let bits = 1 + rng.below(12) as usize;
-        u.squares_high.next = rng.corner_bits(bits).into();
-        if phase == 0 {
-            u.width.next = rng.corner_bits(12).into();
-            u.inverse_width.next = rng.corner_bits(32).into();
-            u.epsilon.next = rng.corner_bits(32).into();
-            u.mantissa.next = rng.corner_bits(16).into();
-            u.norm_shift.next = rng.corner_bits(6).into();
-        }
-    })
-    .unwrap();
+    let report = Lockstep::new("RowScale", RowScale::new, |u, level| u.clock.next = level.into())
+        .run(0..2, CYCLES, |u, rng, cycle| {
+            // The settings change only when no row is inside.
+            let phase = cycle as usize % (4 * row_scale::LATENCY_CYCLES);
+            u.reset.next = rng.chance(1);
+            u.valid.next = phase < 3 * row_scale::LATENCY_CYCLES && rng.chance(70);
+            u.sum.next = rng.corner_bits(30).into();
+            u.squares_low.next = rng.corner_bits(32).into();
+            let bits = 1 + rng.below(12) as usize;
+            u.squares_high.next = rng.corner_bits(bits).into();
+            if phase == 0 {
+                u.width.next = rng.corner_bits(12).into();
+                u.inverse_width.next = rng.corner_bits(32).into();
+                u.epsilon.next = rng.corner_bits(32).into();
+                u.mantissa.next = rng.corner_bits(16).into();
+                u.norm_shift.next = rng.corner_bits(6).into();
+            }
+        })
+        .unwrap();
     assert!(report.cycles == 2 * CYCLES);
 }
 

@@ -16,7 +16,7 @@ use crate::primitives::leaf::{rom_text, signed, unsigned, valid_text, Pipeline};
 pub const LATENCY_CYCLES: usize = 17;
 
 /// The cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct RowScale {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -36,25 +36,12 @@ pub struct RowScale {
     _results: Pipeline<Scale>,
 }
 
-impl Default for RowScale {
-    fn default() -> Self {
+impl RowScale {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            sum: Signal::default(),
-            squares_low: Signal::default(),
-            squares_high: Signal::default(),
-            width: Signal::default(),
-            inverse_width: Signal::default(),
-            epsilon: Signal::default(),
-            mantissa: Signal::default(),
-            norm_shift: Signal::default(),
-            done: Signal::default(),
-            mean: Signal::default(),
-            factor: Signal::default(),
-            shift: Signal::default(),
             _results: Pipeline::new(LATENCY_CYCLES),
+            ..Self::default()
         }
     }
 }
@@ -286,7 +273,7 @@ mod tests {
     #[test]
     fn gives_the_scale_of_rows_of_any_spread() {
         let mut rng = Rng::new(23);
-        let mut cell = RowScale::default();
+        let mut cell = RowScale::new();
         cell.connect_all();
         for round in 0..400u32 {
             let width = [64, 192, 384, 768][round as usize % 4];

@@ -21,7 +21,7 @@ use crate::prelude::*;
 pub const LANES: usize = 5;
 
 /// The register; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct CommandRegister {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -77,56 +77,14 @@ pub struct CommandRegister {
     discard_opcode: Constant<Bits<4>>,
 }
 
-impl Default for CommandRegister {
-    fn default() -> Self {
+impl CommandRegister {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            command_valid: Signal::default(),
-            command_ready: Signal::default(),
-            finish: Signal::default(),
-            load: Signal::default(),
-            first_word: Signal::default(),
-            first_sums: Signal::default(),
-            busy: Signal::default(),
-            copy: Signal::default(),
-            empty: Signal::default(),
-            last_row: Signal::default(),
-            one_row: Signal::default(),
-            last_tile: Signal::default(),
-            hold_parameters: Signal::default(),
-            scatter: Signal::default(),
-            expert: Signal::default(),
-            stride: Signal::default(),
-            dst: Signal::default(),
-            add: Signal::default(),
-            gelu: Signal::default(),
-            bias_from_sums: Signal::default(),
-            shift: Signal::default(),
-            factor_shift: Signal::default(),
-            pre_shift: Signal::default(),
-            offset: Signal::default(),
-            factor: Signal::default(),
-            write_sums: Signal::default(),
-            sum_bank: Signal::default(),
-            free: Signal::default(),
-            tokens: Signal::default(),
-            no_tokens: Signal::default(),
-            few_tokens: Signal::default(),
-            held: DFF::default(),
-            is_copy: DFF::default(),
-            no_rows: DFF::default(),
-            few_rows: DFF::default(),
-            rows: DFF::default(),
-            tiles: DFF::default(),
-            hold: DFF::default(),
-            routing: DFF::default(),
-            loop_expert: DFF::default(),
-            word_5: DFF::default(),
-            word_6: DFF::default(),
             command: many(LANES),
             copy_opcode: Constant::new(u64::from(Copy::OPCODE).into()),
             discard_opcode: Constant::new(u64::from(Discard::OPCODE).into()),
+            ..Self::default()
         }
     }
 }
@@ -246,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_field_is_where_the_encoder_puts_it() {
-        let mut register = CommandRegister::default();
+        let mut register = CommandRegister::new();
         register.connect_all();
         let mut rng = Rng::new(6);
         for round in 0..2_000 {
@@ -299,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_held_command_stays_until_it_finishes() {
-        let mut register = CommandRegister::default();
+        let mut register = CommandRegister::new();
         register.connect_all();
         let mut rng = Rng::new(8);
         let (first, words) = random_matmul(&mut rng);
@@ -328,7 +286,7 @@ mod tests {
 
     #[test]
     fn verilog_agrees() {
-        let report = Lockstep::new("CommandRegister", CommandRegister::default, |u, level| {
+        let report = Lockstep::new("CommandRegister", CommandRegister::new, |u, level| {
             u.clock.next = level.into()
         })
         .run(0..4, 25_000, |u, rng, cycle| {

@@ -27,7 +27,7 @@ const ADDRESS_CYCLES: usize = LOOKUP_CYCLES + 4;
 const RESIDUAL: u64 = 2;
 
 /// The delay lines and the multiplier; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct Destination {
     pub clock: Signal<In, Clock>,
     pub reset: Signal<In, Bit>,
@@ -84,44 +84,10 @@ pub struct Destination {
     residual: Constant<Bits<3>>,
 }
 
-impl Default for Destination {
-    fn default() -> Self {
+impl Destination {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            reset: Signal::default(),
-            valid: Signal::default(),
-            first: Signal::default(),
-            last: Signal::default(),
-            row: Signal::default(),
-            scatter: Signal::default(),
-            word: Signal::default(),
-            stride: Signal::default(),
-            group: Signal::default(),
-            tile: Signal::default(),
-            dst: Signal::default(),
-            add: Signal::default(),
-            write_sums: Signal::default(),
-            sums_address: Signal::default(),
-            queue_token: Signal::default(),
-            residual_read: Signal::default(),
-            residual_read_address: Signal::default(),
-            store_valid: Signal::default(),
-            store_first: Signal::default(),
-            store_last: Signal::default(),
-            store_add: Signal::default(),
-            store_sums: Signal::default(),
-            store_dst: Signal::default(),
-            store_address: Signal::default(),
-            store_token: Signal::default(),
-            store_group: Signal::default(),
-            store_tile: Signal::default(),
-            store_sums_address: Signal::default(),
-            flags: Signal::default(),
-            token: DFF::default(),
-            step: DFF::default(),
-            product: DFF::default(),
-            offset: DFF::default(),
-            address: DFF::default(),
             rows: Delay::new(LOOKUP_CYCLES),
             scatters: Delay::new(LOOKUP_CYCLES),
             strides: Delay::new(LOOKUP_CYCLES),
@@ -136,6 +102,7 @@ impl Default for Destination {
             tiles: Delay::new(STORE_CYCLES),
             sums: Delay::new(STORE_CYCLES),
             residual: Constant::new(RESIDUAL.into()),
+            ..Self::default()
         }
     }
 }
@@ -313,7 +280,7 @@ mod tests {
 
     #[test]
     fn addresses_and_flags_arrive_in_their_cycle() {
-        let mut uut = Destination::default();
+        let mut uut = Destination::new();
         uut.connect_all();
         let mut rng = Rng::new(13);
         let mut history = VecDeque::from(vec![Slot::default(); STORE_CYCLES + 1]);
@@ -332,7 +299,7 @@ mod tests {
 
     #[test]
     fn verilog_agrees() {
-        let report = Lockstep::new("Destination", Destination::default, |u, level| {
+        let report = Lockstep::new("Destination", Destination::new, |u, level| {
             u.clock.next = level.into()
         })
         .run(0..4, 25_000, |u, rng, cycle| {

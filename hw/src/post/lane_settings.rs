@@ -28,7 +28,7 @@ use crate::primitives::ram;
 pub const LOOKUP_CYCLES: usize = ram::LATENCY_CYCLES;
 
 /// The delay lines; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct LaneSettings {
     pub clock: Signal<In, Clock>,
     // With the slot.
@@ -76,36 +76,10 @@ pub struct LaneSettings {
     total_shift: Signal<Local, Bits<7>>,
 }
 
-impl Default for LaneSettings {
-    fn default() -> Self {
+impl LaneSettings {
+    /// The block, unconnected.
+    pub fn new() -> Self {
         Self {
-            clock: Signal::default(),
-            row_is_odd: Signal::default(),
-            bias_from_sums: Signal::default(),
-            block: Signal::default(),
-            pre_shift: Signal::default(),
-            shift: Signal::default(),
-            gelu: Signal::default(),
-            factor: Signal::default(),
-            factor_shift: Signal::default(),
-            offset: Signal::default(),
-            score: Signal::default(),
-            softmax_mantissa: Signal::default(),
-            softmax_exponent: Signal::default(),
-            bias_bank: Signal::default(),
-            mantissa_bank: Signal::default(),
-            factor_bank: Signal::default(),
-            lane_odd: Signal::default(),
-            lane_bias_from_sums: Signal::default(),
-            lane_pre_shift: Signal::default(),
-            lane_shift: Signal::default(),
-            lane_gelu: Signal::default(),
-            lane_token_factor: Signal::default(),
-            lane_scale_by_token: Signal::default(),
-            lane_factor_shift: Signal::default(),
-            lane_offset: Signal::default(),
-            exponent: Signal::default(),
-            total_shift: Signal::default(),
             odd: Delay::new(LOOKUP_CYCLES),
             from_sums: Delay::new(LOOKUP_CYCLES),
             mantissa_block: Delay::new(MANTISSA_CYCLES),
@@ -119,6 +93,7 @@ impl Default for LaneSettings {
             by_token: Delay::new(FACTOR_CYCLES),
             token_factors: Delay::new(FACTOR_CYCLES),
             factor_shifts: Delay::new(FACTOR_SHIFT_CYCLES),
+            ..Self::default()
         }
     }
 }
@@ -276,7 +251,7 @@ mod tests {
 
     #[test]
     fn every_setting_arrives_in_its_cycle() {
-        let mut uut = LaneSettings::default();
+        let mut uut = LaneSettings::new();
         uut.connect_all();
         let mut rng = Rng::new(12);
         let mut history = VecDeque::from(vec![Slot::default(); LOOKUP_CYCLES + OFFSET_CYCLES + 1]);
@@ -299,7 +274,7 @@ mod tests {
 
     #[test]
     fn verilog_agrees() {
-        let report = Lockstep::new("LaneSettings", LaneSettings::default, |u, level| {
+        let report = Lockstep::new("LaneSettings", LaneSettings::new, |u, level| {
             u.clock.next = level.into()
         })
         .run(0..4, 25_000, |u, rng, cycle| {

@@ -8,10 +8,16 @@
 //! ```
 
 /// The results in flight of a cell with a latency in cycles.
-#[derive(Default)]
 pub struct Pipeline<T> {
     stages: Vec<Option<T>>,
     head: usize,
+}
+
+/// A pipeline of one cycle.
+impl<T> Default for Pipeline<T> {
+    fn default() -> Self {
+        Self::new(1)
+    }
 }
 
 impl<T> Pipeline<T> {

@@ -1,8 +1,7 @@
 //! The inside of a module that a kernel describes: its registers and instances.
 
 use super::body::Body;
-use super::ir::SignalId;
-use super::ir::{Expr, Kind, Stmt};
+use super::ir::{Expr, Kind, SignalId, Stmt};
 use super::module::Child;
 use super::names::verilog_name;
 use super::symbols::Role;
@@ -77,15 +76,10 @@ impl Body<'_> {
         // Inputs first: they may be what reads another instance's output.
         let inputs =
             |id: &SignalId| matches!(self.symbols.get(*id).role, Role::ChildInput(n) if self.is_instance(n));
+        let whole = |id| Expr::new(Kind::Signal(id), self.symbols.get(id).ty);
         let inputs: BTreeMap<SignalId, Piece> = (0..self.symbols.signals.len())
             .filter(inputs)
-            .map(|id| {
-                (
-                    id,
-                    self.printer
-                        .piece(&Expr::new(Kind::Signal(id), self.symbols.get(id).ty)),
-                )
-            })
+            .map(|id| (id, self.printer.piece(&whole(id))))
             .collect();
         let pieces = |id: &SignalId| match inputs.get(id) {
             Some(piece) => piece.clone(),

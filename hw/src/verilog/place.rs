@@ -18,6 +18,10 @@ pub enum Driver {
     Register,
 }
 
+fn alone(symbol: &Symbol) -> Place {
+    Place::alone(symbol.ident.clone(), symbol.ty.width)
+}
+
 impl Body<'_> {
     /// What drives a signal; an output that a child drives directly has the child's driver.
     pub fn driver(&self, id: SignalId) -> Driver {
@@ -32,58 +36,62 @@ impl Body<'_> {
 
     /// Finds every signal its place. Ports come first, so that they do not depend on what is inside.
     pub fn place(&mut self) {
-        let table = self.symbols;
-        let symbols = &table.signals;
-        let alone = |s: &Symbol| Place::alone(s.ident.clone(), s.ty.width);
-        let mut all: Vec<_> = symbols.iter().map(alone).collect();
-        let own: Vec<_> = self
-            .scope
-            .atoms
-            .iter()
-            .filter(|a| a.kind.is_parameter())
-            .collect();
-        let mut taken = HashSet::new();
-        let mut drivers: HashMap<String, HashSet<Driver>> = HashMap::new();
-        for (atom, place) in own.iter().zip(port_places(own.iter().copied())) {
-            let id = self.symbols.find(&atom.path).expect("a port is a symbol");
-            drivers
-                .entry(place.name.clone())
-                .or_default()
-                .insert(self.driver(id));
-            taken.insert(place.name.clone());
-            all[id] = place;
+        let mut places: Vec<_> = self.symbols.signals.iter().map(alone).collect();
+        let taken = self.place_ports(&mut places);
+        self.detach_mixed(&mut places);
+        self.place_inside(&mut places, &taken);
+        for (source, output) in &self.symbols.joined {
+            places[*source] = places[*output].clone();
         }
-        for (id, place) in all.iter_mut().enumerate() {
-            let mixed = drivers.get(&place.name).is_some_and(|drivers| drivers.len() > 1);
-            if symbols[id].role == Role::Output && mixed && self.driver(id) != Driver::Wire {
-                let detached = std::mem::replace(place, alone(&symbols[id]));
-                self.detached.push((id, detached));
+        self.printer.places = places;
+    }
+
+    /// Returns the ports' names.
+    fn place_ports(&self, all: &mut [Place]) -> HashSet<String> {
+        let ports = self.scope.atoms.iter().filter(|a| a.kind.is_parameter());
+        let places = port_places(ports.clone());
+        let taken = places.iter().map(|place| place.name.clone()).collect();
+        for (port, place) in ports.zip(places) {
+            all[self.symbols.find(&port.path).expect("a port is a symbol")] = place;
+        }
+        taken
+    }
+
+    /// Gives outputs names of their own where their vector is a wire and they are not.
+    fn detach_mixed(&mut self, all: &mut [Place]) {
+        let outputs = |id: &SignalId| self.symbols.get(*id).role == Role::Output;
+        let outputs: Vec<_> = (0..all.len()).filter(outputs).collect();
+        let mut drivers: HashMap<String, HashSet<Driver>> = HashMap::new();
+        for id in &outputs {
+            let known = drivers.entry(all[*id].name.clone()).or_default();
+            known.insert(self.driver(*id));
+        }
+        for id in outputs {
+            if drivers[&all[id].name].len() > 1 && self.driver(id) != Driver::Wire {
+                let place = std::mem::replace(&mut all[id], alone(self.symbols.get(id)));
+                self.detached.push((id, place));
             }
         }
-        let declared: Vec<_> = (0..symbols.len()).filter(|id| self.is_declared(*id)).collect();
+    }
+
+    /// Only signals of one role and driver share a vector.
+    fn place_inside(&mut self, all: &mut [Place], taken: &HashSet<String>) {
+        let declared: Vec<_> = (0..all.len()).filter(|id| self.is_declared(*id)).collect();
         let class = |id: &SignalId| {
-            let role = match symbols[*id].role {
+            let symbol = self.symbols.get(*id);
+            let role = match symbol.role {
                 Role::ChildInput(_) => 0,
                 Role::ChildOutput(_) => 1,
                 _ => 2,
             };
-            (
-                symbols[*id].named.as_str(),
-                symbols[*id].ty.width,
-                (role, self.driver(*id)),
-            )
+            (symbol.named.as_str(), symbol.ty.width, (role, self.driver(*id)))
         };
         let classes: Vec<_> = declared.iter().map(class).collect();
-        for (id, place) in declared.iter().zip(places(&classes, &taken)) {
-            all[*id] = place;
+        let places = places(&classes, taken);
+        for (id, place) in declared.into_iter().zip(places) {
+            self.members.entry(place.name.clone()).or_default().push(id);
+            all[id] = place;
         }
-        for (source, output) in &self.symbols.joined {
-            all[*source] = all[*output].clone();
-        }
-        for id in declared {
-            self.members.entry(all[id].name.clone()).or_default().push(id);
-        }
-        self.printer.places = all;
     }
 
     /// Says of a port whether it is a register.

@@ -27,7 +27,7 @@ fn scoreboard() {
         ("unit_done", |rng| u64::from(rng.chance(10))),
         ("reset", |rng| u64::from(rng.chance(2))),
     ];
-    lock_step("Scoreboard", Scoreboard::default, &rules, &[]);
+    lock_step("Scoreboard", Scoreboard::new, &rules, &[]);
 }
 
 #[test]

@@ -47,17 +47,12 @@ fn weigh() {
         ("ranked", |rng| u64::from(rng.chance(5))),
         ("chosen", |rng| rng.below(16)),
     ];
-    lock_step_with(
-        Lockstep::of("Weigh", Weigh::default),
-        &rules,
-        &[],
-        |u, _, cycle| {
-            let (experts, ranks) = route(cycle);
-            u.pairs.next = experts.div_ceil(2).into();
-            u.full_pairs.next = (experts / 2).into();
-            u.ranks.next = ranks.into();
-        },
-    );
+    lock_step_with(Lockstep::of("Weigh", Weigh::new), &rules, &[], |u, _, cycle| {
+        let (experts, ranks) = route(cycle);
+        u.pairs.next = experts.div_ceil(2).into();
+        u.full_pairs.next = (experts / 2).into();
+        u.ranks.next = ranks.into();
+    });
 }
 
 #[test]
@@ -67,7 +62,7 @@ fn rate() {
         ("tokens", |_| 5),
         ("summed", |rng| u64::from(rng.chance(7))),
     ];
-    lock_step_with(Lockstep::of("Rate", Rate::default), &rules, &[], |u, _, cycle| {
+    lock_step_with(Lockstep::of("Rate", Rate::new), &rules, &[], |u, _, cycle| {
         u.ranks.next = route(cycle).1.into()
     });
 }
