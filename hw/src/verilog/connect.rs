@@ -1,12 +1,13 @@
 //! The inside of a module that a kernel describes: its registers and instances.
 
 use super::body::Body;
+use super::elaborate::AtomInfo;
 use super::ir::{Expr, Kind, SignalId, Stmt};
 use super::module::Child;
 use super::names::verilog_name;
 use super::symbols::Role;
 use super::text::{fill, fill_statements, number, LINE_COLUMNS};
-use super::vector::{connection, merged, pattern, port_places, Piece, Place};
+use super::vector::{by_port, merged, net, pattern, port_places, Piece, Place};
 use num_bigint::BigUint;
 use std::collections::BTreeMap;
 
@@ -201,20 +202,9 @@ impl Body<'_> {
             .iter()
             .filter(|a| a.kind.is_parameter())
             .collect();
-        let mut ports: Vec<(String, Vec<(usize, SignalId)>)> = vec![];
-        for (atom, place) in atoms.iter().zip(port_places(atoms.iter().copied())) {
-            let element = (place.offset, self.port(child, &atom.path));
-            match ports.iter_mut().find(|(name, _)| *name == place.name) {
-                Some((_, elements)) => elements.push(element),
-                None => ports.push((place.name, vec![element])),
-            }
-        }
-        let connect = |(name, mut elements): (String, Vec<(usize, SignalId)>)| {
-            elements.sort_unstable();
-            let pieces: Vec<_> = elements.iter().map(|(_, id)| pieces(id)).collect();
-            (name, merged(&pieces))
-        };
-        ports.into_iter().map(connect).collect()
+        let places = port_places(atoms.iter().copied());
+        let piece = |(atom, place): (&&AtomInfo, Place)| (place, pieces(&self.port(child, &atom.path)));
+        by_port(atoms.iter().zip(places).map(piece))
     }
 }
 
@@ -233,10 +223,6 @@ fn array(all: &[Connections]) -> Option<Vec<String>> {
         plain.then(|| net(port, &joint))
     };
     all[0].iter().enumerate().map(joint).collect()
-}
-
-fn net(port: &str, pieces: &[Piece]) -> String {
-    format!(".{port}({})", connection(pieces))
 }
 
 fn instance(module: &str, name: &str, nets: &[String]) -> String {

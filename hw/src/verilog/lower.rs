@@ -169,9 +169,7 @@ impl Lower<'_> {
         if let Some(id) = self.symbols.find(&path) {
             let symbol = self.symbols.get(id);
             return Ok(match symbol.role {
-                Role::Constant => {
-                    Expr::new(Kind::Named(symbol.ident.clone(), symbol.value.clone()), symbol.ty)
-                }
+                Role::Constant => Expr::new(Kind::Named(symbol.ident(), symbol.value.clone()), symbol.ty),
                 _ => Expr::new(Kind::Signal(id), symbol.ty),
             });
         }

@@ -19,7 +19,7 @@ pub enum Driver {
 }
 
 fn alone(symbol: &Symbol) -> Place {
-    Place::alone(symbol.ident.clone(), symbol.ty.width)
+    Place::alone(symbol.ident(), symbol.ty.width)
 }
 
 impl Body<'_> {

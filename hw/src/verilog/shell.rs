@@ -27,7 +27,7 @@ use super::design::{Design, Module, Port};
 use super::error::{block_error, ExportError};
 use super::shell_ports::{control_ports, master_ports, system_ports, Link, ShellPort, DATA_BITS};
 use super::text::{dimension, fill, unused_wire};
-use super::vector::{connection, merged, Piece, Place};
+use super::vector::{by_port, net, Piece, Place};
 use std::collections::BTreeMap;
 
 /// The name of the top module.
@@ -220,20 +220,14 @@ fn body(core: &Design, ports: &[ShellPort]) -> String {
             }
         }
     }
-    let mut vectors: Vec<(&str, Vec<(usize, Piece)>)> = vec![];
-    for port in &core.ports {
-        let element = (port.place.offset, nets[&port.name].clone());
-        match vectors.iter_mut().find(|(name, _)| *name == port.place.name) {
-            Some((_, elements)) => elements.push(element),
-            None => vectors.push((&port.place.name, vec![element])),
-        }
-    }
-    let line = |(name, mut elements): (&str, Vec<(usize, Piece)>)| {
-        elements.sort_by_key(|(offset, _)| *offset);
-        let pieces: Vec<_> = elements.into_iter().map(|(_, piece)| piece).collect();
-        format!(".{name}({})", connection(&merged(&pieces)))
-    };
-    let lines: Vec<_> = vectors.into_iter().map(line).collect();
+    let elements = core
+        .ports
+        .iter()
+        .map(|port| (port.place.clone(), nets[&port.name].clone()));
+    let lines: Vec<_> = by_port(elements)
+        .iter()
+        .map(|(port, pieces)| net(port, pieces))
+        .collect();
     format!(
         "{RESET}\n    // Full-width INCR bursts of one ID; normal, modifiable accesses.\n{constants}\n    {} u_core (\n{}\n    );\n\n{}",
         core.top,

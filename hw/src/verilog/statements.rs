@@ -80,14 +80,15 @@ impl Printer<'_> {
     /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
     fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
         let pad = "    ".repeat(indent);
-        if !stmts.is_empty() && stmts.iter().all(is_assignment) {
-            let lines = self.assignments(stmts);
-            let fits = |text: &str| pad.len() + head.len() + 1 + text.len() + note.len() <= LINE_COLUMNS;
-            if let [text] = &lines[..] {
-                if fits(text) {
-                    *out += &format!("{head} {text}{note}\n");
-                    return false;
-                }
+        let lines = match stmts.iter().all(is_assignment) {
+            true => self.assignments(stmts),
+            false => vec![],
+        };
+        let room = LINE_COLUMNS.saturating_sub(pad.len() + head.len() + 1 + note.len());
+        if let [text] = &lines[..] {
+            if text.len() <= room {
+                *out += &format!("{head} {text}{note}\n");
+                return false;
             }
         }
         if stmts.is_empty() {

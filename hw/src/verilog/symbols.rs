@@ -32,8 +32,6 @@ impl Role {
 pub struct Symbol {
     /// rust-hdl's path inside the block: `lanes$0`, `fifo$data`.
     pub path: String,
-    /// Its name in Verilog, if it is in no vector.
-    pub ident: String,
     /// The path after which it is named: that of its register without the port.
     pub named: String,
     /// A child's port by its name inside the child.
@@ -41,6 +39,13 @@ pub struct Symbol {
     pub ty: Ty,
     pub role: Role,
     pub value: BigUint,
+}
+
+impl Symbol {
+    /// Its name in Verilog, if it is in no vector.
+    pub fn ident(&self) -> String {
+        verilog_name(&self.named)
+    }
 }
 
 /// A state of an enum: its Verilog name, value and width.
@@ -89,7 +94,6 @@ impl Symbols {
         self.add_states(&atom.descriptor);
         self.by_path.insert(path.clone(), self.signals.len());
         self.signals.push(Symbol {
-            ident: verilog_name(&path),
             named: path.clone(),
             path,
             port: atom.path.clone(),
@@ -192,7 +196,7 @@ impl Symbols {
 
     /// Calls a register `x` instead of `x_q`, and its next value `x_next` instead of `x_d`, where nothing else is called so.
     pub fn name_registers(&mut self, is_register: impl Fn(usize) -> bool) {
-        let mut taken: HashSet<String> = self.signals.iter().map(|s| s.ident.clone()).collect();
+        let mut taken: HashSet<String> = self.signals.iter().map(Symbol::ident).collect();
         taken.extend(self.states.values().map(|s| s.ident.clone()));
         taken.insert("unused".to_owned());
         for symbol in &mut self.signals {
@@ -208,7 +212,6 @@ impl Symbols {
                 _ => continue,
             };
             if taken.insert(verilog_name(&named)) {
-                symbol.ident = verilog_name(&named);
                 symbol.named = named;
             }
         }

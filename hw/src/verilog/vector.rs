@@ -201,8 +201,30 @@ pub fn merged(pieces: &[Piece]) -> Vec<Piece> {
     merged
 }
 
+/// What is connected to each port: its elements' pieces, the lowest first, put together.
+pub fn by_port(elements: impl Iterator<Item = (Place, Piece)>) -> Vec<(String, Vec<Piece>)> {
+    let mut ports: Vec<(String, Vec<(usize, Piece)>)> = vec![];
+    for (place, piece) in elements {
+        match ports.iter_mut().find(|(name, _)| *name == place.name) {
+            Some((_, pieces)) => pieces.push((place.offset, piece)),
+            None => ports.push((place.name, vec![(place.offset, piece)])),
+        }
+    }
+    let join = |(name, mut pieces): (String, Vec<(usize, Piece)>)| {
+        pieces.sort_by_key(|(offset, _)| *offset);
+        let pieces: Vec<_> = pieces.into_iter().map(|(_, piece)| piece).collect();
+        (name, merged(&pieces))
+    };
+    ports.into_iter().map(join).collect()
+}
+
+/// A port with its connection.
+pub fn net(port: &str, pieces: &[Piece]) -> String {
+    format!(".{port}({})", connection(pieces))
+}
+
 /// The text of merged pieces: a name, a replication or a concatenation.
-pub fn connection(pieces: &[Piece]) -> String {
+fn connection(pieces: &[Piece]) -> String {
     let texts: Vec<_> = pieces.iter().rev().map(Piece::text).collect();
     match &texts[..] {
         [one] => one.clone(),

@@ -1,5 +1,6 @@
 //! Hierarchy, registers, vectors, state machines, interfaces, hand-written cells.
 
+use crate::circuit::many;
 use crate::cosim::Lockstep;
 use crate::verilog::export;
 use rust_hdl::prelude::*;
@@ -48,8 +49,8 @@ impl Row {
     pub fn new(n: usize) -> Self {
         Row {
             clock: Default::default(),
-            a: (0..n).map(|_| Default::default()).collect(),
-            out: (0..=n).map(|_| Default::default()).collect(),
+            a: many(n),
+            out: many(n + 1),
             cells: (0..n).map(|i| Cell::new(i as u64 % 2)).collect(),
             _n: n,
         }
@@ -82,7 +83,7 @@ impl Grid {
     pub fn new(n: usize) -> Self {
         Grid {
             clock: Default::default(),
-            a: (0..n).map(|_| Default::default()).collect(),
+            a: many(n),
             out: Default::default(),
             rows: (0..n).map(|_| Row::new(n)).collect(),
             _n: n,
@@ -329,8 +330,8 @@ impl Lanes {
             clock: Default::default(),
             address: Default::default(),
             write: Default::default(),
-            data: (0..lanes).map(|_| Default::default()).collect(),
-            q: (0..lanes).map(|_| Default::default()).collect(),
+            data: many(lanes),
+            q: many(lanes),
             any: Default::default(),
             _memory: vec![[0; 16]; lanes],
             _initialised: initialised,
@@ -416,11 +417,11 @@ impl Default for Mixed {
         Mixed {
             clock: Default::default(),
             choose: Default::default(),
-            data: (0..3).map(|_| Default::default()).collect(),
-            out: (0..4).map(|_| Default::default()).collect(),
-            line: (0..3).map(|_| Default::default()).collect(),
-            held: (0..2).map(|_| Default::default()).collect(),
-            delays: (0..3).map(|_| Default::default()).collect(),
+            data: many(3),
+            out: many(4),
+            line: many(3),
+            held: many(2),
+            delays: many(3),
         }
     }
 }
@@ -496,7 +497,7 @@ impl Default for Pipe {
         Pipe {
             clock: Default::default(),
             a: Default::default(),
-            out: (0..4).map(|_| Default::default()).collect(),
+            out: many(4),
             cells: (0..4).map(|_| Cell::new(3)).collect(),
         }
     }
