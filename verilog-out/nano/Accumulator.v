@@ -12,18 +12,9 @@ module Accumulator (
     input  wire drain_bank,
     output wire [255:0] drain_0, drain_1
 );
-    reg  [9:0] pair_0, pair_1;
     reg  [1:0] bank_delay;
-
-    always @* begin
-        pair_0 = drain_pair;
-        if (read_valid & !read_bank) pair_0 = read_pair;
-    end
-
-    always @* begin
-        pair_1 = drain_pair;
-        if (read_valid & read_bank) pair_1 = read_pair;
-    end
+    wire [9:0] pair_0 = (read_valid & !read_bank) ? read_pair : drain_pair;
+    wire [9:0] pair_1 = (read_valid & read_bank) ? read_pair : drain_pair;
 
     AccumulatorColumn_p32 u_columns [7:0] (
         .clock(clock), .read_pair_0(pair_0), .read_pair_1(pair_1), .write(write_valid), .write_pair(write_pair),
@@ -36,7 +27,6 @@ module Accumulator (
     end
 
     always @(posedge clock) begin
-        bank_delay[0] <= drain_bank;
-        bank_delay[1] <= bank_delay[0];
+        bank_delay[0] <= drain_bank; bank_delay[1] <= bank_delay[0];
     end
 endmodule

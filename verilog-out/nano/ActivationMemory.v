@@ -20,48 +20,22 @@ module ActivationMemory (
     input  wire [15:0] read_address_0, read_address_1,
     output wire [127:0] read_data_0, read_data_1
 );
-    reg  drain_any, softmax_any, norm_any;
     reg  [1:0] source, enable;
     reg  [15:0] address;
     wire [127:0] lane_mux_data;
-
-    always @* begin
-        drain_any = 1'b0; softmax_any = 1'b0; norm_any = 1'b0;
-        drain_any = drain_any | drain_write[0];
-        softmax_any = softmax_any | softmax_write[0];
-        norm_any = norm_any | norm_write[0];
-        drain_any = drain_any | drain_write[1];
-        softmax_any = softmax_any | softmax_write[1];
-        norm_any = norm_any | norm_write[1];
-    end
+    wire drain_any = drain_write[0] | drain_write[1];
+    wire softmax_any = softmax_write[0] | softmax_write[1];
+    wire norm_any = norm_write[0] | norm_write[1];
 
     assign softmax_ready = !drain_any;
     assign norm_ready = !drain_any & !softmax_any;
     assign copy_ready = !drain_any & !softmax_any & !norm_any;
-
-    always @(posedge clock) begin
-        address <= copy_address;
-        if (drain_any) address <= drain_address;
-        else if (softmax_any) address <= softmax_address;
-        else if (norm_any) address <= norm_address;
-    end
 
     always @* begin
         source = 2'd3;
         if (drain_any) source = 2'd0;
         else if (softmax_any) source = 2'd1;
         else if (norm_any) source = 2'd2;
-    end
-
-    always @(posedge clock) begin
-        enable[0] <= copy_write & (source == 2'd3);
-        if (source == 2'd0) enable[0] <= drain_write[0];
-        else if (source == 2'd1) enable[0] <= softmax_write[0];
-        else if (source == 2'd2) enable[0] <= norm_write[0];
-        enable[1] <= copy_write & (source == 2'd3);
-        if (source == 2'd0) enable[1] <= drain_write[1];
-        else if (source == 2'd1) enable[1] <= softmax_write[1];
-        else if (source == 2'd2) enable[1] <= norm_write[1];
     end
 
     LaneMux_r16_c8 u_lane_mux (
@@ -81,5 +55,20 @@ module ActivationMemory (
 
     initial begin
         enable = 2'd0; address = 16'd0;
+    end
+
+    always @(posedge clock) begin
+        address <= copy_address;
+        if (drain_any) address <= drain_address;
+        else if (softmax_any) address <= softmax_address;
+        else if (norm_any) address <= norm_address;
+        enable[0] <= copy_write & (source == 2'd3);
+        if (source == 2'd0) enable[0] <= drain_write[0];
+        else if (source == 2'd1) enable[0] <= softmax_write[0];
+        else if (source == 2'd2) enable[0] <= norm_write[0];
+        enable[1] <= copy_write & (source == 2'd3);
+        if (source == 2'd0) enable[1] <= drain_write[1];
+        else if (source == 2'd1) enable[1] <= softmax_write[1];
+        else if (source == 2'd2) enable[1] <= norm_write[1];
     end
 endmodule

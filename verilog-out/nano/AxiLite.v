@@ -28,43 +28,14 @@ module AxiLite (
 );
     localparam [31:0] top_byte = 32'hff000000;
 
-    wire writes, reads;
     reg  [31:0] mask;
-    reg  aw_held, w_held;
+    reg  aw_held, w_held, ar_held;
     reg  [3:0] w_strobe;
-    reg  ar_held;
-
-    always @(posedge clock) begin
-        if (awvalid & !aw_held) begin
-            aw_held <= 1'b1;
-            write_address <= awaddr;
-        end
-        if (wvalid & !w_held) begin
-            w_held <= 1'b1;
-            write_data <= wdata;
-            w_strobe <= wstrb;
-        end
-        if (writes) begin
-            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b1;
-        end
-        if (bvalid & bready) bvalid <= 1'b0;
-        if (arvalid & !ar_held) begin
-            ar_held <= 1'b1;
-            read_address <= araddr;
-        end
-        if (rvalid & rready) rvalid <= 1'b0;
-        if (reads) begin
-            ar_held <= 1'b0; rvalid <= 1'b1;
-            rdata <= value;
-        end
-        if (reset) begin
-            aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b0; ar_held <= 1'b0; rvalid <= 1'b0;
-        end
-    end
+    wire writes = aw_held & w_held & !bvalid;
+    wire reads = ar_held & !rvalid;
 
     assign awready = !aw_held;
     assign wready = !w_held;
-    assign writes = aw_held & w_held & !bvalid;
     assign bresp = 2'd0;
 
     always @* begin
@@ -78,12 +49,22 @@ module AxiLite (
     assign write = writes;
     assign write_mask = mask;
     assign arready = !ar_held;
-    assign reads = ar_held & !rvalid;
     assign read = reads;
     assign rresp = 2'd0;
 
     initial begin
         aw_held = 1'b0; write_address = 8'd0; w_held = 1'b0; write_data = 32'd0; w_strobe = 4'd0; bvalid = 1'b0;
         ar_held = 1'b0; read_address = 8'd0; rvalid = 1'b0; rdata = 32'd0;
+    end
+
+    always @(posedge clock) begin
+        if (awvalid & !aw_held) begin aw_held <= 1'b1; write_address <= awaddr; end
+        if (wvalid & !w_held) begin w_held <= 1'b1; write_data <= wdata; w_strobe <= wstrb; end
+        if (writes) begin aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b1; end
+        if (bvalid & bready) bvalid <= 1'b0;
+        if (arvalid & !ar_held) begin ar_held <= 1'b1; read_address <= araddr; end
+        if (rvalid & rready) rvalid <= 1'b0;
+        if (reads) begin ar_held <= 1'b0; rvalid <= 1'b1; rdata <= value; end
+        if (reset) begin aw_held <= 1'b0; w_held <= 1'b0; bvalid <= 1'b0; ar_held <= 1'b0; rvalid <= 1'b0; end
     end
 endmodule

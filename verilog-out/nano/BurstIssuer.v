@@ -14,19 +14,14 @@ module BurstIssuer (
     input  wire hold, consumed, collected, collected_final, port_ready,
     output wire burst_valid,
     output reg  [31:0] burst_lo, burst_hi,
-    output reg  [4:0] burst_beats,
+    output wire [4:0] burst_beats,
     output wire burst_final,
     output reg  done,
     output wire stall_full,
     output reg  skipped
 );
-    localparam [2:0] IssueState_Idle = 3'd0;
-    localparam [2:0] IssueState_Task = 3'd1;
-    localparam [2:0] IssueState_Walk = 3'd2;
-    localparam [2:0] IssueState_Low = 3'd3;
-    localparam [2:0] IssueState_High = 3'd4;
-    localparam [2:0] IssueState_Issue = 3'd5;
-    localparam [2:0] IssueState_Empty = 3'd6;
+    localparam [2:0] IssueState_Idle = 3'd0, IssueState_Task = 3'd1, IssueState_Walk = 3'd2, IssueState_Low = 3'd3;
+    localparam [2:0] IssueState_High = 3'd4, IssueState_Issue = 3'd5, IssueState_Empty = 3'd6;
     localparam [16:0] buffer_words = 17'h800;
     localparam [7:0] one_behind = 8'd255;
     localparam [2:0] word_shift = 3'd0;
@@ -36,123 +31,34 @@ module BurstIssuer (
         {unused_high, bits_0_0_of_32} = value;
     endfunction
 
-    wire short, last_expert;
-    reg  next_expert, next_base;
-    wire final_burst;
-    reg  port_free;
-    wire has_room, issue;
-    reg  null_done;
-    reg  [16:0] lost;
-    wire [32:0] low_sum;
-    wire routing_known, wanted;
-    reg  decide, decided_layer, last_turn;
-    reg  [2:0] state;
-    reg  [31:0] base_lo, base_hi, beats, stride, expert_stride;
-    reg  [2:0] task_left;
+    reg  next_expert, next_base, null_done, decide, decided_layer, last_turn, per_expert, carry, turn_next, turn;
+    reg  fetched_last, is_short, room, port_open, finished_next;
+    reg  [16:0] lost, burst_words, burst_less_one, space;
+    reg  [2:0] state, task_left;
+    reg  [31:0] base_lo, base_hi, beats, stride, expert_stride, expert_base_next, expert_base, position, left;
     reg  [5:0] experts_left_next, experts_left;
-    reg  per_expert;
     reg  [4:0] expert_next, expert;
-    reg  [7:0] ahead_next, ahead;
-    reg  [31:0] expert_base_next, expert_base, position, left;
-    reg  carry, turn_next, turn, fetched_last;
-    reg  [16:0] burst_words;
-    reg  is_short, room;
-    reg  [16:0] burst_less_one;
-    reg  port_open;
-    reg  [16:0] space;
-    reg  [7:0] pending;
-    reg  finished_next;
-
-    always @(posedge clock) begin
-        skipped <= 1'b0;
-        case (state)
-            IssueState_Idle: begin
-                base_lo <= program_lo;
-                base_hi <= program_hi;
-                if (command[64]) begin
-                    base_lo <= image_lo;
-                    base_hi <= image_hi;
-                end
-                per_expert <= command[65];
-                beats <= command[159:128];
-                stride <= command[191:160];
-                expert_stride <= command[223:192];
-                task_left <= task_number;
-                fetched_last <= 1'b0;
-                if (command_valid & !hold) state <= IssueState_Task;
-            end
-            IssueState_Task: begin
-                state <= IssueState_Walk;
-                if (|task_left) begin
-                    state <= IssueState_Task;
-                    task_left <= task_left - 3'd1;
-                end else stride <= expert_stride;
-            end
-            IssueState_Walk: begin
-                position <= expert_base;
-                left <= beats;
-                is_short <= beats <= 32'd16;
-                if (!(|experts_left)) begin
-                    state <= IssueState_Empty;
-                    if (fetched_last) state <= IssueState_Idle;
-                end else if (ticket_ready | !per_expert) begin
-                    fetched_last <= wanted;
-                    state <= IssueState_Low;
-                    if (!wanted) begin
-                        state <= IssueState_Walk;
-                        skipped <= 1'b1;
-                    end
-                end
-            end
-            IssueState_Low: begin
-                burst_lo <= low_sum[31:0];
-                carry <= low_sum[32];
-                burst_hi <= base_hi + (position >> 5'd28);
-                burst_words <= {12'd0, burst_beats >> word_shift};
-                state <= IssueState_High;
-            end
-            IssueState_High: begin
-                if (carry) burst_hi <= burst_hi + 32'd1;
-                state <= IssueState_Issue;
-            end
-            IssueState_Issue: begin
-                if (issue) begin
-                    position <= position + 32'd16;
-                    left <= left - 32'd16;
-                    is_short <= left <= 32'd32;
-                    state <= IssueState_Low;
-                    if (short) state <= IssueState_Walk;
-                end
-            end
-            IssueState_Empty: begin
-                if (!(|pending)) state <= IssueState_Idle;
-            end
-            default: state <= IssueState_Idle;
-        endcase
-        space <= space - lost;
-        if (issue & !collected) pending <= pending + 8'd1;
-        else if (collected & !issue) pending <= pending - 8'd1;
-        if (reset) begin
-            state <= IssueState_Idle;
-            space <= buffer_words;
-            pending <= 8'd0; skipped <= 1'b0;
-        end
-    end
+    reg  [7:0] ahead_next, ahead, pending;
+    wire short = is_short;
+    wire has_room = room;
+    wire port_free = turn & port_ready;
+    wire issue = (state == IssueState_Issue) & port_open & has_room & !hold;
+    wire last_expert = experts_left == 6'd1;
+    wire final_burst = short & last_expert;
+    wire [32:0] low_sum = {1'b0, base_lo} + {1'b0, position << 3'd4};
+    wire routing_known = ahead == one_behind;
+    wire wanted = !per_expert | !routing_known | bits_0_0_of_32(nonempty >> expert);
 
     always @* begin
-        experts_left_next = experts_left;
-        expert_next = expert;
-        expert_base_next = expert_base;
-        next_expert = 1'b0; next_base = 1'b0; null_done = 1'b0; decide = 1'b0; decided_layer = 1'b0;
+        experts_left_next = experts_left; expert_next = expert; expert_base_next = expert_base; next_expert = 1'b0;
+        next_base = 1'b0; null_done = 1'b0; decide = 1'b0; decided_layer = 1'b0;
         case (state)
             IssueState_Idle: begin
                 expert_next = 5'd0; experts_left_next = 6'd1;
                 if (command[65]) experts_left_next = command[77:72];
                 expert_base_next = command[127:96];
             end
-            IssueState_Task: begin
-                if (|task_left) next_base = 1'b1;
-            end
+            IssueState_Task: if (|task_left) next_base = 1'b1;
             IssueState_Walk: begin
                 if (!(|experts_left)) decided_layer = per_expert;
                 else if (ticket_ready | !per_expert) begin
@@ -160,64 +66,31 @@ module BurstIssuer (
                     if (!wanted) next_expert = 1'b1;
                 end
             end
-            IssueState_Issue: begin
-                if (issue) begin
-                    if (short) next_expert = 1'b1;
-                end
+            IssueState_Issue: if (issue) begin
+                if (short) next_expert = 1'b1;
             end
-            IssueState_Empty: begin
-                if (!(|pending)) null_done = 1'b1;
-            end
+            IssueState_Empty: if (!(|pending)) null_done = 1'b1;
             default: ;
         endcase
-        if (next_expert) begin
-            expert_next = expert + 5'd1;
-            experts_left_next = experts_left - 6'd1;
-        end
+        if (next_expert) begin expert_next = expert + 5'd1; experts_left_next = experts_left - 6'd1; end
         if (next_expert | next_base) expert_base_next = expert_base + stride;
     end
 
     always @* begin
-        ahead_next = ahead;
-        turn_next = turn;
-        last_turn = turn;
-        if (issue) begin
-            turn_next = last_turn;
-            last_turn = turn;
-        end
+        ahead_next = ahead; turn_next = turn; last_turn = turn;
+        if (issue) begin turn_next = last_turn; last_turn = turn; end
         if (decided_layer & !routed) ahead_next = ahead + 8'd1;
         else if (routed & !decided_layer) ahead_next = ahead - 8'd1;
         finished_next = collected_final | null_done;
         if (reset) begin
-            ahead_next = 8'd0; finished_next = 1'b0; last_turn = 1'b1;
-            turn_next = last_turn;
-            last_turn = 1'b0;
+            ahead_next = 8'd0; finished_next = 1'b0; last_turn = 1'b1; turn_next = last_turn; last_turn = 1'b0;
         end
     end
 
-    assign short = is_short;
-
-    always @* begin
-        burst_beats = 5'd16;
-        if (short) burst_beats = left[4:0];
-    end
-
-    assign has_room = room;
-
-    always @* begin
-        port_free = 1'b0;
-        port_free = port_free | (turn & port_ready);
-    end
-
-    assign issue = (state == IssueState_Issue) & port_open & has_room & !hold;
+    assign burst_beats = short ? left[4:0] : 5'd16;
     assign stall_full = (state == IssueState_Issue) & !has_room;
-    assign last_expert = experts_left == 6'd1;
-    assign final_burst = short & last_expert;
     assign burst_final = final_burst;
     assign burst_valid = issue & turn;
-    assign low_sum = {1'b0, base_lo} + {1'b0, position << 3'd4};
-    assign routing_known = ahead == one_behind;
-    assign wanted = !per_expert | !routing_known | bits_0_0_of_32(nonempty >> expert);
     assign command_ready = (state == IssueState_Idle) & !hold;
 
     always @* begin
@@ -239,15 +112,61 @@ module BurstIssuer (
     end
 
     always @(posedge clock) begin
-        experts_left <= experts_left_next;
-        expert <= expert_next;
-        ahead <= ahead_next;
-        expert_base <= expert_base_next;
+        experts_left <= experts_left_next; expert <= expert_next; ahead <= ahead_next; expert_base <= expert_base_next;
         turn <= turn_next;
         room <= space >= burst_words;
         burst_less_one <= burst_words - 17'd1;
-        port_open <= port_free;
-        done <= finished_next;
+        port_open <= port_free; done <= finished_next; skipped <= 1'b0;
+        case (state)
+            IssueState_Idle: begin
+                base_lo <= program_lo; base_hi <= program_hi;
+                if (command[64]) begin base_lo <= image_lo; base_hi <= image_hi; end
+                per_expert <= command[65]; beats <= command[159:128]; stride <= command[191:160];
+                expert_stride <= command[223:192]; task_left <= task_number; fetched_last <= 1'b0;
+                if (command_valid & !hold) state <= IssueState_Task;
+            end
+            IssueState_Task: begin
+                state <= IssueState_Walk;
+                if (|task_left) begin
+                    state <= IssueState_Task;
+                    task_left <= task_left - 3'd1;
+                end else stride <= expert_stride;
+            end
+            IssueState_Walk: begin
+                position <= expert_base; left <= beats;
+                is_short <= beats <= 32'd16;
+                if (!(|experts_left)) begin
+                    state <= IssueState_Empty;
+                    if (fetched_last) state <= IssueState_Idle;
+                end else if (ticket_ready | !per_expert) begin
+                    fetched_last <= wanted; state <= IssueState_Low;
+                    if (!wanted) begin state <= IssueState_Walk; skipped <= 1'b1; end
+                end
+            end
+            IssueState_Low: begin
+                burst_lo <= low_sum[31:0]; carry <= low_sum[32];
+                burst_hi <= base_hi + (position >> 5'd28);
+                burst_words <= {12'd0, burst_beats >> word_shift};
+                state <= IssueState_High;
+            end
+            IssueState_High: begin
+                if (carry) burst_hi <= burst_hi + 32'd1;
+                state <= IssueState_Issue;
+            end
+            IssueState_Issue: if (issue) begin
+                position <= position + 32'd16;
+                left <= left - 32'd16;
+                is_short <= left <= 32'd32;
+                state <= IssueState_Low;
+                if (short) state <= IssueState_Walk;
+            end
+            IssueState_Empty: if (!(|pending)) state <= IssueState_Idle;
+            default: state <= IssueState_Idle;
+        endcase
+        space <= space - lost;
+        if (issue & !collected) pending <= pending + 8'd1;
+        else if (collected & !issue) pending <= pending - 8'd1;
+        if (reset) begin state <= IssueState_Idle; space <= buffer_words; pending <= 8'd0; skipped <= 1'b0; end
     end
 
     wire unused = &{1'b0, command[63:0], command[71:66], command[95:78], command[255:224]};

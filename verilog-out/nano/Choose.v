@@ -15,7 +15,6 @@ module Choose (
     input  wire [3:0] buffer_pair,
     output wire [47:0] buffer_logits
 );
-    wire [3:0] pair;
     reg  [4:0] flags;
     reg  scanning;
     reg  [10:0] token;
@@ -23,27 +22,14 @@ module Choose (
     wire [4:0] flags_line_q;
     wire [3:0] pair_line_q;
     wire [47:0] store_logits;
-    wire top_k_valid, top_k_first, top_k_last, top_k_second, buffer_write_enable;
-    reg  [15:0] buffer_write_address, buffer_read_address;
-
-    always @(posedge clock) begin
-        if (scanning) begin
-            step <= step + 6'd1;
-            if (step == slot_last) begin
-                step <= 6'd0;
-                token <= token + 11'd1;
-                if ((token + 11'd1) == tokens) scanning <= 1'b0;
-            end
-        end
-        if (start) begin
-            scanning <= 1'b1;
-            token <= first;
-            step <= 6'd0;
-        end
-        if (reset) scanning <= 1'b0;
-    end
-
-    assign pair = step[3:0];
+    wire [3:0] pair = step[3:0];
+    wire top_k_valid = flags_line_q[0];
+    wire top_k_first = flags_line_q[1];
+    wire top_k_last = flags_line_q[2];
+    wire top_k_second = flags_line_q[4];
+    wire buffer_write_enable = flags_line_q[0];
+    wire [15:0] buffer_write_address = flags_line_q[3] ? ({12'd0, pair_line_q} | 16'd16) : {12'd0, pair_line_q};
+    wire [15:0] buffer_read_address = buffer_half ? ({12'd0, buffer_pair} | 16'd16) : {12'd0, buffer_pair};
 
     always @* begin
         flags = 5'd0;
@@ -52,22 +38,6 @@ module Choose (
         if ((step + 6'd1) == pairs) flags = flags | 5'd4;
         if (token[0]) flags = flags | 5'd8;
         if (step < full_pairs) flags = flags | 5'd16;
-    end
-
-    assign top_k_valid = flags_line_q[0];
-    assign top_k_first = flags_line_q[1];
-    assign top_k_last = flags_line_q[2];
-    assign top_k_second = flags_line_q[4];
-    assign buffer_write_enable = flags_line_q[0];
-
-    always @* begin
-        buffer_write_address = {12'd0, pair_line_q};
-        if (flags_line_q[3]) buffer_write_address = {12'd0, pair_line_q} | 16'd16;
-    end
-
-    always @* begin
-        buffer_read_address = {12'd0, buffer_pair};
-        if (buffer_half) buffer_read_address = {12'd0, buffer_pair} | 16'd16;
     end
 
     Delay #(.WIDTH(5), .CYCLES(3)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
@@ -91,5 +61,18 @@ module Choose (
 
     initial begin
         scanning = 1'b0; token = 11'd0; step = 6'd0;
+    end
+
+    always @(posedge clock) begin
+        if (scanning) begin
+            step <= step + 6'd1;
+            if (step == slot_last) begin
+                step <= 6'd0;
+                token <= token + 11'd1;
+                if ((token + 11'd1) == tokens) scanning <= 1'b0;
+            end
+        end
+        if (start) begin scanning <= 1'b1; token <= first; step <= 6'd0; end
+        if (reset) scanning <= 1'b0;
     end
 endmodule

@@ -24,50 +24,19 @@ module CommandRegister (
     output wire [1:0] factor,
     output wire write_sums, sum_bank
 );
-    localparam [3:0] copy_opcode = 4'd2;
-    localparam [3:0] discard_opcode = 4'd9;
+    localparam [3:0] copy_opcode = 4'd2, discard_opcode = 4'd9;
 
-    wire free;
-    reg  [10:0] tokens;
-    reg  no_tokens, few_tokens;
     reg  [1:0] routing;
     reg  [31:0] word_5, word_6;
+    wire free = !busy | finish;
+    wire [10:0] tokens = command[132] ? command[148:138] : command[20:10];
+    wire no_tokens = command[132] ? (command[148:138] == 11'd0) : (command[20:10] == 11'd0);
+    wire few_tokens = command[132] ? (command[148:139] == 10'd0) : (command[20:11] == 10'd0);
 
-    always @(posedge clock) begin
-        if (free) begin
-            busy <= command_valid;
-            copy <= (command[131:128] == copy_opcode) | (command[131:128] == discard_opcode);
-            empty <= no_tokens;
-            one_row <= few_tokens;
-            last_row <= tokens - 11'd1;
-            if (no_tokens) last_row <= 11'd0;
-            last_tile <= command[9:0] - 10'd1;
-            hold_parameters <= command[28];
-            routing <= command[24:23];
-            expert <= command[137:133];
-            word_5 <= command[95:64];
-            word_6 <= command[127:96];
-        end
-        if (reset) busy <= 1'b0;
-    end
-
-    assign free = !busy | finish;
     assign command_ready = free;
     assign load = command_valid & free;
     assign first_word = command[79:64];
     assign first_sums = command[63:56];
-
-    always @* begin
-        tokens = command[20:10];
-        no_tokens = command[20:10] == 11'd0;
-        few_tokens = command[20:11] == 10'd0;
-        if (command[132]) begin
-            tokens = command[148:138];
-            no_tokens = command[148:138] == 11'd0;
-            few_tokens = command[148:139] == 10'd0;
-        end
-    end
-
     assign scatter = routing == 2'd2;
     assign stride = word_5[25:16];
     assign dst = word_5[28:26];
@@ -85,6 +54,20 @@ module CommandRegister (
     initial begin
         busy = 1'b0; copy = 1'b0; empty = 1'b0; one_row = 1'b0; last_row = 11'd0; last_tile = 10'd0;
         hold_parameters = 1'b0; routing = 2'd0; expert = 5'd0; word_5 = 32'd0; word_6 = 32'd0;
+    end
+
+    always @(posedge clock) begin
+        if (free) begin
+            busy <= command_valid;
+            copy <= (command[131:128] == copy_opcode) | (command[131:128] == discard_opcode);
+            empty <= no_tokens; one_row <= few_tokens;
+            last_row <= tokens - 11'd1;
+            if (no_tokens) last_row <= 11'd0;
+            last_tile <= command[9:0] - 10'd1;
+            hold_parameters <= command[28]; routing <= command[24:23]; expert <= command[137:133];
+            word_5 <= command[95:64]; word_6 <= command[127:96];
+        end
+        if (reset) busy <= 1'b0;
     end
 
     wire unused = &{1'b0,

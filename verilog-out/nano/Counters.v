@@ -5,6 +5,10 @@ module Counters (
     input  wire [18:0] event_,
     output reg  [607:0] value
 );
+    initial begin
+        value = 608'd0;
+    end
+
     always @(posedge clock) begin
         if (clear) value <= 608'd0;
         else begin
@@ -28,9 +32,5 @@ module Counters (
             if (enable & event_[17]) value[575:544] <= value[575:544] + 32'd1;
             if (enable & event_[18]) value[607:576] <= value[607:576] + 32'd1;
         end
-    end
-
-    initial begin
-        value = 608'd0;
     end
 endmodule

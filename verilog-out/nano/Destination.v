@@ -25,34 +25,16 @@ module Destination (
     localparam [2:0] residual = 3'd2;
 
     reg  [4:0] flags;
+    reg  [15:0] token, step, offset, address;
+    reg  [31:0] product;
     wire [10:0] rows_q;
-    reg  scatters_d;
     wire scatters_q;
     wire [9:0] strides_q;
     wire [15:0] words_q;
-    reg  [15:0] token, step;
-    reg  [31:0] product;
-    reg  [15:0] offset, address;
-    wire [10:0] tokens_d;
-    reg  reads_d;
     wire [4:0] all_flags_q;
-
-    always @* begin
-        scatters_d = 1'b0;
-        if (scatter) scatters_d = 1'b1;
-    end
-
-    always @(posedge clock) begin
-        token <= {5'd0, rows_q};
-        if (scatters_q) token <= {5'd0, queue_token};
-    end
-
-    assign tokens_d = token[10:0];
-
-    always @* begin
-        reads_d = 1'b0;
-        if (valid & add & (dst == residual)) reads_d = 1'b1;
-    end
+    wire scatters_d = scatter ? 1'b1 : 1'b0;
+    wire [10:0] tokens_d = token[10:0];
+    wire reads_d = (valid & add & (dst == residual)) ? 1'b1 : 1'b0;
 
     always @* begin
         flags = 5'd0;
@@ -99,6 +81,8 @@ module Destination (
         product <= {16'd0, token} * {16'd0, step};
         offset <= product[15:0];
         address <= words_q + offset;
+        token <= {5'd0, rows_q};
+        if (scatters_q) token <= {5'd0, queue_token};
     end
 
     wire unused = &{1'b0, product[31:16]};

@@ -45,26 +45,20 @@ module DrainUnit (
     output wire [3:0] logit_tile,
     output wire [191:0] logit_data
 );
-    reg  [31:0] queue_write_data_4;
     wire queue_read_valid;
     wire [159:0] queue_read_data;
-    wire register_command_ready, register_load;
+    wire register_command_ready, register_load, register_busy, register_copy, register_empty, register_one_row;
+    wire register_hold_parameters, register_scatter, register_add, register_gelu, register_bias_from_sums;
+    wire register_write_sums;
     wire [15:0] register_first_word;
-    wire [7:0] register_first_sums;
-    wire register_busy, register_copy, register_empty;
+    wire [7:0] register_first_sums, register_offset;
     wire [10:0] register_last_row;
-    wire register_one_row;
-    wire [9:0] register_last_tile;
-    wire register_hold_parameters, register_scatter;
-    wire [9:0] register_stride;
+    wire [9:0] register_last_tile, register_stride;
     wire [2:0] register_dst;
-    wire register_add, register_gelu, register_bias_from_sums;
     wire [5:0] register_shift, register_factor_shift;
     wire [3:0] register_pre_shift;
-    wire [7:0] register_offset;
     wire [1:0] register_factor;
-    wire register_write_sums, drainer_grouped, drainer_fixed_word, drainer_finish, drainer_valid, drainer_first;
-    wire drainer_last, drainer_block_last;
+    wire drainer_finish, drainer_valid, drainer_first, drainer_last, drainer_block_last;
     wire [1:0] drainer_block;
     wire [15:0] drainer_word, drainer_group;
     wire [9:0] drainer_tile;
@@ -72,59 +66,35 @@ module DrainUnit (
     wire parameters_block_loaded;
     wire [255:0] parameters_bias;
     wire [127:0] parameters_mantissa, parameters_factor;
-    wire settings_row_is_odd;
     wire [1:0] settings_bias_bank, settings_mantissa_bank, settings_factor_bank;
-    wire settings_lane_odd, settings_lane_bias_from_sums;
+    wire settings_lane_odd, settings_lane_bias_from_sums, settings_lane_gelu, settings_lane_scale_by_token;
     wire [3:0] settings_lane_pre_shift;
-    wire [5:0] settings_lane_shift;
-    wire settings_lane_gelu;
+    wire [5:0] settings_lane_shift, settings_lane_factor_shift;
     wire [15:0] settings_lane_token_factor;
-    wire settings_lane_scale_by_token;
-    wire [5:0] settings_lane_factor_shift;
     wire [7:0] settings_lane_offset;
-    wire [3:0] destination_tile;
     wire destination_store_valid, destination_store_first, destination_store_last, destination_store_add;
     wire destination_store_sums;
     wire [2:0] destination_store_dst;
-    wire [15:0] destination_store_address;
+    wire [15:0] destination_store_address, destination_store_group;
     wire [10:0] destination_store_token;
-    wire [15:0] destination_store_group;
     wire [3:0] destination_store_tile;
     wire [7:0] destination_store_sums_address;
     wire [191:0] lanes_z;
     wire [159:0] store_value_sums;
-    reg  ends_d, stored_d, releases_d;
     wire releases_q;
+    wire [31:0] queue_write_data_4 = in_loop ? ({28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) |
+        ({21'd0, queue_length} << 4'd10) | 32'd16) : ({28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) |
+        ({21'd0, queue_length} << 4'd10));
+    wire drainer_grouped = register_dst == 3'd0;
+    wire drainer_fixed_word = register_dst == 3'd4;
+    wire ends_d = drainer_finish ? 1'b1 : 1'b0;
+    wire stored_d = drainer_last ? 1'b1 : 1'b0;
+    wire releases_d = drainer_block_last ? 1'b1 : 1'b0;
+    wire settings_row_is_odd = lookup_position[0];
+    wire [3:0] destination_tile = drainer_tile[3:0];
 
-    always @* begin
-        queue_write_data_4 = {28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10);
-        if (in_loop) begin
-            queue_write_data_4 = {28'd0, command[3:0]} | ({27'd0, expert} << 3'd5) | ({21'd0, queue_length} << 4'd10) | 32'd16;
-        end
-    end
-
-    assign drainer_grouped = register_dst == 3'd0;
-    assign drainer_fixed_word = register_dst == 3'd4;
     assign drain_pair = lookup_position[10:1];
     assign factor_row = lookup_position;
-
-    always @* begin
-        ends_d = 1'b0;
-        if (drainer_finish) ends_d = 1'b1;
-    end
-
-    always @* begin
-        stored_d = 1'b0;
-        if (drainer_last) stored_d = 1'b1;
-    end
-
-    always @* begin
-        releases_d = 1'b0;
-        if (drainer_block_last) releases_d = 1'b1;
-    end
-
-    assign settings_row_is_odd = lookup_position[0];
-    assign destination_tile = drainer_tile[3:0];
 
     Queue #(.WIDTH(160), .DEPTH(8)) u_queue (
         .clock(clock), .reset(reset), .write_valid(command_valid), .write_ready(command_ready),

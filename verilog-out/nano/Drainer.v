@@ -21,51 +21,15 @@ module Drainer (
 );
     localparam [15:0] last_group = 16'd2;
 
-    wire issue, group_end, block_end, copy_end, command_end;
-    reg  last_here;
     wire groups_any, blocks_any, copies_any;
     reg  inside_, at_last;
+    wire issue = busy & !copy & (inside_ | (groups_any & blocks_any));
+    wire last_here = inside_ ? at_last : one_row;
+    wire group_end = issue & last_here;
+    wire command_end = group_end & (tile == last_tile);
+    wire block_end = command_end | (group_end & !hold_parameters);
+    wire copy_end = busy & copy & copies_any;
 
-    always @(posedge clock) begin
-        group_drained <= group_end;
-        if (issue) begin
-            inside_ <= 1'b1;
-            row <= row + 11'd1;
-            at_last <= (row + 11'd1) == last_row;
-        end
-        if (group_end) begin
-            inside_ <= 1'b0; row <= 11'd0;
-            tile <= tile + 10'd1;
-            sums_address <= sums_address + 8'd1;
-            bank <= !bank;
-            group <= group << 1'b1;
-            if (!grouped | (group == last_group)) begin
-                group <= 16'd1;
-                if (!fixed_word) word <= word + 16'd1;
-            end
-        end
-        if (block_end) block <= block + 2'd1;
-        if (load) begin
-            tile <= 10'd0; group <= 16'd1;
-            word <= first_word;
-            sums_address <= first_sums;
-        end
-        if (reset) begin
-            group_drained <= 1'b0; inside_ <= 1'b0; row <= 11'd0; bank <= 1'b0; block <= 2'd0;
-        end
-    end
-
-    assign issue = busy & !copy & (inside_ | (groups_any & blocks_any));
-
-    always @* begin
-        last_here = one_row;
-        if (inside_) last_here = at_last;
-    end
-
-    assign group_end = issue & last_here;
-    assign command_end = group_end & (tile == last_tile);
-    assign block_end = command_end | (group_end & !hold_parameters);
-    assign copy_end = busy & copy & copies_any;
     assign finish = command_end | copy_end;
     assign valid = issue & !empty;
     assign first = !inside_;
@@ -79,5 +43,24 @@ module Drainer (
     initial begin
         group_drained = 1'b0; inside_ = 1'b0; row = 11'd0; at_last = 1'b0; tile = 10'd0; word = 16'd0; group = 16'd0;
         sums_address = 8'd0; bank = 1'b0; block = 2'd0;
+    end
+
+    always @(posedge clock) begin
+        group_drained <= group_end;
+        if (issue) begin inside_ <= 1'b1; row <= row + 11'd1; at_last <= (row + 11'd1) == last_row; end
+        if (group_end) begin
+            inside_ <= 1'b0; row <= 11'd0;
+            tile <= tile + 10'd1;
+            sums_address <= sums_address + 8'd1;
+            bank <= !bank;
+            group <= group << 1'b1;
+            if (!grouped | (group == last_group)) begin
+                group <= 16'd1;
+                if (!fixed_word) word <= word + 16'd1;
+            end
+        end
+        if (block_end) block <= block + 2'd1;
+        if (load) begin tile <= 10'd0; group <= 16'd1; word <= first_word; sums_address <= first_sums; end
+        if (reset) begin group_drained <= 1'b0; inside_ <= 1'b0; row <= 11'd0; bank <= 1'b0; block <= 2'd0; end
     end
 endmodule

@@ -41,33 +41,20 @@ module FeedUnit (
     output wire [255:0] sum_0, sum_1,
     output wire busy_streaming, stall_stream, stall_bank, stall_sync
 );
-    wire accept;
     reg  [7:0] commands_taken, commands_drained;
-    wire loader_ready;
+    wire loader_ready, loader_tile_ready, loader_starved;
     wire [127:0] loader_load_data;
     wire [3:0] loader_load_enable;
-    wire loader_tile_ready, loader_starved, streamer_ready, streamer_step_swap;
+    wire streamer_ready, streamer_step_swap, streamer_step_bank, streamer_step_first, streamer_step_last;
     wire [9:0] streamer_step_pair;
-    wire streamer_step_bank, streamer_step_first;
     wire [1:0] streamer_step_shift;
-    wire streamer_step_last;
     wire [167:0] array_sum_0, array_sum_1;
-    wire step_delay_swap, step_delay_read_valid;
-    wire [9:0] step_delay_read_pair;
-    wire step_delay_read_bank, step_delay_write_valid;
-    wire [9:0] step_delay_write_pair;
-    wire step_delay_write_bank, step_delay_first;
+    wire step_delay_swap, step_delay_read_valid, step_delay_read_bank, step_delay_write_valid, step_delay_write_bank;
+    wire step_delay_first;
+    wire [9:0] step_delay_read_pair, step_delay_write_pair;
     wire [1:0] step_delay_shift;
+    wire accept = command_valid & loader_ready & streamer_ready;
 
-    always @(posedge clock) begin
-        if (accept) commands_taken <= commands_taken + 8'd1;
-        if (command_drained) commands_drained <= commands_drained + 8'd1;
-        if (reset) begin
-            commands_taken <= 8'd0; commands_drained <= 8'd0;
-        end
-    end
-
-    assign accept = command_valid & loader_ready & streamer_ready;
     assign command_ready = loader_ready & streamer_ready;
     assign parameter_data = program_data;
     assign copy_data = program_data;
@@ -119,5 +106,11 @@ module FeedUnit (
 
     initial begin
         commands_taken = 8'd0; commands_drained = 8'd0;
+    end
+
+    always @(posedge clock) begin
+        if (accept) commands_taken <= commands_taken + 8'd1;
+        if (command_drained) commands_drained <= commands_drained + 8'd1;
+        if (reset) begin commands_taken <= 8'd0; commands_drained <= 8'd0; end
     end
 endmodule

@@ -29,75 +29,35 @@ module FetchUnit (
     output reg  [31:0] error_lo, error_hi,
     output wire outstanding_any, stall_full, skipped, beat
 );
-    reg  any_error, any_busy;
-    wire clear;
-    reg  collect, burst_end, command_end, last_turn;
-    wire issuer_ticket_valid, issuer_ticket_fetched, issuer_hold, issuer_burst_valid;
+    reg  any_error, last_turn, turn_next, turn, word_valid, word_last, word_final;
+    reg  [127:0] word;
+    wire issuer_ticket_valid, issuer_ticket_fetched, issuer_burst_valid, issuer_burst_final;
     wire [31:0] issuer_burst_lo, issuer_burst_hi;
     wire [4:0] issuer_burst_beats;
-    wire issuer_burst_final, tickets_write_ready, ports_burst_ready, ports_word_valid;
+    wire tickets_write_ready, ports_burst_ready, ports_word_valid, ports_word_last, ports_word_final, ports_busy;
+    wire ports_error;
     wire [127:0] ports_word_data;
-    wire ports_word_last, ports_word_final, ports_busy, ports_error;
     wire [31:0] ports_error_lo, ports_error_hi;
     wire buffer_consumed;
-    reg  turn_next, turn;
-    reg  [127:0] word;
-    reg  word_valid, word_last, word_final;
-
-    assign clear = reset | flush;
+    wire clear = reset | flush;
+    wire any_busy = ports_busy;
+    wire issuer_hold = hold | any_error;
+    wire collect = turn ? ports_word_valid : 1'b0;
+    wire burst_end = turn ? (ports_word_valid & ports_word_last) : 1'b0;
+    wire command_end = turn ? (ports_word_valid & ports_word_final) : 1'b0;
 
     always @* begin
         any_error = 1'b0; error_lo = 32'd0; error_hi = 32'd0;
-        if (ports_error & !any_error) begin
-            any_error = 1'b1;
-            error_lo = ports_error_lo;
-            error_hi = ports_error_hi;
-        end
-    end
-
-    always @* begin
-        any_busy = 1'b0;
-        any_busy = any_busy | ports_busy;
+        if (ports_error & !any_error) begin any_error = 1'b1; error_lo = ports_error_lo; error_hi = ports_error_hi; end
     end
 
     assign error = any_error;
     assign outstanding_any = any_busy;
-    assign issuer_hold = hold | any_error;
-
-    always @(posedge clock) begin
-        if (turn) word <= ports_word_data;
-    end
 
     always @* begin
-        collect = 1'b0; burst_end = 1'b0; command_end = 1'b0;
-        if (turn) begin
-            collect = ports_word_valid;
-            burst_end = ports_word_valid & ports_word_last;
-            command_end = ports_word_valid & ports_word_final;
-        end
-    end
-
-    always @(posedge clock) begin
-        word_valid <= collect;
-        word_last <= burst_end;
-        word_final <= command_end;
-        if (clear) begin
-            word_valid <= 1'b0; word_last <= 1'b0; word_final <= 1'b0;
-        end
-    end
-
-    always @* begin
-        turn_next = turn;
-        last_turn = turn;
-        if (burst_end) begin
-            turn_next = last_turn;
-            last_turn = turn;
-        end
-        if (clear) begin
-            last_turn = 1'b1;
-            turn_next = last_turn;
-            last_turn = 1'b0;
-        end
+        turn_next = turn; last_turn = turn;
+        if (burst_end) begin turn_next = last_turn; last_turn = turn; end
+        if (clear) begin last_turn = 1'b1; turn_next = last_turn; last_turn = 1'b0; end
     end
 
     BurstIssuer u_issuer (
@@ -138,5 +98,8 @@ module FetchUnit (
 
     always @(posedge clock) begin
         turn <= turn_next;
+        if (turn) word <= ports_word_data;
+        word_valid <= collect; word_last <= burst_end; word_final <= command_end;
+        if (clear) begin word_valid <= 1'b0; word_last <= 1'b0; word_final <= 1'b0; end
     end
 endmodule

@@ -17,8 +17,7 @@ module KvRows (
 );
     localparam [2:0] column_bits = 3'd3;
     localparam [10:0] column_mask = 11'd7;
-    localparam [5:0] last_row = 6'd15;
-    localparam [5:0] loaded_row = 6'd14;
+    localparam [5:0] last_row = 6'd15, loaded_row = 6'd14;
 
     function [5:0] bits_5_0_of_11(input [10:0] value);
         reg [4:0] unused_high;
@@ -26,43 +25,16 @@ module KvRows (
     endfunction
 
     reg  [5:0] count;
-    reg  [1:0] place;
-    reg  [10:0] index, address_row;
-    reg  [15:0] address_word;
+    reg  [1:0] place, keys;
+    reg  [10:0] index;
     reg  [11:0] rotates;
     reg  [15:0] strides;
-    reg  [1:0] keys;
-
-    always @(posedge clock) begin
-        if (row) begin
-            count <= count + 6'd1;
-            place <= place + 2'd1;
-            index <= index - 11'd1;
-            if (place == 2'd3) begin
-                segment <= segment + 4'd1;
-                index <= index + 11'd7;
-            end
-            if (count == last_row) row <= 1'b0;
-        end
-        if (start) begin
-            row <= 1'b1; count <= 6'd0; place <= 2'd0; segment <= 4'd0;
-            index <= lane_base + 11'd3;
-        end
-        if (reset) row <= 1'b0;
-    end
+    wire [10:0] address_row = (by_keys & row) ? column_base : index;
+    wire [15:0] address_word = (by_keys & row) ? (base + {5'd0, index >> column_bits}) : (base + {6'd0, column_tile});
 
     assign zero = !by_keys & (index >= tokens);
     assign loaded = row & (count == loaded_row);
     assign finished = row & (count == last_row);
-
-    always @* begin
-        address_row = index;
-        address_word = base + {6'd0, column_tile};
-        if (by_keys & row) begin
-            address_row = column_base;
-            address_word = base + {5'd0, index >> column_bits};
-        end
-    end
 
     RowAddress u_address (.clock(clock), .row(address_row), .stride(stride), .word(address_word), .address(kv_base));
 
@@ -73,13 +45,17 @@ module KvRows (
 
     always @(posedge clock) begin
         rotates[5:0] <= bits_5_0_of_11(index & column_mask);
-        rotates[11:6] <= rotates[5:0];
-        kv_rotate <= rotates[11:6];
-        strides[7:0] <= stride;
-        strides[15:8] <= strides[7:0];
-        kv_stride <= strides[15:8];
-        keys[0] <= by_keys;
-        keys[1] <= keys[0];
+        rotates[11:6] <= rotates[5:0]; kv_rotate <= rotates[11:6]; strides[7:0] <= stride;
+        strides[15:8] <= strides[7:0]; kv_stride <= strides[15:8]; keys[0] <= by_keys; keys[1] <= keys[0];
         kv_by_keys <= keys[1];
+        if (row) begin
+            count <= count + 6'd1;
+            place <= place + 2'd1;
+            index <= index - 11'd1;
+            if (place == 2'd3) begin segment <= segment + 4'd1; index <= index + 11'd7; end
+            if (count == last_row) row <= 1'b0;
+        end
+        if (start) begin row <= 1'b1; count <= 6'd0; place <= 2'd0; segment <= 4'd0; index <= lane_base + 11'd3; end
+        if (reset) row <= 1'b0;
     end
 endmodule

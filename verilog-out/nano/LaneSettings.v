@@ -21,52 +21,18 @@ module LaneSettings (
     output wire [5:0] lane_factor_shift,
     output wire [7:0] lane_offset
 );
-    reg  [6:0] exponent;
-    wire [6:0] total_shift;
-    reg  odd_d, from_sums_d, gelus_d;
     wire [1:0] factors_q;
     wire [5:0] base_shifts_q;
-    reg  by_token_d;
-    reg  [15:0] token_factors_d;
-    reg  [5:0] factor_shifts_d;
-
-    always @* begin
-        odd_d = 1'b0;
-        if (row_is_odd) odd_d = 1'b1;
-    end
-
-    always @* begin
-        from_sums_d = 1'b0;
-        if (bias_from_sums) from_sums_d = 1'b1;
-    end
-
-    always @* begin
-        gelus_d = 1'b0;
-        if (gelu) gelus_d = 1'b1;
-    end
+    wire odd_d = row_is_odd ? 1'b1 : 1'b0;
+    wire from_sums_d = bias_from_sums ? 1'b1 : 1'b0;
+    wire gelus_d = gelu ? 1'b1 : 1'b0;
+    wire by_token_d = (factors_q != 2'd0) ? 1'b1 : 1'b0;
+    wire [6:0] exponent = factors_q[1] ? {2'd0, softmax_exponent} : 7'd0;
+    wire [15:0] token_factors_d = factors_q[1] ? softmax_mantissa : score;
+    wire [6:0] total_shift = {1'b0, base_shifts_q} + exponent;
+    wire [5:0] factor_shifts_d = total_shift[6] ? 6'd63 : total_shift[5:0];
 
     assign bias_bank = block;
-
-    always @* begin
-        by_token_d = 1'b0;
-        if (factors_q != 2'd0) by_token_d = 1'b1;
-    end
-
-    always @* begin
-        token_factors_d = score;
-        exponent = 7'd0;
-        if (factors_q[1]) begin
-            token_factors_d = softmax_mantissa;
-            exponent = {2'd0, softmax_exponent};
-        end
-    end
-
-    assign total_shift = {1'b0, base_shifts_q} + exponent;
-
-    always @* begin
-        factor_shifts_d = total_shift[5:0];
-        if (total_shift[6]) factor_shifts_d = 6'd63;
-    end
 
     Delay #(.WIDTH(1), .CYCLES(2)) u_odd (.clock(clock), .reset(1'b0), .d(odd_d), .q(lane_odd));
     Delay #(.WIDTH(1), .CYCLES(2)) u_from_sums (.clock(clock), .reset(1'b0), .d(from_sums_d), .q(lane_bias_from_sums));

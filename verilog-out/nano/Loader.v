@@ -30,91 +30,31 @@ module Loader (
     output wire tile_ready,
     output reg  starved
 );
-    localparam [2:0] LoaderState_Idle = 3'd0;
-    localparam [2:0] LoaderState_Program = 3'd1;
-    localparam [2:0] LoaderState_Copy = 3'd2;
-    localparam [2:0] LoaderState_Parameters = 3'd3;
-    localparam [2:0] LoaderState_Tile = 3'd4;
-    localparam [2:0] LoaderState_Rows = 3'd5;
+    localparam [2:0] LoaderState_Idle = 3'd0, LoaderState_Program = 3'd1, LoaderState_Copy = 3'd2;
+    localparam [2:0] LoaderState_Parameters = 3'd3, LoaderState_Tile = 3'd4, LoaderState_Rows = 3'd5;
     localparam [10:0] column_count = 11'd8;
     localparam [15:0] parameter_words = 16'd4;
     localparam [10:0] row_count = 11'd16;
 
-    wire all_drained, tile_done;
-    reg  phase_start;
-    reg  [2:0] phase_kind;
-    reg  [15:0] phase_count;
-    reg  [2:0] state;
-    reg  [7:0] command_tag, k_last;
-    reg  [9:0] n_last;
-    reg  [1:0] plane_last;
-    reg  from_kv, by_keys, sync, hold, discard;
-    reg  [15:0] base;
-    reg  [7:0] stride;
-    reg  [10:0] tokens;
-    reg  [7:0] k;
-    reg  [1:0] plane;
-    reg  [9:0] n;
-    reg  [10:0] lane_base, column_base;
-    reg  [15:0] words_first_address;
-    wire words_enable, words_wants, words_taken, words_empty, scheduler_stream_turn, scheduler_kv_turn;
-    wire scheduler_stream_tile, scheduler_kv_tile, scheduler_pop, scheduler_half, scheduler_starved, rows_row;
+    reg  phase_start, from_kv, by_keys, sync, hold, discard;
+    reg  [2:0] phase_kind, state;
+    reg  [15:0] phase_count, base;
+    reg  [7:0] command_tag, k_last, stride, k;
+    reg  [9:0] n_last, n;
+    reg  [1:0] plane_last, plane;
+    reg  [10:0] tokens, lane_base, column_base;
+    wire words_wants, words_taken, words_empty, scheduler_stream_tile, scheduler_kv_tile, scheduler_pop, scheduler_half;
+    wire scheduler_starved, rows_row, rows_zero, rows_loaded, rows_finished;
     wire [3:0] rows_segment;
-    wire rows_zero, rows_loaded, rows_finished;
-
-    always @(posedge clock) begin
-        if (scheduler_kv_tile) state <= LoaderState_Rows;
-        if (tile_done) begin
-            state <= LoaderState_Tile;
-            k <= k + 8'd1;
-            lane_base <= lane_base + row_count;
-            if (k == k_last) begin
-                k <= 8'd0; lane_base <= 11'd0;
-                plane <= plane + 2'd1;
-                if (plane == plane_last) begin
-                    plane <= 2'd0;
-                    n <= n + 10'd1;
-                    column_base <= column_base + column_count;
-                    if (n == n_last) state <= LoaderState_Idle;
-                    else if (!hold) state <= LoaderState_Parameters;
-                end
-            end
-        end
-        if ((state == LoaderState_Parameters) & (words_taken | words_empty)) state <= LoaderState_Tile;
-        if (program_loaded | copy_done) state <= LoaderState_Idle;
-        if (start & (state == LoaderState_Idle)) state <= LoaderState_Program;
-        if (accept) begin
-            command_tag <= tag;
-            k <= 8'd0; plane <= 2'd0; n <= 10'd0; lane_base <= 11'd0; column_base <= 11'd0;
-            discard <= (command[31:0] & 32'd15) == 32'd9;
-            if ((command[31:0] & 32'd15) == 32'd9) state <= LoaderState_Copy;
-            else if ((command[31:0] & 32'd15) == 32'd2) state <= LoaderState_Copy;
-            else begin
-                state <= LoaderState_Parameters;
-                k_last <= command[95:88] - 8'd1;
-                n_last <= command[105:96] - 10'd1;
-                plane_last <= 2'd0;
-                if (command[118:117] == 2'd1) plane_last <= 2'd1;
-                if (command[118:117] == 2'd2) plane_last <= 2'd3;
-                from_kv <= command[122:121] != 2'd0;
-                by_keys <= command[122:121] == 2'd1;
-                sync <= command[123];
-                hold <= command[124];
-                base <= command[143:128];
-                stride <= command[151:144];
-                tokens <= command[234:224];
-            end
-        end
-        starved <= scheduler_starved | (words_wants & !stream_valid);
-        if (reset) begin
-            state <= LoaderState_Idle;
-            starved <= 1'b0;
-        end
-    end
+    wire all_drained = drained == command_tag;
+    wire tile_done = scheduler_stream_tile | rows_finished;
+    wire [15:0] words_first_address = accept ? command[95:80] : 16'd0;
+    wire words_enable = !scheduler_pop & ((state != LoaderState_Copy) | discard | all_drained);
+    wire scheduler_stream_turn = (state == LoaderState_Tile) & !from_kv;
+    wire scheduler_kv_turn = (state == LoaderState_Tile) & from_kv & (!sync | all_drained);
 
     always @* begin
-        phase_start = 1'b0; phase_kind = 3'd1;
-        phase_count = parameter_words;
+        phase_start = 1'b0; phase_kind = 3'd1; phase_count = parameter_words;
         if (tile_done) begin
             if (k == k_last) begin
                 if (plane == plane_last) begin
@@ -125,35 +65,21 @@ module Loader (
             end
         end
         if (start & (state == LoaderState_Idle)) begin
-            phase_start = 1'b1; phase_kind = 3'd0;
-            phase_count = program_load;
+            phase_start = 1'b1; phase_kind = 3'd0; phase_count = program_load;
         end
         if (accept) begin
             phase_start = 1'b1;
             if ((command[31:0] & 32'd15) == 32'd9) begin
-                phase_count = command[79:64];
-                phase_kind = 3'd4;
+                phase_count = command[79:64]; phase_kind = 3'd4;
             end else if ((command[31:0] & 32'd15) == 32'd2) begin
-                phase_count = command[111:96];
-                phase_kind = 3'd2;
+                phase_count = command[111:96]; phase_kind = 3'd2;
                 if (command[64]) phase_kind = 3'd3;
             end
         end
     end
 
-    assign all_drained = drained == command_tag;
-    assign tile_done = scheduler_stream_tile | rows_finished;
     assign ready = (state == LoaderState_Idle) & !start;
-
-    always @* begin
-        words_first_address = 16'd0;
-        if (accept) words_first_address = command[95:80];
-    end
-
-    assign words_enable = !scheduler_pop & ((state != LoaderState_Copy) | discard | all_drained);
     assign stream_ready = words_wants | scheduler_pop;
-    assign scheduler_stream_turn = (state == LoaderState_Tile) & !from_kv;
-    assign scheduler_kv_turn = (state == LoaderState_Tile) & from_kv & (!sync | all_drained);
 
     WordConsumer u_words (
         .clock(clock), .reset(reset), .start(phase_start), .kind(phase_kind), .count(phase_count),
@@ -187,6 +113,49 @@ module Loader (
         state = 3'd0; command_tag = 8'd0; k_last = 8'd0; n_last = 10'd0; plane_last = 2'd0; from_kv = 1'b0;
         by_keys = 1'b0; sync = 1'b0; hold = 1'b0; discard = 1'b0; base = 16'd0; stride = 8'd0; tokens = 11'd0; k = 8'd0;
         plane = 2'd0; n = 10'd0; lane_base = 11'd0; column_base = 11'd0; starved = 1'b0;
+    end
+
+    always @(posedge clock) begin
+        if (scheduler_kv_tile) state <= LoaderState_Rows;
+        if (tile_done) begin
+            state <= LoaderState_Tile;
+            k <= k + 8'd1;
+            lane_base <= lane_base + row_count;
+            if (k == k_last) begin
+                k <= 8'd0; lane_base <= 11'd0;
+                plane <= plane + 2'd1;
+                if (plane == plane_last) begin
+                    plane <= 2'd0;
+                    n <= n + 10'd1;
+                    column_base <= column_base + column_count;
+                    if (n == n_last) state <= LoaderState_Idle;
+                    else if (!hold) state <= LoaderState_Parameters;
+                end
+            end
+        end
+        if ((state == LoaderState_Parameters) & (words_taken | words_empty)) state <= LoaderState_Tile;
+        if (program_loaded | copy_done) state <= LoaderState_Idle;
+        if (start & (state == LoaderState_Idle)) state <= LoaderState_Program;
+        if (accept) begin
+            command_tag <= tag; k <= 8'd0; plane <= 2'd0; n <= 10'd0; lane_base <= 11'd0; column_base <= 11'd0;
+            discard <= (command[31:0] & 32'd15) == 32'd9;
+            if ((command[31:0] & 32'd15) == 32'd9) state <= LoaderState_Copy;
+            else if ((command[31:0] & 32'd15) == 32'd2) state <= LoaderState_Copy;
+            else begin
+                state <= LoaderState_Parameters;
+                k_last <= command[95:88] - 8'd1;
+                n_last <= command[105:96] - 10'd1;
+                plane_last <= 2'd0;
+                if (command[118:117] == 2'd1) plane_last <= 2'd1;
+                if (command[118:117] == 2'd2) plane_last <= 2'd3;
+                from_kv <= command[122:121] != 2'd0;
+                by_keys <= command[122:121] == 2'd1;
+                sync <= command[123]; hold <= command[124]; base <= command[143:128]; stride <= command[151:144];
+                tokens <= command[234:224];
+            end
+        end
+        starved <= scheduler_starved | (words_wants & !stream_valid);
+        if (reset) begin state <= LoaderState_Idle; starved <= 1'b0; end
     end
 
     wire unused = &{1'b0,

@@ -15,78 +15,46 @@ module NormUnit (
 );
     localparam [7:0] group_bits = 8'd1;
 
-    wire [7:0] row_words;
-    reg  [10:0] rows;
-    wire wide, issue, again;
-    reg  busy, start;
+    reg  busy, start, low, low_1, low_2;
     reg  [255:0] settings;
-    wire [15:0] buffer_src_base, buffer_stride;
-    wire [9:0] buffer_words;
+    reg  [26:0] mean_1, mean_2;
+    reg  [16:0] factor_1, factor_2;
+    reg  [5:0] shift_1, shift_2;
     wire buffer_arrival_valid, buffer_arrival_first, buffer_arrival_last, buffer_issue_last, buffer_word_valid;
     wire [127:0] buffer_word_data;
     wire statistics_done;
     wire [29:0] statistics_sum;
     wire [31:0] statistics_squares_low;
-    wire [11:0] statistics_squares_high, scale_width;
-    wire [15:0] scale_mantissa;
-    wire [5:0] scale_norm_shift;
+    wire [11:0] statistics_squares_high;
     wire scale_done;
     wire [26:0] scale_mean;
     wire [16:0] scale_factor;
     wire [5:0] scale_shift;
-    wire unused_scales_write_ready;
-    wire [63:0] scales_write_data;
-    wire scales_read_valid, scales_read_ready;
-    wire [63:0] scales_read_data;
-    reg  low, low_1, low_2;
-    reg  [26:0] mean_1, mean_2;
-    reg  [16:0] factor_1, factor_2;
-    reg  [5:0] shift_1, shift_2;
+    wire unused_scales_write_ready, scales_read_valid;
+    wire [63:0] scales_write_data, scales_read_data;
     wire elements_done;
     wire [63:0] elements_bytes;
-    wire [15:0] stream_dst_base, stream_dst_stride, stream_plane_offset;
-    wire [9:0] stream_chunks;
     wire stream_room;
-
-    always @(posedge clock) begin
-        start <= command_valid & !busy;
-        if (command_valid) busy <= 1'b1;
-        if (done) busy <= 1'b0;
-        if (issue) low <= again;
-        if (reset) begin
-            busy <= 1'b0; start <= 1'b0; low <= 1'b0;
-        end
-    end
+    wire [7:0] row_words = settings[114:107];
+    wire [10:0] rows = !(|row_words) ? 11'd0 : settings[106:96];
+    wire wide = settings[115];
+    wire [15:0] buffer_src_base = settings[79:64];
+    wire [15:0] buffer_stride = {8'd0, row_words};
+    wire [9:0] buffer_words = {2'd0, row_words};
+    wire [11:0] scale_width = settings[139:128];
+    wire [5:0] scale_norm_shift = settings[145:140];
+    wire [15:0] scale_mantissa = settings[239:224];
+    wire issue = scales_read_valid & stream_room;
+    wire again = wide & !low;
+    wire scales_read_ready = issue & !again & buffer_issue_last;
+    wire [15:0] stream_dst_base = settings[95:80];
+    wire [15:0] stream_dst_stride = {8'd0, settings[123:116]};
+    wire [15:0] stream_plane_offset = {8'd0, row_words >> group_bits};
+    wire [9:0] stream_chunks = {2'd0, row_words};
 
     assign command_ready = !busy;
-
-    always @(posedge clock) begin
-        if (!busy) settings <= command;
-    end
-
-    assign row_words = settings[114:107];
-
-    always @* begin
-        rows = settings[106:96];
-        if (!(|row_words)) rows = 11'd0;
-    end
-
-    assign wide = settings[115];
-    assign buffer_src_base = settings[79:64];
-    assign buffer_stride = {8'd0, row_words};
-    assign buffer_words = {2'd0, row_words};
-    assign scale_width = settings[139:128];
-    assign scale_norm_shift = settings[145:140];
-    assign scale_mantissa = settings[239:224];
     assign scales_write_data[31:0] = {5'd0, scale_mean};
     assign scales_write_data[63:32] = ({15'd0, scale_factor} << 3'd6) | {26'd0, scale_shift};
-    assign issue = scales_read_valid & stream_room;
-    assign again = wide & !low;
-    assign scales_read_ready = issue & !again & buffer_issue_last;
-    assign stream_dst_base = settings[95:80];
-    assign stream_dst_stride = {8'd0, settings[123:116]};
-    assign stream_plane_offset = {8'd0, row_words >> group_bits};
-    assign stream_chunks = {2'd0, row_words};
 
     RowBuffer u_buffer (
         .clock(clock), .reset(reset), .start(start), .src_base(buffer_src_base), .stride(buffer_stride), .rows(rows),
@@ -133,14 +101,15 @@ module NormUnit (
     end
 
     always @(posedge clock) begin
-        low_1 <= low;
-        low_2 <= low_1;
-        mean_1 <= scales_read_data[26:0];
-        mean_2 <= mean_1;
-        factor_1 <= scales_read_data[54:38];
-        factor_2 <= factor_1;
-        shift_1 <= scales_read_data[37:32];
+        low_1 <= low; low_2 <= low_1; mean_1 <= scales_read_data[26:0]; mean_2 <= mean_1;
+        factor_1 <= scales_read_data[54:38]; factor_2 <= factor_1; shift_1 <= scales_read_data[37:32];
         shift_2 <= shift_1;
+        start <= command_valid & !busy;
+        if (command_valid) busy <= 1'b1;
+        if (done) busy <= 1'b0;
+        if (issue) low <= again;
+        if (reset) begin busy <= 1'b0; start <= 1'b0; low <= 1'b0; end
+        if (!busy) settings <= command;
     end
 
     wire unused = &{1'b0,

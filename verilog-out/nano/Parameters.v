@@ -13,32 +13,11 @@ module Parameters (
     localparam [2:0] banks = 3'd4;
     localparam [1:0] last_word = 2'd3;
 
-    wire taken, complete;
-    reg  [2:0] held_next;
     reg  [1:0] word, bank;
     reg  [2:0] held;
-
-    always @(posedge clock) begin
-        if (complete) begin
-            word <= 2'd0;
-            bank <= bank + 2'd1;
-        end else if (taken) word <= word + 2'd1;
-        held <= held_next;
-        parameter_ready <= held_next < banks;
-        block_loaded <= complete;
-        if (reset) begin
-            parameter_ready <= 1'b0; block_loaded <= 1'b0; word <= 2'd0; bank <= 2'd0; held <= 3'd0;
-        end
-    end
-
-    assign taken = parameter_valid & parameter_ready;
-    assign complete = taken & (word == last_word);
-
-    always @* begin
-        held_next = held;
-        if (complete & !free_block) held_next = held + 3'd1;
-        else if (!complete & free_block) held_next = held - 3'd1;
-    end
+    wire taken = parameter_valid & parameter_ready;
+    wire complete = taken & (word == last_word);
+    wire [2:0] held_next = (complete & !free_block) ? (held + 3'd1) : (!complete & free_block) ? (held - 3'd1) : held;
 
     ParameterMemory_w16_c8 u_memory (
         .clock(clock), .write(taken), .write_bank(bank), .write_word(word), .data(parameter_data),
@@ -48,5 +27,16 @@ module Parameters (
 
     initial begin
         parameter_ready = 1'b0; block_loaded = 1'b0; word = 2'd0; bank = 2'd0; held = 3'd0;
+    end
+
+    always @(posedge clock) begin
+        if (complete) begin
+            word <= 2'd0;
+            bank <= bank + 2'd1;
+        end else if (taken) word <= word + 2'd1;
+        held <= held_next;
+        parameter_ready <= held_next < banks;
+        block_loaded <= complete;
+        if (reset) begin parameter_ready <= 1'b0; block_loaded <= 1'b0; word <= 2'd0; bank <= 2'd0; held <= 3'd0; end
     end
 endmodule

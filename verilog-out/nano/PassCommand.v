@@ -13,7 +13,8 @@ module PassCommand (
     output reg  [7:0] stride, k_last,
     output reg  [9:0] n_last,
     output reg  [1:0] plane_last,
-    output reg  [9:0] pairs, last_step,
+    output reg  [9:0] pairs,
+    output wire [9:0] last_step,
     output reg  gather, sync, by_tile,
     output wire [11:0] allowance,
     output reg  [7:0] tag,
@@ -26,49 +27,18 @@ module PassCommand (
     endfunction
 
     reg  [10:0] tokens;
-    reg  [11:0] allowed;
     reg  [9:0] pair_count_next;
-
-    always @(posedge clock) begin
-        if (take) full <= 1'b0;
-        if (accept & ((command[31:0] & 32'd15) == 32'd3)) begin
-            full <= 1'b1;
-            source <= command[79:64];
-            low_source <= command[79:64] + {8'd0, command[95:88]};
-            stride <= command[87:80];
-            k_last <= command[95:88] - 8'd1;
-            n_last <= command[105:96] - 10'd1;
-            plane_last <= 2'd0;
-            if (command[118:117] == 2'd1) plane_last <= 2'd1;
-            if (command[118:117] == 2'd2) plane_last <= 2'd3;
-            gather <= command[120:119] == 2'd1;
-            sync <= command[123];
-            by_tile <= command[235];
-            tag <= command_tag;
-            expert <= command_expert;
-        end
-        if (reset) full <= 1'b0;
-    end
+    wire [11:0] allowed = {4'd0, k_last} << 1'b1;
 
     always @* begin
-        pair_count_next = pairs;
-        tokens = queue_length;
+        pair_count_next = pairs; tokens = queue_length;
         if (accept & ((command[31:0] & 32'd15) == 32'd3)) begin
             if (!in_loop) tokens = command[116:106];
             pair_count_next = bits_10_1_of_12({1'b0, tokens} + 12'd1);
         end
     end
 
-    always @* begin
-        last_step = 10'd7;
-        if (pairs > 10'd8) last_step = pairs - 10'd1;
-    end
-
-    always @* begin
-        allowed = {4'd0, k_last};
-        allowed = allowed << 1'b1;
-    end
-
+    assign last_step = (pairs > 10'd8) ? (pairs - 10'd1) : 10'd7;
     assign allowance = allowed;
 
     initial begin
@@ -78,6 +48,20 @@ module PassCommand (
 
     always @(posedge clock) begin
         pairs <= pair_count_next;
+        if (take) full <= 1'b0;
+        if (accept & ((command[31:0] & 32'd15) == 32'd3)) begin
+            full <= 1'b1; source <= command[79:64];
+            low_source <= command[79:64] + {8'd0, command[95:88]};
+            stride <= command[87:80];
+            k_last <= command[95:88] - 8'd1;
+            n_last <= command[105:96] - 10'd1;
+            plane_last <= 2'd0;
+            if (command[118:117] == 2'd1) plane_last <= 2'd1;
+            if (command[118:117] == 2'd2) plane_last <= 2'd3;
+            gather <= command[120:119] == 2'd1;
+            sync <= command[123]; by_tile <= command[235]; tag <= command_tag; expert <= command_expert;
+        end
+        if (reset) full <= 1'b0;
     end
 
     wire unused = &{1'b0, command[63:32], command[122:121], command[234:124], command[255:236]};

@@ -4,8 +4,13 @@ module Pending (
     input  wire clock, reset, add, take,
     output reg  any
 );
-    reg  only_one, up, down;
+    reg  up, down;
     reg  [6:0] count;
+    wire only_one = up ? (count == 7'd0) : down ? (count == 7'd2) : (count == 7'd1);
+
+    initial begin
+        any = 1'b0; up = 1'b0; down = 1'b0; count = 7'd0;
+    end
 
     always @(posedge clock) begin
         up <= add & !take;
@@ -13,18 +18,6 @@ module Pending (
         if (up) count <= count + 7'd1;
         else if (down) count <= count - 7'd1;
         any <= add | (any & !(take & only_one));
-        if (reset) begin
-            any <= 1'b0; up <= 1'b0; down <= 1'b0; count <= 7'd0;
-        end
-    end
-
-    always @* begin
-        only_one = count == 7'd1;
-        if (up) only_one = count == 7'd0;
-        else if (down) only_one = count == 7'd2;
-    end
-
-    initial begin
-        any = 1'b0; up = 1'b0; down = 1'b0; count = 7'd0;
+        if (reset) begin any <= 1'b0; up <= 1'b0; down <= 1'b0; count <= 7'd0; end
     end
 endmodule

@@ -14,51 +14,17 @@ module Rate (
     output wire [15:0] append_score,
     output wire final_entry
 );
-    wire scoring, closing;
-    reg  ending;
     wire reciprocal_done;
     wire [15:0] reciprocal_mantissa;
     wire [4:0] reciprocal_exponent;
-    reg  [63:0] held_weights;
-    reg  [19:0] held_indices;
-    reg  [63:0] weights;
-    reg  [19:0] indices;
+    reg  [63:0] held_weights, weights;
+    reg  [19:0] held_indices, indices;
     reg  [2:0] left;
     reg  [10:0] token;
     wire final_line_q;
-
-    always @(posedge clock) begin
-        if (scoring) left <= left - 3'd1;
-        if (reciprocal_done) left <= ranks;
-        if (reset) left <= 3'd0;
-        if (closing) token <= token + 11'd1;
-        if (start) token <= first;
-    end
-
-    always @* begin
-        ending = 1'b0;
-        if (closing) begin
-            if ((token + 11'd1) == tokens) ending = 1'b1;
-        end
-    end
-
-    assign scoring = |left;
-    assign closing = left == 3'd1;
-
-    always @(posedge clock) begin
-        if (scoring) begin
-            weights[47:0] <= weights[63:16];
-            indices[14:0] <= indices[19:5];
-        end
-        if (reciprocal_done) begin
-            weights <= held_weights;
-            indices <= held_indices;
-        end
-        if (summed) begin
-            held_weights <= rank_weight;
-            held_indices <= rank_expert;
-        end
-    end
+    wire scoring = |left;
+    wire closing = left == 3'd1;
+    wire ending = closing ? ((token + 11'd1) == tokens) ? 1'b1 : 1'b0 : 1'b0;
 
     assign final_entry = |final_line_q;
 
@@ -78,5 +44,16 @@ module Rate (
 
     initial begin
         held_weights = 64'd0; held_indices = 20'd0; weights = 64'd0; indices = 20'd0; left = 3'd0; token = 11'd0;
+    end
+
+    always @(posedge clock) begin
+        if (scoring) left <= left - 3'd1;
+        if (reciprocal_done) left <= ranks;
+        if (reset) left <= 3'd0;
+        if (closing) token <= token + 11'd1;
+        if (start) token <= first;
+        if (scoring) begin weights[47:0] <= weights[63:16]; indices[14:0] <= indices[19:5]; end
+        if (reciprocal_done) begin weights <= held_weights; indices <= held_indices; end
+        if (summed) begin held_weights <= rank_weight; held_indices <= rank_expert; end
     end
 endmodule

@@ -25,71 +25,25 @@ module ReadPort (
     localparam [4:0] most_outstanding = 5'd4;
     localparam [5:0] most_queued = 6'd8;
 
-    wire issue, accepted, burst_end, burst_out;
-    wire [31:0] flags;
     wire owed_write_ready;
-    reg  [31:0] owed_write_data_2;
-    wire owed_read_ready;
     wire [95:0] owed_read_data;
     wire unused_words_write_ready;
-    reg  [31:0] words_write_data_4;
     wire [31:0] words_read_data_4;
-    reg  [4:0] ar_len, outstanding;
+    reg  [4:0] ar_len, outstanding, beats;
     reg  [5:0] queued;
-    reg  [4:0] beats;
-
-    always @(posedge clock) begin
-        if (arvalid & arready) arvalid <= 1'b0;
-        if (issue) begin
-            arvalid <= 1'b1;
-            araddr_lo <= burst_lo;
-            araddr_hi <= burst_hi;
-            ar_len <= burst_beats - 5'd1;
-        end
-        if (accepted) begin
-            beats <= beats + 5'd1;
-            if (burst_end) beats <= 5'd0;
-        end
-        beat <= accepted;
-        if (accepted & !error & (rresp[1] | (rlast ^ burst_end))) begin
-            error <= 1'b1;
-            error_lo <= owed_read_data[31:0];
-            error_hi <= owed_read_data[63:32];
-        end
-        if (issue & !owed_read_ready) outstanding <= outstanding + 5'd1;
-        else if (owed_read_ready & !issue) outstanding <= outstanding - 5'd1;
-        if (issue & !burst_out) queued <= queued + 6'd1;
-        else if (burst_out & !issue) queued <= queued - 6'd1;
-        if (reset) begin
-            arvalid <= 1'b0; outstanding <= 5'd0; queued <= 6'd0; beats <= 5'd0; beat <= 1'b0; error <= 1'b0;
-        end
-    end
+    wire issue = burst_valid & burst_ready;
+    wire [31:0] owed_write_data_2 = burst_final ? ({27'd0, burst_beats - 5'd1} | 32'd256) : {27'd0, burst_beats - 5'd1};
+    wire accepted = rvalid & rready;
+    wire burst_end = beats == owed_read_data[68:64];
+    wire owed_read_ready = accepted & burst_end;
+    wire [31:0] words_write_data_4 = burst_end ? owed_read_data[72] ? 32'd3 : 32'd1 : 32'd0;
+    wire [31:0] flags = words_read_data_4;
+    wire burst_out = word_valid & word_ready & flags[0];
 
     assign burst_ready = !arvalid & owed_write_ready & (outstanding < most_outstanding) & (queued < most_queued);
-    assign issue = burst_valid & burst_ready;
     assign arlen = {3'd0, ar_len};
-
-    always @* begin
-        owed_write_data_2 = {27'd0, burst_beats - 5'd1};
-        if (burst_final) owed_write_data_2 = {27'd0, burst_beats - 5'd1} | 32'd256;
-    end
-
-    assign accepted = rvalid & rready;
-    assign burst_end = beats == owed_read_data[68:64];
-    assign owed_read_ready = accepted & burst_end;
-
-    always @* begin
-        words_write_data_4 = 32'd0;
-        if (burst_end) begin
-            words_write_data_4 = 32'd1;
-            if (owed_read_data[72]) words_write_data_4 = 32'd3;
-        end
-    end
-
-    assign flags = words_read_data_4;
     assign word_last = flags[0];
     assign word_final = flags[1];
-    assign burst_out = word_valid & word_ready & flags[0];
     assign busy = |outstanding;
 
     Queue #(.WIDTH(96), .DEPTH(4)) u_owed (
@@ -107,6 +61,29 @@ module ReadPort (
     initial begin
         arvalid = 1'b0; araddr_lo = 32'd0; araddr_hi = 32'd0; ar_len = 5'd0; outstanding = 5'd0; queued = 6'd0;
         beats = 5'd0; beat = 1'b0; error = 1'b0; error_lo = 32'd0; error_hi = 32'd0;
+    end
+
+    always @(posedge clock) begin
+        if (arvalid & arready) arvalid <= 1'b0;
+        if (issue) begin
+            arvalid <= 1'b1; araddr_lo <= burst_lo; araddr_hi <= burst_hi;
+            ar_len <= burst_beats - 5'd1;
+        end
+        if (accepted) begin
+            beats <= beats + 5'd1;
+            if (burst_end) beats <= 5'd0;
+        end
+        beat <= accepted;
+        if (accepted & !error & (rresp[1] | (rlast ^ burst_end))) begin
+            error <= 1'b1; error_lo <= owed_read_data[31:0]; error_hi <= owed_read_data[63:32];
+        end
+        if (issue & !owed_read_ready) outstanding <= outstanding + 5'd1;
+        else if (owed_read_ready & !issue) outstanding <= outstanding - 5'd1;
+        if (issue & !burst_out) queued <= queued + 6'd1;
+        else if (burst_out & !issue) queued <= queued - 6'd1;
+        if (reset) begin
+            arvalid <= 1'b0; outstanding <= 5'd0; queued <= 6'd0; beats <= 5'd0; beat <= 1'b0; error <= 1'b0;
+        end
     end
 
     wire unused = &{1'b0, rresp[0], flags[31:2], owed_read_data[71:69], owed_read_data[95:73]};

@@ -33,30 +33,21 @@ module Registers (
     input  wire [5:0] busy,
     input  wire streaming, stall_stream, stall_bank, stall_sync, stall_full, skipped, beats_in, beat_out
 );
-    localparam [31:0] caps = 32'h10810;
-    localparam [31:0] config_hash = 32'h55e2fc35;
-    localparam [31:0] frame_mask_0 = 32'hffffff00;
-    localparam [31:0] frame_mask_1 = 32'hffffffff;
-    localparam [31:0] frame_mask_2 = 32'hffffff00;
-    localparam [31:0] frame_mask_3 = 32'hffffffff;
-    localparam [31:0] frame_mask_4 = 32'hffffff00;
-    localparam [31:0] frame_mask_5 = 32'hffffffff;
-    localparam [31:0] frame_mask_6 = 32'hffff;
-    localparam [31:0] frame_mask_7 = 32'd7;
-    localparam [31:0] frame_mask_8 = 32'hffffffff;
-    localparam [31:0] magic = 32'h4d4f4556;
-    localparam [31:0] version = 32'd256;
+    localparam [31:0] caps = 32'h10810, config_hash = 32'h55e2fc35, frame_mask_0 = 32'hffffff00;
+    localparam [31:0] frame_mask_1 = 32'hffffffff, frame_mask_2 = 32'hffffff00, frame_mask_3 = 32'hffffffff;
+    localparam [31:0] frame_mask_4 = 32'hffffff00, frame_mask_5 = 32'hffffffff, frame_mask_6 = 32'hffff;
+    localparam [31:0] frame_mask_7 = 32'd7, frame_mask_8 = 32'hffffffff, magic = 32'h4d4f4556, version = 32'd256;
 
-    wire low_byte, launch;
-    reg  frame_end, frame_ready;
-    wire [31:0] fresh_bits;
-    reg  [1:0] next_recorded;
-    reg  [31:0] ctrl, status, value;
-    wire slave_write;
-    wire [7:0] slave_write_address;
+    reg  frame_end, frame_ready, asked, running, chained, same_program, ended_next, ended, readied_next, readied;
+    reg  enabled, failed;
+    reg  [1:0] next_recorded, sources, recorded;
+    reg  [31:0] ctrl, status, value, failed_lo, failed_hi, latched_6, latched_7, next_result_lo, next_result_hi;
+    reg  [3:0] code;
+    reg  [15:0] failed_command;
+    reg  [287:0] frame;
+    wire slave_write, slave_read;
+    wire [7:0] slave_write_address, slave_read_address;
     wire [31:0] slave_write_data, slave_write_mask;
-    wire slave_read;
-    wire [7:0] slave_read_address;
     wire [12:0] write_decoder_special;
     wire [8:0] write_decoder_frame;
     wire [18:0] unused_write_decoder_counter;
@@ -64,121 +55,19 @@ module Registers (
     wire [8:0] read_decoder_frame;
     wire [18:0] read_decoder_counter;
     reg  counters_clear;
-    wire counters_event_18;
     wire [607:0] counters_value;
-    reg  asked, running, chained, same_program, ended_next, ended, readied_next, readied, enabled;
-    reg  [1:0] sources, recorded;
-    reg  failed;
-    reg  [3:0] code;
-    reg  [15:0] failed_command;
-    reg  [31:0] failed_lo, failed_hi;
-    reg  [287:0] frame;
-    reg  [31:0] latched_6, latched_7, next_result_lo, next_result_hi;
-
-    always @(posedge clock) begin
-        if (low_byte & write_decoder_special[1]) enabled <= slave_write_data[0];
-        if (low_byte & write_decoder_special[2]) sources <= slave_write_data[1:0];
-        soft_reset <= 1'b0;
-        if (low_byte & write_decoder_special[8]) begin
-            soft_reset <= slave_write_data[0];
-            quiesce <= slave_write_data[1];
-        end
-        if (slave_write & write_decoder_frame[0]) begin
-            frame[31:0] <= ((frame[31:0] & ~slave_write_mask) | fresh_bits) & frame_mask_0;
-        end
-        if (slave_write & write_decoder_frame[1]) begin
-            frame[63:32] <= ((frame[63:32] & ~slave_write_mask) | fresh_bits) & frame_mask_1;
-        end
-        if (slave_write & write_decoder_frame[2]) begin
-            frame[95:64] <= ((frame[95:64] & ~slave_write_mask) | fresh_bits) & frame_mask_2;
-        end
-        if (slave_write & write_decoder_frame[3]) begin
-            frame[127:96] <= ((frame[127:96] & ~slave_write_mask) | fresh_bits) & frame_mask_3;
-        end
-        if (slave_write & write_decoder_frame[4]) begin
-            frame[159:128] <= ((frame[159:128] & ~slave_write_mask) | fresh_bits) & frame_mask_4;
-        end
-        if (slave_write & write_decoder_frame[5]) begin
-            frame[191:160] <= ((frame[191:160] & ~slave_write_mask) | fresh_bits) & frame_mask_5;
-        end
-        if (slave_write & write_decoder_frame[6]) begin
-            frame[223:192] <= ((frame[223:192] & ~slave_write_mask) | fresh_bits) & frame_mask_6;
-        end
-        if (slave_write & write_decoder_frame[7]) begin
-            frame[255:224] <= ((frame[255:224] & ~slave_write_mask) | fresh_bits) & frame_mask_7;
-        end
-        if (slave_write & write_decoder_frame[8]) begin
-            frame[287:256] <= ((frame[287:256] & ~slave_write_mask) | fresh_bits) & frame_mask_8;
-        end
-        if (low_byte & write_decoder_special[0] & slave_write_data[0] & !asked) asked <= !failed;
-        start <= launch;
-        if (launch) begin
-            asked <= 1'b0; running <= 1'b1; failed_lo <= 32'd0; failed_hi <= 32'd0;
-            program_lo <= frame[31:0];
-            program_hi <= frame[63:32];
-            image_lo <= frame[95:64];
-            image_hi <= frame[127:96];
-            result_lo <= frame[159:128];
-            result_hi <= frame[191:160];
-            latched_6 <= frame[223:192];
-            latched_7 <= frame[255:224];
-            watchdog <= frame[287:256];
-        end
-        same_program <= (frame[31:0] == program_lo) & (frame[63:32] == program_hi) & (frame[223:192] == latched_6);
-        if (taken & running) begin
-            asked <= 1'b0; chained <= 1'b1;
-            image_lo <= frame[95:64];
-            image_hi <= frame[127:96];
-            latched_7 <= frame[255:224];
-            next_result_lo <= frame[159:128];
-            next_result_hi <= frame[191:160];
-        end
-        if (bus_error & running) begin
-            failed_lo <= error_lo;
-            failed_hi <= error_hi;
-        end
-        if (done & running) begin
-            chained <= 1'b0;
-            running <= chained & !(|error_code);
-            if (chained) begin
-                result_lo <= next_result_lo;
-                result_hi <= next_result_hi;
-            end
-            if (|error_code) begin
-                asked <= 1'b0; failed <= 1'b1;
-                code <= error_code;
-                failed_command <= error_command;
-            end
-        end else if (low_byte & write_decoder_special[4] & slave_write_data[0]) begin
-            failed <= 1'b0; code <= 4'd0;
-        end
-        if (soft_reset) begin
-            asked <= 1'b0; running <= 1'b0; chained <= 1'b0;
-        end
-        recorded <= next_recorded;
-        interrupt <= enabled & (|recorded);
-        if (reset) begin
-            asked <= 1'b0; running <= 1'b0; chained <= 1'b0; same_program <= 1'b0; start <= 1'b0; enabled <= 1'b0;
-            sources <= 2'd0; recorded <= 2'd0; interrupt <= 1'b0; failed <= 1'b0; code <= 4'd0; failed_command <= 16'd0;
-            failed_lo <= 32'd0; failed_hi <= 32'd0; quiesce <= 1'b0; soft_reset <= 1'b0; next_result_lo <= 32'd0;
-            next_result_hi <= 32'd0; frame <= 288'd0; program_lo <= 32'd0; program_hi <= 32'd0; image_lo <= 32'd0;
-            image_hi <= 32'd0; result_lo <= 32'd0; result_hi <= 32'd0; latched_6 <= 32'd0; latched_7 <= 32'd0;
-            watchdog <= 32'd0;
-        end
-    end
+    wire [31:0] fresh_bits = slave_write_data & slave_write_mask;
+    wire low_byte = slave_write & slave_write_mask[0];
+    wire launch = asked & !running & idle & !soft_reset;
+    wire counters_event_18 = done & !(|error_code);
 
     always @* begin
-        ended_next = ended;
-        readied_next = readied;
-        if (slave_read & read_decoder_special[0]) begin
-            ended_next = 1'b0; readied_next = 1'b0;
-        end
+        ended_next = ended; readied_next = readied;
+        if (slave_read & read_decoder_special[0]) begin ended_next = 1'b0; readied_next = 1'b0; end
         if (frame_end) ended_next = 1'b1;
         if (frame_ready) readied_next = 1'b1;
         counters_clear = launch;
-        if (reset) begin
-            ended_next = 1'b0; readied_next = 1'b0; counters_clear = 1'b1;
-        end
+        if (reset) begin ended_next = 1'b0; readied_next = 1'b0; counters_clear = 1'b1; end
     end
 
     always @* begin
@@ -192,9 +81,6 @@ module Registers (
         if (taken & running) frame_ready = 1'b1;
     end
 
-    assign fresh_bits = slave_write_data & slave_write_mask;
-    assign low_byte = slave_write & slave_write_mask[0];
-    assign launch = asked & !running & idle & !soft_reset;
     assign waiting = asked & running & same_program & !soft_reset;
     assign commands = latched_6[15:0];
     assign task_number = latched_7[2:0];
@@ -264,8 +150,6 @@ module Registers (
         if (frame_ready) next_recorded = next_recorded | (sources & 2'd2);
     end
 
-    assign counters_event_18 = done & !(|error_code);
-
     AxiLite u_slave (
         .clock(clock), .reset(reset), .awvalid(awvalid), .awready(awready), .awaddr(awaddr), .wvalid(wvalid),
         .wready(wready), .wdata(wdata), .wstrb(wstrb), .bvalid(bvalid), .bready(bready), .bresp(bresp),
@@ -300,8 +184,73 @@ module Registers (
     end
 
     always @(posedge clock) begin
-        ended <= ended_next;
-        readied <= readied_next;
+        ended <= ended_next; readied <= readied_next;
+        if (low_byte & write_decoder_special[1]) enabled <= slave_write_data[0];
+        if (low_byte & write_decoder_special[2]) sources <= slave_write_data[1:0];
+        soft_reset <= 1'b0;
+        if (low_byte & write_decoder_special[8]) begin
+            soft_reset <= slave_write_data[0]; quiesce <= slave_write_data[1];
+        end
+        if (slave_write & write_decoder_frame[0]) begin
+            frame[31:0] <= ((frame[31:0] & ~slave_write_mask) | fresh_bits) & frame_mask_0;
+        end
+        if (slave_write & write_decoder_frame[1]) begin
+            frame[63:32] <= ((frame[63:32] & ~slave_write_mask) | fresh_bits) & frame_mask_1;
+        end
+        if (slave_write & write_decoder_frame[2]) begin
+            frame[95:64] <= ((frame[95:64] & ~slave_write_mask) | fresh_bits) & frame_mask_2;
+        end
+        if (slave_write & write_decoder_frame[3]) begin
+            frame[127:96] <= ((frame[127:96] & ~slave_write_mask) | fresh_bits) & frame_mask_3;
+        end
+        if (slave_write & write_decoder_frame[4]) begin
+            frame[159:128] <= ((frame[159:128] & ~slave_write_mask) | fresh_bits) & frame_mask_4;
+        end
+        if (slave_write & write_decoder_frame[5]) begin
+            frame[191:160] <= ((frame[191:160] & ~slave_write_mask) | fresh_bits) & frame_mask_5;
+        end
+        if (slave_write & write_decoder_frame[6]) begin
+            frame[223:192] <= ((frame[223:192] & ~slave_write_mask) | fresh_bits) & frame_mask_6;
+        end
+        if (slave_write & write_decoder_frame[7]) begin
+            frame[255:224] <= ((frame[255:224] & ~slave_write_mask) | fresh_bits) & frame_mask_7;
+        end
+        if (slave_write & write_decoder_frame[8]) begin
+            frame[287:256] <= ((frame[287:256] & ~slave_write_mask) | fresh_bits) & frame_mask_8;
+        end
+        if (low_byte & write_decoder_special[0] & slave_write_data[0] & !asked) asked <= !failed;
+        start <= launch;
+        if (launch) begin
+            asked <= 1'b0; running <= 1'b1; failed_lo <= 32'd0; failed_hi <= 32'd0; program_lo <= frame[31:0];
+            program_hi <= frame[63:32]; image_lo <= frame[95:64]; image_hi <= frame[127:96];
+            result_lo <= frame[159:128]; result_hi <= frame[191:160]; latched_6 <= frame[223:192];
+            latched_7 <= frame[255:224]; watchdog <= frame[287:256];
+        end
+        same_program <= (frame[31:0] == program_lo) & (frame[63:32] == program_hi) & (frame[223:192] == latched_6);
+        if (taken & running) begin
+            asked <= 1'b0; chained <= 1'b1; image_lo <= frame[95:64]; image_hi <= frame[127:96];
+            latched_7 <= frame[255:224]; next_result_lo <= frame[159:128]; next_result_hi <= frame[191:160];
+        end
+        if (bus_error & running) begin failed_lo <= error_lo; failed_hi <= error_hi; end
+        if (done & running) begin
+            chained <= 1'b0;
+            running <= chained & !(|error_code);
+            if (chained) begin result_lo <= next_result_lo; result_hi <= next_result_hi; end
+            if (|error_code) begin
+                asked <= 1'b0; failed <= 1'b1; code <= error_code; failed_command <= error_command;
+            end
+        end else if (low_byte & write_decoder_special[4] & slave_write_data[0]) begin failed <= 1'b0; code <= 4'd0; end
+        if (soft_reset) begin asked <= 1'b0; running <= 1'b0; chained <= 1'b0; end
+        recorded <= next_recorded;
+        interrupt <= enabled & (|recorded);
+        if (reset) begin
+            asked <= 1'b0; running <= 1'b0; chained <= 1'b0; same_program <= 1'b0; start <= 1'b0; enabled <= 1'b0;
+            sources <= 2'd0; recorded <= 2'd0; interrupt <= 1'b0; failed <= 1'b0; code <= 4'd0; failed_command <= 16'd0;
+            failed_lo <= 32'd0; failed_hi <= 32'd0; quiesce <= 1'b0; soft_reset <= 1'b0; next_result_lo <= 32'd0;
+            next_result_hi <= 32'd0; frame <= 288'd0; program_lo <= 32'd0; program_hi <= 32'd0; image_lo <= 32'd0;
+            image_hi <= 32'd0; result_lo <= 32'd0; result_hi <= 32'd0; latched_6 <= 32'd0; latched_7 <= 32'd0;
+            watchdog <= 32'd0;
+        end
     end
 
     wire unused = &{1'b0, write_decoder_special[7:5], write_decoder_special[12:9], latched_7[31:3]};

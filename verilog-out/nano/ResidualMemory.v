@@ -18,32 +18,15 @@ module ResidualMemory (
     input  wire [15:0] copy_address,
     input  wire [127:0] copy_data
 );
-    wire words_write_enable;
-    reg  [15:0] words_write_address;
-    reg  [127:0] words_write_data;
-    reg  [15:0] words_read_address;
     wire [127:0] pairs_to;
+    wire [15:0] words_read_address = drain_read ? drain_read_address : norm_read ? norm_address : write_back_address;
+    wire words_write_enable = drain_write | copy_write;
+    wire [15:0] words_write_address = drain_write ? drain_address : copy_address;
+    wire [127:0] words_write_data = drain_write ? drain_data : pairs_to;
 
     assign norm_ready = !drain_read;
     assign write_back_ready = !drain_read & !norm_read;
-
-    always @* begin
-        words_read_address = write_back_address;
-        if (drain_read) words_read_address = drain_read_address;
-        else if (norm_read) words_read_address = norm_address;
-    end
-
     assign copy_ready = !drain_write;
-    assign words_write_enable = drain_write | copy_write;
-
-    always @* begin
-        words_write_address = copy_address;
-        words_write_data = pairs_to;
-        if (drain_write) begin
-            words_write_address = drain_address;
-            words_write_data = drain_data;
-        end
-    end
 
     BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(1024)) u_words (
         .clock(clock), .write_enable(words_write_enable), .write_address(words_write_address),

@@ -21,62 +21,35 @@ module RouterUnit (
     input  wire [4:0] count_expert,
     output wire [10:0] count
 );
-    localparam [5:0] max_experts = 6'd16;
-    localparam [5:0] max_ranks = 6'd4;
-    localparam [5:0] slot_least = 6'd8;
+    localparam [5:0] max_experts = 6'd16, max_ranks = 6'd4, slot_least = 6'd8;
 
-    wire [10:0] tokens;
-    wire [5:0] wanted_experts;
-    reg  [5:0] wanted_ranks;
-    wire [5:0] more_experts;
+    reg  [5:0] wanted_ranks, experts, pairs, full_pairs, slot_last;
     reg  busy, accepted, clamped, start;
     reg  [31:0] settings;
     reg  [10:0] first;
-    reg  [5:0] experts;
     reg  [2:0] ranks;
-    wire [5:0] pairs_next;
-    reg  [5:0] pairs, full_pairs, slot_last;
-    wire choose_start, choose_ranked;
+    wire choose_ranked;
     wire [23:0] choose_maximum;
     wire [19:0] choose_chosen;
     wire [47:0] choose_buffer_logits;
-    wire weigh_renormalise, weigh_buffer_half;
+    wire weigh_buffer_half, weigh_summed;
     wire [3:0] weigh_buffer_pair;
-    wire weigh_summed;
     wire [23:0] weigh_sum;
     wire [63:0] weigh_rank_weight;
     wire [19:0] weigh_rank_expert;
-    wire rate_append;
+    wire rate_append, rate_final_entry;
     wire [4:0] rate_append_expert;
     wire [10:0] rate_append_token;
     wire [15:0] rate_append_score;
-    wire rate_final_entry, queues_clear;
-
-    always @(posedge clock) begin
-        accepted <= command_valid & !busy;
-        clamped <= accepted;
-        start <= clamped;
-        if (command_valid) busy <= 1'b1;
-        done <= rate_final_entry;
-        if (start & !((|tokens) & (|ranks))) done <= 1'b1;
-        if (done) busy <= 1'b0;
-        if (reset) begin
-            busy <= 1'b0; accepted <= 1'b0; clamped <= 1'b0; start <= 1'b0; done <= 1'b0;
-        end
-        if (!busy) begin
-            settings <= command[95:64];
-            first <= command[106:96];
-        end
-    end
+    wire [10:0] tokens = settings[10:0];
+    wire [5:0] wanted_experts = settings[16:11];
+    wire [5:0] more_experts = experts + 6'd1;
+    wire [5:0] pairs_next = {1'b0, more_experts[5:1]};
+    wire choose_start = start & (|tokens) & (|ranks);
+    wire weigh_renormalise = settings[20];
+    wire queues_clear = accepted & !(|first);
 
     assign command_ready = !busy;
-    assign tokens = settings[10:0];
-    assign wanted_experts = settings[16:11];
-
-    always @(posedge clock) begin
-        experts <= wanted_experts;
-        if (wanted_experts > max_experts) experts <= max_experts;
-    end
 
     always @* begin
         wanted_ranks = {3'd0, settings[19:17]};
@@ -84,17 +57,6 @@ module RouterUnit (
         if (wanted_ranks > experts) wanted_ranks = experts;
     end
 
-    assign more_experts = experts + 6'd1;
-    assign pairs_next = {1'b0, more_experts[5:1]};
-
-    always @(posedge clock) begin
-        slot_last <= pairs_next;
-        if (pairs_next < slot_least) slot_last <= slot_least - 6'd1;
-    end
-
-    assign choose_start = start & (|tokens) & (|ranks);
-    assign weigh_renormalise = settings[20];
-    assign queues_clear = accepted & !(|first);
     assign routed = done & !settings[21];
 
     Choose u_choose (
@@ -133,9 +95,20 @@ module RouterUnit (
     end
 
     always @(posedge clock) begin
-        ranks <= wanted_ranks[2:0];
-        pairs <= pairs_next;
+        ranks <= wanted_ranks[2:0]; pairs <= pairs_next;
         full_pairs <= {1'b0, experts[5:1]};
+        accepted <= command_valid & !busy;
+        clamped <= accepted; start <= clamped;
+        if (command_valid) busy <= 1'b1;
+        done <= rate_final_entry;
+        if (start & !((|tokens) & (|ranks))) done <= 1'b1;
+        if (done) busy <= 1'b0;
+        if (reset) begin busy <= 1'b0; accepted <= 1'b0; clamped <= 1'b0; start <= 1'b0; done <= 1'b0; end
+        if (!busy) begin settings <= command[95:64]; first <= command[106:96]; end
+        experts <= wanted_experts;
+        if (wanted_experts > max_experts) experts <= max_experts;
+        slot_last <= pairs_next;
+        if (pairs_next < slot_least) slot_last <= slot_least - 6'd1;
     end
 
     wire unused = &{1'b0, command[63:0], command[255:107], more_experts[0], settings[31:22]};

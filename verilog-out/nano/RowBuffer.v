@@ -14,25 +14,39 @@ module RowBuffer (
     output reg  issue_last, word_valid,
     output wire [127:0] word_data
 );
-    wire free, request, advance, close;
     reg  [10:0] rows_left;
-    reg  some_left, inside_row, asks_last;
+    reg  some_left, inside_row, asks_last, pending_first, pending_last, flight_valid, flight_first, flight_last;
+    reg  issued_1;
     reg  [15:0] row_base, next_address;
-    reg  [9:0] word;
-    reg  pending_first, pending_last, flight_valid, flight_first, flight_last;
-    reg  [9:0] level;
+    reg  [9:0] word, level, issue_word;
     reg  [4:0] open_rows;
     reg  [8:0] write_pointer, read_pointer;
-    reg  [9:0] issue_word;
-    reg  issued_1;
-    wire [15:0] ring_write_address, ring_read_address;
+    wire free = !read_valid | read_ready;
+    wire request = free & some_left & !level[9] & (inside_row | !open_rows[4]);
+    wire advance = issue & !hold;
+    wire close = advance & issue_last;
+    wire [15:0] ring_write_address = {7'd0, write_pointer};
+    wire [15:0] ring_read_address = {7'd0, read_pointer};
+
+    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(512)) u_ring (
+        .clock(clock), .write_enable(arrival_valid), .write_address(ring_write_address), .write_data(read_data),
+        .read_address(ring_read_address), .read_data(word_data)
+    );
+
+    initial begin
+        rows_left = 11'd0; some_left = 1'b0; inside_row = 1'b0; asks_last = 1'b0; issue_last = 1'b0; row_base = 16'd0;
+        next_address = 16'd0; word = 10'd0; read_valid = 1'b0; pending_first = 1'b0; pending_last = 1'b0;
+        read_address = 16'd0; flight_valid = 1'b0; flight_first = 1'b0; flight_last = 1'b0; arrival_valid = 1'b0;
+        arrival_first = 1'b0; arrival_last = 1'b0; level = 10'd0; open_rows = 5'd0; write_pointer = 9'd0;
+        read_pointer = 9'd0; issue_word = 10'd0; issued_1 = 1'b0; word_valid = 1'b0;
+    end
 
     always @(posedge clock) begin
+        flight_first <= pending_first; flight_last <= pending_last; arrival_first <= flight_first;
+        arrival_last <= flight_last;
         if (free) read_valid <= request;
         if (request) begin
-            read_address <= next_address;
-            pending_first <= !inside_row;
-            pending_last <= asks_last;
+            read_address <= next_address; pending_first <= !inside_row; pending_last <= asks_last;
             next_address <= next_address + 16'd1;
             word <= word + 10'd1;
             inside_row <= 1'b1;
@@ -54,22 +68,14 @@ module RowBuffer (
             issue_word <= issue_word + 10'd1;
             issue_last <= (issue_word + 10'd2) == words;
         end
-        if (close) begin
-            issue_word <= 10'd0;
-            issue_last <= words == 10'd1;
-        end
-        issued_1 <= issue;
-        word_valid <= issued_1;
+        if (close) begin issue_word <= 10'd0; issue_last <= words == 10'd1; end
+        issued_1 <= issue; word_valid <= issued_1;
         if (request & !advance) level <= level + 10'd1;
         if (advance & !request) level <= level - 10'd1;
         if (request & !inside_row & !close) open_rows <= open_rows + 5'd1;
         if (close & !(request & !inside_row)) open_rows <= open_rows - 5'd1;
         if (start) begin
-            rows_left <= rows;
-            row_base <= src_base;
-            next_address <= src_base;
-            word <= 10'd0;
-            some_left <= |rows;
+            rows_left <= rows; row_base <= src_base; next_address <= src_base; word <= 10'd0; some_left <= |rows;
             inside_row <= 1'b0;
             asks_last <= words == 10'd1;
             issue_last <= words == 10'd1;
@@ -79,32 +85,5 @@ module RowBuffer (
             flight_valid <= 1'b0; arrival_valid <= 1'b0; level <= 10'd0; open_rows <= 5'd0; write_pointer <= 9'd0;
             read_pointer <= 9'd0; issue_word <= 10'd0; issued_1 <= 1'b0; word_valid <= 1'b0;
         end
-    end
-
-    assign free = !read_valid | read_ready;
-    assign request = free & some_left & !level[9] & (inside_row | !open_rows[4]);
-    assign advance = issue & !hold;
-    assign close = advance & issue_last;
-    assign ring_write_address = {7'd0, write_pointer};
-    assign ring_read_address = {7'd0, read_pointer};
-
-    BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(512)) u_ring (
-        .clock(clock), .write_enable(arrival_valid), .write_address(ring_write_address), .write_data(read_data),
-        .read_address(ring_read_address), .read_data(word_data)
-    );
-
-    initial begin
-        rows_left = 11'd0; some_left = 1'b0; inside_row = 1'b0; asks_last = 1'b0; issue_last = 1'b0; row_base = 16'd0;
-        next_address = 16'd0; word = 10'd0; read_valid = 1'b0; pending_first = 1'b0; pending_last = 1'b0;
-        read_address = 16'd0; flight_valid = 1'b0; flight_first = 1'b0; flight_last = 1'b0; arrival_valid = 1'b0;
-        arrival_first = 1'b0; arrival_last = 1'b0; level = 10'd0; open_rows = 5'd0; write_pointer = 9'd0;
-        read_pointer = 9'd0; issue_word = 10'd0; issued_1 = 1'b0; word_valid = 1'b0;
-    end
-
-    always @(posedge clock) begin
-        flight_first <= pending_first;
-        flight_last <= pending_last;
-        arrival_first <= flight_first;
-        arrival_last <= flight_last;
     end
 endmodule

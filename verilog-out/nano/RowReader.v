@@ -9,20 +9,12 @@ module RowReader (
     input  wire [10:0] lookup_token_0, lookup_token_1,
     output wire [15:0] address_0, address_1
 );
-    reg  [10:0] row_0, row_1;
     reg  [19:0] pairs;
     reg  [1:0] gathers;
     reg  [15:0] strides;
     reg  [31:0] words;
-
-    always @* begin
-        row_0 = {1'b0, pairs[19:10]} + {1'b0, pairs[19:10]};
-        row_1 = {1'b0, pairs[19:10]} + {1'b0, pairs[19:10]} + 11'd1;
-        if (gathers[1]) begin
-            row_0 = lookup_token_0;
-            row_1 = lookup_token_1;
-        end
-    end
+    wire [10:0] row_0 = gathers[1] ? lookup_token_0 : ({1'b0, pairs[19:10]} + {1'b0, pairs[19:10]});
+    wire [10:0] row_1 = gathers[1] ? lookup_token_1 : ({1'b0, pairs[19:10]} + {1'b0, pairs[19:10]} + 11'd1);
 
     RowAddress u_first (.clock(clock), .row(row_0), .stride(strides[15:8]), .word(words[31:16]), .address(address_0));
     RowAddress u_second (.clock(clock), .row(row_1), .stride(strides[15:8]), .word(words[31:16]), .address(address_1));
@@ -32,13 +24,7 @@ module RowReader (
     end
 
     always @(posedge clock) begin
-        pairs[9:0] <= pair;
-        pairs[19:10] <= pairs[9:0];
-        gathers[0] <= gather;
-        gathers[1] <= gathers[0];
-        strides[7:0] <= stride;
-        strides[15:8] <= strides[7:0];
-        words[15:0] <= word;
-        words[31:16] <= words[15:0];
+        pairs[9:0] <= pair; pairs[19:10] <= pairs[9:0]; gathers[0] <= gather; gathers[1] <= gathers[0];
+        strides[7:0] <= stride; strides[15:8] <= strides[7:0]; words[15:0] <= word; words[31:16] <= words[15:0];
     end
 endmodule

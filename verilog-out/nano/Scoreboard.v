@@ -9,31 +9,12 @@ module Scoreboard (
     output wire fetch_quiet, others_quiet, quiet
 );
     reg  [31:0] fields;
-    reg  wait_now, others_now;
-    wire fetch_now;
+    reg  wait_now, others_before, all_before;
     reg  [47:0] outstanding;
     reg  [5:0] counted;
-    reg  others_before, all_before;
-
-    always @(posedge clock) begin
-        counted <= 6'd0;
-        if (go) counted <= issued;
-        if (counted[0] & !unit_done[0]) outstanding[7:0] <= outstanding[7:0] + 8'd1;
-        else if (!counted[0] & unit_done[0]) outstanding[7:0] <= outstanding[7:0] - 8'd1;
-        if (counted[1] & !unit_done[1]) outstanding[15:8] <= outstanding[15:8] + 8'd1;
-        else if (!counted[1] & unit_done[1]) outstanding[15:8] <= outstanding[15:8] - 8'd1;
-        if (counted[2] & !unit_done[2]) outstanding[23:16] <= outstanding[23:16] + 8'd1;
-        else if (!counted[2] & unit_done[2]) outstanding[23:16] <= outstanding[23:16] - 8'd1;
-        if (counted[3] & !unit_done[3]) outstanding[31:24] <= outstanding[31:24] + 8'd1;
-        else if (!counted[3] & unit_done[3]) outstanding[31:24] <= outstanding[31:24] - 8'd1;
-        if (counted[4] & !unit_done[4]) outstanding[39:32] <= outstanding[39:32] + 8'd1;
-        else if (!counted[4] & unit_done[4]) outstanding[39:32] <= outstanding[39:32] - 8'd1;
-        if (counted[5] & !unit_done[5]) outstanding[47:40] <= outstanding[47:40] + 8'd1;
-        else if (!counted[5] & unit_done[5]) outstanding[47:40] <= outstanding[47:40] - 8'd1;
-        if (reset) begin
-            counted <= 6'd0; outstanding <= 48'd0;
-        end
-    end
+    wire fetch_now = outstanding[7:0] == 8'd0;
+    wire others_now = (outstanding[15:8] == 8'd0) & (outstanding[23:16] == 8'd0) & (outstanding[31:24] == 8'd0) &
+        (outstanding[39:32] == 8'd0) & (outstanding[47:40] == 8'd0);
 
     assign busy[0] = outstanding[7:0] != 8'd0;
     assign busy[1] = outstanding[15:8] != 8'd0;
@@ -43,8 +24,7 @@ module Scoreboard (
     assign busy[5] = outstanding[47:40] != 8'd0;
 
     always @* begin
-        fields = waits;
-        wait_now = 1'b1;
+        fields = waits; wait_now = 1'b1;
         wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[7:0]));
         fields = fields >> 2'd3;
         wait_now = wait_now & ((fields[2:0] == 3'd7) | ({5'd0, fields[2:0]} >= outstanding[15:8]));
@@ -59,17 +39,6 @@ module Scoreboard (
         fields = fields >> 2'd3;
     end
 
-    assign fetch_now = outstanding[7:0] == 8'd0;
-
-    always @* begin
-        others_now = 1'b1;
-        others_now = others_now & (outstanding[15:8] == 8'd0);
-        others_now = others_now & (outstanding[23:16] == 8'd0);
-        others_now = others_now & (outstanding[31:24] == 8'd0);
-        others_now = others_now & (outstanding[39:32] == 8'd0);
-        others_now = others_now & (outstanding[47:40] == 8'd0);
-    end
-
     assign fetch_quiet = fetch_now;
     assign others_quiet = others_before & others_now;
     assign quiet = all_before & others_now & fetch_now;
@@ -79,8 +48,22 @@ module Scoreboard (
     end
 
     always @(posedge clock) begin
-        wait_over <= wait_now;
-        others_before <= others_now;
+        wait_over <= wait_now; others_before <= others_now;
         all_before <= others_now & fetch_now;
+        counted <= 6'd0;
+        if (go) counted <= issued;
+        if (counted[0] & !unit_done[0]) outstanding[7:0] <= outstanding[7:0] + 8'd1;
+        else if (!counted[0] & unit_done[0]) outstanding[7:0] <= outstanding[7:0] - 8'd1;
+        if (counted[1] & !unit_done[1]) outstanding[15:8] <= outstanding[15:8] + 8'd1;
+        else if (!counted[1] & unit_done[1]) outstanding[15:8] <= outstanding[15:8] - 8'd1;
+        if (counted[2] & !unit_done[2]) outstanding[23:16] <= outstanding[23:16] + 8'd1;
+        else if (!counted[2] & unit_done[2]) outstanding[23:16] <= outstanding[23:16] - 8'd1;
+        if (counted[3] & !unit_done[3]) outstanding[31:24] <= outstanding[31:24] + 8'd1;
+        else if (!counted[3] & unit_done[3]) outstanding[31:24] <= outstanding[31:24] - 8'd1;
+        if (counted[4] & !unit_done[4]) outstanding[39:32] <= outstanding[39:32] + 8'd1;
+        else if (!counted[4] & unit_done[4]) outstanding[39:32] <= outstanding[39:32] - 8'd1;
+        if (counted[5] & !unit_done[5]) outstanding[47:40] <= outstanding[47:40] + 8'd1;
+        else if (!counted[5] & unit_done[5]) outstanding[47:40] <= outstanding[47:40] - 8'd1;
+        if (reset) begin counted <= 6'd0; outstanding <= 48'd0; end
     end
 endmodule

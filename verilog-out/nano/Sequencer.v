@@ -29,17 +29,9 @@ module Sequencer (
     output wire [6:0] push,
     output wire [287:0] command
 );
-    localparam [3:0] State_Idle = 4'd0;
-    localparam [3:0] State_Load = 4'd1;
-    localparam [3:0] State_Scan = 4'd2;
-    localparam [3:0] State_Read = 4'd3;
-    localparam [3:0] State_Decide = 4'd4;
-    localparam [3:0] State_Dispatch = 4'd5;
-    localparam [3:0] State_NextExpert = 4'd6;
-    localparam [3:0] State_Discard = 4'd7;
-    localparam [3:0] State_Drain = 4'd8;
-    localparam [3:0] State_Abort = 4'd9;
-    localparam [3:0] State_Clear = 4'd10;
+    localparam [3:0] State_Idle = 4'd0, State_Load = 4'd1, State_Scan = 4'd2, State_Read = 4'd3, State_Decide = 4'd4;
+    localparam [3:0] State_Dispatch = 4'd5, State_NextExpert = 4'd6, State_Discard = 4'd7, State_Drain = 4'd8;
+    localparam [3:0] State_Abort = 4'd9, State_Clear = 4'd10;
     localparam [15:0] words_shift = 16'd4;
 
     function bits_0_0_of_8(input [7:0] value);
@@ -47,159 +39,43 @@ module Sequencer (
         {unused_high, bits_0_0_of_8} = value;
     endfunction
 
-    reg  [31:0] command_0, command_2, command_3, command_4, command_5, command_6;
-    wire [31:0] tail;
-    wire [15:0] bursts;
+    reg  [31:0] command_0, command_2, command_3, command_4, command_5, command_6, loop_mask_next, loop_mask;
     reg  [6:0] target;
-    reg  [5:0] issued;
-    reg  go;
-    wire [3:0] opcode;
-    wire mine, running;
-    reg  expert_over;
-    reg  [3:0] state_next, state;
-    reg  [15:0] index;
-    reg  at_end, all_scanned;
-    reg  [15:0] scanned;
-    reg  scan_valid_d;
-    wire scan_valid_q;
-    reg  [3:0] pause;
-    reg  program_sent, in_loop;
-    reg  [15:0] loop_base;
+    reg  [5:0] issued, loop_left_next, loop_left;
+    reg  expert_over, at_end, all_scanned, program_sent, in_loop, loop_over_next, loop_over, done_sent, overlapped;
+    reg  [3:0] state_next, state, pause;
+    reg  [15:0] index, scanned, loop_base, loop_words;
     reg  [2:0] loop_body, loop_position;
-    reg  [15:0] loop_words;
-    reg  [5:0] loop_left_next, loop_left;
-    reg  loop_over_next, loop_over;
-    reg  [31:0] loop_mask_next, loop_mask;
     reg  [4:0] loop_expert_next;
     reg  [12:0] abort_count;
-    reg  done_sent, overlapped;
+    reg  scan_valid_d;
+    wire scan_valid_q;
     wire [31:0] memory_command_0, memory_command_2, memory_command_3, memory_command_4, memory_command_5;
     wire [31:0] memory_command_6;
-    wire check_legal, scoreboard_reset, scoreboard_wait_over, scoreboard_fetch_quiet, scoreboard_others_quiet;
-    wire scoreboard_quiet;
-
-    always @(posedge clock) begin
-        load_start <= 1'b0; done <= 1'b0; take <= 1'b0;
-        if (overlapped & scoreboard_others_quiet) begin
-            overlapped <= 1'b0; done <= 1'b1;
-        end
-        case (state)
-            State_Idle: begin
-                program_sent <= 1'b0; in_loop <= 1'b0; index <= 16'd0; scanned <= 16'd0; done_sent <= 1'b0;
-                if (start) begin
-                    error_code <= 4'd0; error_command <= 16'd0; load_start <= 1'b1;
-                end
-            end
-            State_Load: begin
-                if (go) program_sent <= 1'b1;
-            end
-            State_Scan: begin
-                if (index != command_count) index <= index + 16'd1;
-                if (scan_valid_q == 1'b1) begin
-                    scanned <= scanned + 16'd1;
-                    if (!check_legal) begin
-                        error_code <= 4'd1;
-                        error_command <= scanned;
-                    end
-                end else if (all_scanned) begin
-                    index <= 16'd0; pause <= 4'd0;
-                end
-            end
-            State_Read: pause <= pause + 4'd1;
-            State_Decide: begin
-                if (at_end | (in_loop & (opcode != 4'd3))) begin
-                    error_code <= 4'd1;
-                    error_command <= index;
-                end else if (!mine) begin
-                    pause <= 4'd0;
-                    index <= index + 16'd1;
-                end else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
-                    if (!(opcode == 4'd15)) begin
-                        if (opcode == 4'd8) begin
-                            loop_base <= index + 16'd1;
-                            loop_body <= memory_command_2[10:8];
-                            loop_words <= memory_command_3[15:0];
-                        end
-                    end
-                end
-            end
-            State_Dispatch: begin
-                if (go) begin
-                    pause <= 4'd0;
-                    index <= index + 16'd1;
-                    loop_position <= loop_position + 3'd1;
-                end
-            end
-            State_NextExpert: begin
-                pause <= 4'd0; loop_position <= 3'd0;
-                index <= loop_base;
-                if (loop_over) begin
-                    in_loop <= 1'b0;
-                    index <= loop_base + {13'd0, loop_body};
-                end else if (ticket_valid) begin
-                    if (loop_mask[0]) in_loop <= 1'b1;
-                end
-            end
-            State_Drain: begin
-                if (waiting & scoreboard_fetch_quiet) begin
-                    take <= 1'b1; overlapped <= 1'b1; index <= 16'd0; pause <= 4'd0;
-                end else if (scoreboard_quiet) done <= 1'b1;
-            end
-            State_Abort: begin
-                overlapped <= 1'b0; pause <= 4'd0;
-                if (!abort_count[12]) abort_count <= abort_count + 13'd1;
-                if (abort_count[12] & !done_sent) begin
-                    done_sent <= 1'b1; done <= 1'b1;
-                end
-                if (bus_quiet & (abort_count >= 13'd16)) unit_reset <= 1'b1;
-            end
-            State_Clear: begin
-                pause <= pause + 4'd1;
-                if (pause == 4'd15) begin
-                    unit_reset <= 1'b0; hold_bus <= 1'b0;
-                    done <= !done_sent;
-                end
-            end
-            default: ;
-        endcase
-        if (running & (read_error | write_error | watchdog)) begin
-            error_command <= index;
-            done <= 1'b0; error_code <= 4'd4;
-            if (read_error) error_code <= 4'd2;
-            else if (write_error) error_code <= 4'd3;
-        end
-        if (running & drop_frame) done_sent <= 1'b1;
-        if (state == State_Abort) hold_bus <= 1'b1;
-        else abort_count <= 13'd0;
-        if (reset) begin
-            load_start <= 1'b0; done <= 1'b0; take <= 1'b0; overlapped <= 1'b0; hold_bus <= 1'b0; unit_reset <= 1'b0;
-            error_code <= 4'd0;
-        end
-    end
+    wire check_legal, scoreboard_wait_over, scoreboard_fetch_quiet, scoreboard_others_quiet, scoreboard_quiet;
+    wire [31:0] tail = {27'd0, count_expert} | ({21'd0, count} << 3'd5) | ({31'd0, in_loop} << 5'd16);
+    wire [3:0] opcode = memory_command_0[3:0];
+    wire mine = bits_0_0_of_8(memory_command_0[15:8] >> task_number);
+    wire scoreboard_reset = reset | (state == State_Clear);
+    wire [15:0] bursts = (command_count + 16'd7) >> 2'd3;
+    wire go = ((state == State_Dispatch) | (state == State_Discard) | ((state == State_Load) & !program_sent)) &
+        (room[0] | !target[0]) & (room[1] | !target[1]) & (room[2] | !target[2]) & (room[3] | !target[3]) &
+        (room[4] | !target[4]) & (room[5] | !target[5]) & (room[6] | !target[6]);
+    wire running = (state != State_Idle) & (state != State_Abort) & (state != State_Clear);
 
     always @* begin
-        state_next = state;
-        loop_mask_next = loop_mask;
-        loop_expert_next = count_expert;
-        loop_left_next = loop_left;
-        loop_over_next = loop_over;
-        ticket_ready = 1'b0; scan_valid_d = 1'b0; expert_over = 1'b0;
+        state_next = state; loop_mask_next = loop_mask; loop_expert_next = count_expert; loop_left_next = loop_left;
+        loop_over_next = loop_over; ticket_ready = 1'b0; scan_valid_d = 1'b0; expert_over = 1'b0;
         case (state)
-            State_Idle: begin
-                if (start) state_next = State_Load;
-            end
-            State_Load: begin
-                if (program_loaded) state_next = State_Scan;
-            end
+            State_Idle: if (start) state_next = State_Load;
+            State_Load: if (program_loaded) state_next = State_Scan;
             State_Scan: begin
                 if (index != command_count) scan_valid_d = 1'b1;
                 if (scan_valid_q == 1'b1) begin
                     if (!check_legal) state_next = State_Abort;
                 end else if (all_scanned) state_next = State_Read;
             end
-            State_Read: begin
-                if (pause == 4'd3) state_next = State_Decide;
-            end
+            State_Read: if (pause == 4'd3) state_next = State_Decide;
             State_Decide: begin
                 if (at_end | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
                 else if (!mine) state_next = State_Read;
@@ -208,17 +84,13 @@ module Sequencer (
                     else if (opcode == 4'd8) begin
                         loop_left_next = memory_command_2[5:0];
                         loop_over_next = memory_command_2[5:0] == 6'd0;
-                        loop_mask_next = nonempty;
-                        loop_expert_next = 5'd0;
-                        state_next = State_NextExpert;
+                        loop_mask_next = nonempty; loop_expert_next = 5'd0; state_next = State_NextExpert;
                     end else state_next = State_Dispatch;
                 end
             end
-            State_Dispatch: begin
-                if (go) begin
-                    state_next = State_Read;
-                    if (in_loop & ((loop_position + 3'd1) == loop_body)) expert_over = 1'b1;
-                end
+            State_Dispatch: if (go) begin
+                state_next = State_Read;
+                if (in_loop & ((loop_position + 3'd1) == loop_body)) expert_over = 1'b1;
             end
             State_NextExpert: begin
                 if (loop_over) state_next = State_Read;
@@ -229,19 +101,13 @@ module Sequencer (
                     else expert_over = 1'b1;
                 end
             end
-            State_Discard: begin
-                if (go) expert_over = 1'b1;
-            end
+            State_Discard: if (go) expert_over = 1'b1;
             State_Drain: begin
                 if (waiting & scoreboard_fetch_quiet) state_next = State_Read;
                 else if (scoreboard_quiet) state_next = State_Idle;
             end
-            State_Abort: begin
-                if (bus_quiet & (abort_count >= 13'd16)) state_next = State_Clear;
-            end
-            State_Clear: begin
-                if (pause == 4'd15) state_next = State_Idle;
-            end
+            State_Abort: if (bus_quiet & (abort_count >= 13'd16)) state_next = State_Clear;
+            State_Clear: if (pause == 4'd15) state_next = State_Idle;
             default: state_next = State_Idle;
         endcase
         if (expert_over) begin
@@ -257,41 +123,20 @@ module Sequencer (
     end
 
     assign idle = state == State_Idle;
-    assign tail = {27'd0, count_expert} | ({21'd0, count} << 3'd5) | ({31'd0, in_loop} << 5'd16);
 
     always @* begin
-        command_0 = memory_command_0;
-        command_2 = memory_command_2;
-        command_3 = memory_command_3;
-        command_4 = memory_command_4;
-        command_5 = memory_command_5;
-        command_6 = memory_command_6;
-        target = 7'd0; issued = 6'd0;
+        command_0 = memory_command_0; command_2 = memory_command_2; command_3 = memory_command_3;
+        command_4 = memory_command_4; command_5 = memory_command_5; command_6 = memory_command_6; target = 7'd0;
+        issued = 6'd0;
         case (opcode)
-            4'd1: begin
-                target = 7'd1; issued = 6'd1;
-            end
-            4'd2: begin
-                target = 7'd6; issued = 6'd2;
-            end
-            4'd3: begin
-                target = 7'd6; issued = 6'd2;
-            end
-            4'd4: begin
-                target = 7'd8; issued = 6'd4;
-            end
-            4'd5: begin
-                target = 7'd16; issued = 6'd8;
-            end
-            4'd9: begin
-                target = 7'd6; issued = 6'd2;
-            end
-            4'd6: begin
-                target = 7'd32; issued = 6'd16;
-            end
-            4'd7: begin
-                target = 7'd64; issued = 6'd32;
-            end
+            4'd1: begin target = 7'd1; issued = 6'd1; end
+            4'd2: begin target = 7'd6; issued = 6'd2; end
+            4'd3: begin target = 7'd6; issued = 6'd2; end
+            4'd4: begin target = 7'd8; issued = 6'd4; end
+            4'd5: begin target = 7'd16; issued = 6'd8; end
+            4'd9: begin target = 7'd6; issued = 6'd2; end
+            4'd6: begin target = 7'd32; issued = 6'd16; end
+            4'd7: begin target = 7'd64; issued = 6'd32; end
             default: ;
         endcase
         if (state == State_Load) begin
@@ -306,23 +151,7 @@ module Sequencer (
     end
 
     assign command[287:256] = tail;
-    assign opcode = memory_command_0[3:0];
-    assign mine = bits_0_0_of_8(memory_command_0[15:8] >> task_number);
-    assign scoreboard_reset = reset | (state == State_Clear);
-    assign bursts = (command_count + 16'd7) >> 2'd3;
     assign program_load = bursts << words_shift;
-
-    always @* begin
-        go = (state == State_Dispatch) | (state == State_Discard) | ((state == State_Load) & !program_sent);
-        go = go & (room[0] | !target[0]);
-        go = go & (room[1] | !target[1]);
-        go = go & (room[2] | !target[2]);
-        go = go & (room[3] | !target[3]);
-        go = go & (room[4] | !target[4]);
-        go = go & (room[5] | !target[5]);
-        go = go & (room[6] | !target[6]);
-    end
-
     assign push[0] = go & target[0];
     assign push[1] = go & target[1];
     assign push[2] = go & target[2];
@@ -330,7 +159,6 @@ module Sequencer (
     assign push[4] = go & target[4];
     assign push[5] = go & target[5];
     assign push[6] = go & target[6];
-    assign running = (state != State_Idle) & (state != State_Abort) & (state != State_Clear);
     assign command[31:0] = command_0;
     assign command[95:64] = command_2;
     assign command[127:96] = command_3;
@@ -370,9 +198,77 @@ module Sequencer (
         state <= state_next;
         at_end <= index == command_count;
         all_scanned <= scanned == command_count;
-        loop_left <= loop_left_next;
-        loop_over <= loop_over_next;
-        loop_mask <= loop_mask_next;
-        count_expert <= loop_expert_next;
+        loop_left <= loop_left_next; loop_over <= loop_over_next; loop_mask <= loop_mask_next;
+        count_expert <= loop_expert_next; load_start <= 1'b0; done <= 1'b0; take <= 1'b0;
+        if (overlapped & scoreboard_others_quiet) begin overlapped <= 1'b0; done <= 1'b1; end
+        case (state)
+            State_Idle: begin
+                program_sent <= 1'b0; in_loop <= 1'b0; index <= 16'd0; scanned <= 16'd0; done_sent <= 1'b0;
+                if (start) begin error_code <= 4'd0; error_command <= 16'd0; load_start <= 1'b1; end
+            end
+            State_Load: if (go) program_sent <= 1'b1;
+            State_Scan: begin
+                if (index != command_count) index <= index + 16'd1;
+                if (scan_valid_q == 1'b1) begin
+                    scanned <= scanned + 16'd1;
+                    if (!check_legal) begin error_code <= 4'd1; error_command <= scanned; end
+                end else if (all_scanned) begin index <= 16'd0; pause <= 4'd0; end
+            end
+            State_Read: pause <= pause + 4'd1;
+            State_Decide: begin
+                if (at_end | (in_loop & (opcode != 4'd3))) begin
+                    error_code <= 4'd1; error_command <= index;
+                end else if (!mine) begin
+                    pause <= 4'd0;
+                    index <= index + 16'd1;
+                end else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
+                    if (!(opcode == 4'd15)) begin
+                        if (opcode == 4'd8) begin
+                            loop_base <= index + 16'd1;
+                            loop_body <= memory_command_2[10:8]; loop_words <= memory_command_3[15:0];
+                        end
+                    end
+                end
+            end
+            State_Dispatch: if (go) begin pause <= 4'd0; index <= index + 16'd1; loop_position <= loop_position +
+                3'd1; end
+            State_NextExpert: begin
+                pause <= 4'd0; loop_position <= 3'd0; index <= loop_base;
+                if (loop_over) begin
+                    in_loop <= 1'b0;
+                    index <= loop_base + {13'd0, loop_body};
+                end else if (ticket_valid) begin
+                    if (loop_mask[0]) in_loop <= 1'b1;
+                end
+            end
+            State_Drain: begin
+                if (waiting & scoreboard_fetch_quiet) begin
+                    take <= 1'b1; overlapped <= 1'b1; index <= 16'd0; pause <= 4'd0;
+                end else if (scoreboard_quiet) done <= 1'b1;
+            end
+            State_Abort: begin
+                overlapped <= 1'b0; pause <= 4'd0;
+                if (!abort_count[12]) abort_count <= abort_count + 13'd1;
+                if (abort_count[12] & !done_sent) begin done_sent <= 1'b1; done <= 1'b1; end
+                if (bus_quiet & (abort_count >= 13'd16)) unit_reset <= 1'b1;
+            end
+            State_Clear: begin
+                pause <= pause + 4'd1;
+                if (pause == 4'd15) begin unit_reset <= 1'b0; hold_bus <= 1'b0; done <= !done_sent; end
+            end
+            default: ;
+        endcase
+        if (running & (read_error | write_error | watchdog)) begin
+            error_command <= index; done <= 1'b0; error_code <= 4'd4;
+            if (read_error) error_code <= 4'd2;
+            else if (write_error) error_code <= 4'd3;
+        end
+        if (running & drop_frame) done_sent <= 1'b1;
+        if (state == State_Abort) hold_bus <= 1'b1;
+        else abort_count <= 13'd0;
+        if (reset) begin
+            load_start <= 1'b0; done <= 1'b0; take <= 1'b0; overlapped <= 1'b0; hold_bus <= 1'b0; unit_reset <= 1'b0;
+            error_code <= 4'd0;
+        end
     end
 endmodule

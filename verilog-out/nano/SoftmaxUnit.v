@@ -31,105 +31,43 @@ module SoftmaxUnit (
         {unused_high, bits_9_0_of_11} = value;
     endfunction
 
-    wire [10:0] keys, rounded;
-    wire [6:0] spare;
-    wire issue, sum_last;
-    reg  busy, accepted, start;
+    reg  busy, accepted, start, last_1, last_2, written;
     reg  [255:0] settings;
-    reg  [10:0] rows;
-    reg  [9:0] words;
+    reg  [10:0] rows, sums_left;
+    reg  [9:0] words, sum_word;
     reg  [6:0] last_lanes;
-    wire [15:0] buffer_src_base, buffer_stride;
+    reg  [15:0] maximum_1, maximum_2, sum_row;
     wire unused_buffer_read_valid, buffer_arrival_valid, buffer_arrival_first, buffer_arrival_last, buffer_issue_last;
     wire buffer_word_valid;
     wire [127:0] buffer_word_data;
     wire maximum_done;
     wire [15:0] maximum_maximum;
-    wire unused_maxima_write_ready, maxima_read_valid, maxima_read_ready;
+    wire unused_maxima_write_ready, maxima_read_valid;
     wire [15:0] maxima_read_data;
-    reg  [15:0] maximum_1, maximum_2;
-    reg  last_1, last_2;
-    reg  [6:0] exp_lane_count;
     wire exp_done;
     wire [63:0] exp_bytes;
-    wire [15:0] stream_dst_base, stream_dst_stride;
-    wire stream_room, stream_done;
-    reg  [9:0] sum_word;
-    wire sum_first, sum_done;
+    wire stream_room, stream_done, sum_done;
     wire [23:0] sum_sum;
     wire reciprocal_done;
     wire [15:0] reciprocal_mantissa;
     wire [4:0] reciprocal_exponent;
-    reg  [10:0] sums_left;
-    reg  [15:0] sum_row;
-    reg  written;
-    wire [20:0] reciprocals_write_data;
-    reg  [15:0] reciprocals_read_address;
     wire [20:0] reciprocals_read_data;
-
-    always @(posedge clock) begin
-        accepted <= command_valid & !busy;
-        start <= accepted;
-        if (command_valid) busy <= 1'b1;
-        if (exp_done) begin
-            sum_word <= sum_word + 10'd1;
-            if (sum_last) sum_word <= 10'd0;
-        end
-        done <= 1'b0;
-        if (stream_done) written <= 1'b1;
-        if (written & !(|sums_left)) begin
-            written <= 1'b0; done <= 1'b1; busy <= 1'b0;
-        end
-        if (reset) begin
-            busy <= 1'b0; accepted <= 1'b0; start <= 1'b0; sum_word <= 10'd0; written <= 1'b0; done <= 1'b0;
-        end
-        if (reciprocal_done) begin
-            sum_row <= sum_row + 16'd1;
-            sums_left <= sums_left - 11'd1;
-        end
-        if (start) begin
-            sums_left <= rows;
-            sum_row <= 16'd0;
-            if (settings[146]) sum_row <= bank_rows;
-        end
-    end
+    wire [10:0] keys = settings[117:107];
+    wire [10:0] rounded = keys - 11'd1;
+    wire [6:0] spare = bits_6_0_of_11(rounded & column_mask);
+    wire [15:0] buffer_src_base = settings[79:64];
+    wire [15:0] buffer_stride = {6'd0, settings[137:128]};
+    wire issue = maxima_read_valid & stream_room;
+    wire maxima_read_ready = issue & buffer_issue_last;
+    wire [6:0] exp_lane_count = last_2 ? last_lanes : columns;
+    wire [15:0] stream_dst_base = settings[95:80];
+    wire [15:0] stream_dst_stride = {8'd0, settings[145:138]};
+    wire sum_first = !(|sum_word);
+    wire sum_last = (sum_word + 10'd1) == words;
+    wire [20:0] reciprocals_write_data = ({5'd0, reciprocal_mantissa} << 3'd5) | {16'd0, reciprocal_exponent};
+    wire [15:0] reciprocals_read_address = factor_bank ? ({5'd0, factor_row} + bank_rows) : {5'd0, factor_row};
 
     assign command_ready = !busy;
-
-    always @(posedge clock) begin
-        if (!busy) settings <= command;
-    end
-
-    assign keys = settings[117:107];
-    assign rounded = keys - 11'd1;
-    assign spare = bits_6_0_of_11(rounded & column_mask);
-
-    always @(posedge clock) begin
-        rows <= settings[106:96];
-        if (!(|keys)) rows <= 11'd0;
-    end
-
-    assign buffer_src_base = settings[79:64];
-    assign buffer_stride = {6'd0, settings[137:128]};
-    assign issue = maxima_read_valid & stream_room;
-    assign maxima_read_ready = issue & buffer_issue_last;
-
-    always @* begin
-        exp_lane_count = columns;
-        if (last_2) exp_lane_count = last_lanes;
-    end
-
-    assign stream_dst_base = settings[95:80];
-    assign stream_dst_stride = {8'd0, settings[145:138]};
-    assign sum_first = !(|sum_word);
-    assign sum_last = (sum_word + 10'd1) == words;
-    assign reciprocals_write_data = ({5'd0, reciprocal_mantissa} << 3'd5) | {16'd0, reciprocal_exponent};
-
-    always @* begin
-        reciprocals_read_address = {5'd0, factor_row};
-        if (factor_bank) reciprocals_read_address = {5'd0, factor_row} + bank_rows;
-    end
-
     assign factor_mantissa = reciprocals_read_data[20:5];
     assign factor_exponent = reciprocals_read_data[4:0];
 
@@ -189,10 +127,28 @@ module SoftmaxUnit (
     always @(posedge clock) begin
         words <= bits_9_0_of_11((rounded >> word_bits) + 11'd1);
         last_lanes <= spare + 7'd1;
-        maximum_1 <= maxima_read_data;
-        maximum_2 <= maximum_1;
-        last_1 <= buffer_issue_last;
-        last_2 <= last_1;
+        maximum_1 <= maxima_read_data; maximum_2 <= maximum_1; last_1 <= buffer_issue_last; last_2 <= last_1;
+        accepted <= command_valid & !busy;
+        start <= accepted;
+        if (command_valid) busy <= 1'b1;
+        if (exp_done) begin
+            sum_word <= sum_word + 10'd1;
+            if (sum_last) sum_word <= 10'd0;
+        end
+        done <= 1'b0;
+        if (stream_done) written <= 1'b1;
+        if (written & !(|sums_left)) begin written <= 1'b0; done <= 1'b1; busy <= 1'b0; end
+        if (reset) begin
+            busy <= 1'b0; accepted <= 1'b0; start <= 1'b0; sum_word <= 10'd0; written <= 1'b0; done <= 1'b0;
+        end
+        if (reciprocal_done) begin sum_row <= sum_row + 16'd1; sums_left <= sums_left - 11'd1; end
+        if (start) begin
+            sums_left <= rows; sum_row <= 16'd0;
+            if (settings[146]) sum_row <= bank_rows;
+        end
+        if (!busy) settings <= command;
+        rows <= settings[106:96];
+        if (!(|keys)) rows <= 11'd0;
     end
 
     wire unused = &{1'b0, settings[63:0], settings[127:118], settings[255:147]};

@@ -33,25 +33,10 @@ module Store (
 );
     localparam [5:0] rotate_mask = 6'd7;
 
-    wire to_activation;
     reg  residual_1, sum_q, first_q, last_q;
     reg  [10:0] token_q;
     reg  [7:0] sums_address_q;
-
-    assign to_activation = valid & (dst == 3'd0);
-
-    always @(posedge clock) begin
-        kv_write <= valid & (dst == 3'd1);
-        residual_1 <= valid & (dst == 3'd2);
-        residual_write <= residual_1;
-        score_write <= valid & (dst == 3'd3);
-        logit_write <= valid & (dst == 3'd4);
-        sum_q <= valid & sums & (dst == 3'd1);
-        if (reset) begin
-            kv_write <= 1'b0; residual_1 <= 1'b0; residual_write <= 1'b0; score_write <= 1'b0; logit_write <= 1'b0;
-            sum_q <= 1'b0;
-        end
-    end
+    wire to_activation = valid & (dst == 3'd0);
 
     assign kv_address = activation_address;
     assign kv_rotate = token_q[5:0] & rotate_mask;
@@ -77,13 +62,18 @@ module Store (
     always @(posedge clock) begin
         activation_write[0] <= to_activation & group[0] & !reset;
         activation_write[1] <= to_activation & group[1] & !reset;
-        first_q <= first;
-        last_q <= last;
-        activation_address <= address;
-        residual_address <= activation_address;
-        token_q <= token;
-        logit_tile <= tile;
-        sums_address_q <= sums_address;
+        first_q <= first; last_q <= last; activation_address <= address; residual_address <= activation_address;
+        token_q <= token; logit_tile <= tile; sums_address_q <= sums_address;
+        kv_write <= valid & (dst == 3'd1);
+        residual_1 <= valid & (dst == 3'd2);
+        residual_write <= residual_1;
+        score_write <= valid & (dst == 3'd3);
+        logit_write <= valid & (dst == 3'd4);
+        sum_q <= valid & sums & (dst == 3'd1);
+        if (reset) begin
+            kv_write <= 1'b0; residual_1 <= 1'b0; residual_write <= 1'b0; score_write <= 1'b0; logit_write <= 1'b0;
+            sum_q <= 1'b0;
+        end
     end
 
     wire unused = &{1'b0, group[15:2], token_q[10:6]};

@@ -19,96 +19,44 @@ module Streamer (
     output reg  [1:0] step_shift,
     output reg  step_last, stall_bank, stall_sync
 );
-    reg  [11:0] word_groups;
-    wire first_pass, last_pass, waits, bank_free, synced, go, pass_ends, group_starts;
-    reg  take;
-    wire queued_full;
-    wire [15:0] queued_source, queued_low_source;
-    wire [7:0] queued_stride, queued_k_last;
-    wire [9:0] queued_n_last;
-    wire [1:0] queued_plane_last;
-    wire [9:0] queued_pairs, queued_last_step;
-    wire queued_gather, queued_sync, queued_by_tile;
-    wire [11:0] queued_allowance;
-    wire [7:0] queued_tag;
-    wire [4:0] queued_expert;
-    reg  active_next, active;
-    reg  [15:0] source_next, source, low_source_next, low_source;
-    reg  [7:0] stride_next, stride, k_last_next, k_last;
-    reg  [9:0] n_last_next, n_last;
-    reg  [1:0] plane_last_next, plane_last;
-    reg  [9:0] pairs_next, pairs, last_step_next, last_step;
-    reg  gather_next, gather, sync_next, sync;
-    reg  [7:0] command_tag_next, command_tag;
-    reg  [4:0] command_expert_next;
-    reg  [7:0] k;
-    reg  [1:0] plane;
-    reg  [9:0] n_next, n;
-    reg  [15:0] word_next, word;
-    reg  bank;
-    reg  [1:0] filling;
-    reg  [3:0] on_their_way;
-    reg  by_tile_next, by_tile, inside_;
-    reg  [11:0] allowance_next, allowance;
+    localparam [11:0] word_groups = 12'd2;
 
-    always @(posedge clock) begin
-        stall_bank <= waits & !bank_free;
-        stall_sync <= waits & bank_free & !synced;
-        if (group_starts & !group_drained) filling <= filling + 2'd1;
-        if (!group_starts & group_drained) filling <= filling - 2'd1;
-        if (group_starts & !group_stored) on_their_way <= on_their_way + 4'd1;
-        if (!group_starts & group_stored) on_their_way <= on_their_way - 4'd1;
-        step_swap <= go & waits;
-        step_valid <= go & (lookup_pair < pairs);
-        step_last <= pass_ends & last_pass;
-        if (go) begin
-            lookup_pair <= lookup_pair + 10'd1;
-            inside_ <= 1'b1;
-        end
-        if (pass_ends) begin
-            lookup_pair <= 10'd0; inside_ <= 1'b0;
-            k <= k + 8'd1;
-            if (k == k_last) begin
-                k <= 8'd0;
-                plane <= plane + 2'd1;
-            end
-            if (last_pass) begin
-                plane <= 2'd0;
-                bank <= !bank;
-            end
-        end
-        if (reset) begin
-            lookup_pair <= 10'd0; inside_ <= 1'b0; k <= 8'd0; plane <= 2'd0; bank <= 1'b0; filling <= 2'd0;
-            on_their_way <= 4'd0; step_swap <= 1'b0; step_valid <= 1'b0; step_last <= 1'b0; stall_bank <= 1'b0;
-            stall_sync <= 1'b0;
-        end
-    end
+    reg  take, active_next, active, gather_next, gather, sync_next, sync, bank, by_tile_next, by_tile, inside_;
+    reg  [15:0] source_next, source, low_source_next, low_source, word_next, word;
+    reg  [7:0] stride_next, stride, k_last_next, k_last, command_tag_next, command_tag, k;
+    reg  [9:0] n_last_next, n_last, pairs_next, pairs, last_step_next, last_step, n_next, n;
+    reg  [1:0] plane_last_next, plane_last, plane, filling;
+    reg  [4:0] command_expert_next;
+    reg  [3:0] on_their_way, limit_next, limit, next_limit;
+    reg  [11:0] allowance_next, allowance, next_allowance;
+    wire queued_full, queued_gather, queued_sync, queued_by_tile;
+    wire [15:0] queued_source, queued_low_source;
+    wire [7:0] queued_stride, queued_k_last, queued_tag;
+    wire [9:0] queued_n_last, queued_pairs, queued_last_step;
+    wire [1:0] queued_plane_last;
+    wire [11:0] queued_allowance;
+    wire [4:0] queued_expert;
+    wire first_pass = (k == 8'd0) & (plane == 2'd0);
+    wire last_pass = (k == k_last) & (plane == plane_last);
+    wire waits = active & !inside_;
+    wire bank_free = !first_pass | !filling[1];
+    wire synced = !sync | (!by_tile & (drained == command_tag)) | (by_tile & (on_their_way <= limit));
+    wire go = active & (!waits | (tile_ready & bank_free & synced));
+    wire pass_ends = go & (lookup_pair == last_step);
+    wire group_starts = go & waits & first_pass;
 
     always @* begin
-        active_next = active;
-        source_next = source;
-        low_source_next = low_source;
-        stride_next = stride;
-        k_last_next = k_last;
-        n_last_next = n_last;
-        plane_last_next = plane_last;
-        pairs_next = pairs;
-        last_step_next = last_step;
-        gather_next = gather;
-        sync_next = sync;
-        command_tag_next = command_tag;
-        command_expert_next = lookup_expert;
-        n_next = n;
-        word_next = word;
-        by_tile_next = by_tile;
-        allowance_next = allowance;
+        active_next = active; source_next = source; low_source_next = low_source; stride_next = stride;
+        k_last_next = k_last; n_last_next = n_last; plane_last_next = plane_last; pairs_next = pairs;
+        last_step_next = last_step; gather_next = gather; sync_next = sync; command_tag_next = command_tag;
+        command_expert_next = lookup_expert; n_next = n; word_next = word; by_tile_next = by_tile;
+        allowance_next = allowance; limit_next = limit;
         take = queued_full & !active;
         if (go) begin
             if (!by_tile | (k == k_last)) sync_next = 1'b0;
         end
         if (pass_ends) begin
-            allowance_next = allowance - word_groups;
-            if (first_pass) allowance_next = allowance + 12'd1 - word_groups;
+            allowance_next = next_allowance; limit_next = next_limit;
             word_next = word + 16'd1;
             if (k == k_last) begin
                 word_next = source;
@@ -116,56 +64,22 @@ module Streamer (
             end
             if (last_pass) begin
                 n_next = n + 10'd1;
-                if (n == n_last) begin
-                    active_next = 1'b0;
-                    take = queued_full;
-                end
+                if (n == n_last) begin active_next = 1'b0; take = queued_full; end
             end
         end
         if (take) begin
-            active_next = 1'b1;
-            source_next = queued_source;
-            low_source_next = queued_low_source;
-            word_next = queued_source;
-            stride_next = queued_stride;
-            k_last_next = queued_k_last;
-            n_last_next = queued_n_last;
-            plane_last_next = queued_plane_last;
-            pairs_next = queued_pairs;
-            last_step_next = queued_last_step;
-            gather_next = queued_gather;
-            sync_next = queued_sync;
-            by_tile_next = queued_by_tile;
-            allowance_next = queued_allowance;
-            command_tag_next = queued_tag;
-            command_expert_next = queued_expert;
-            n_next = 10'd0;
+            active_next = 1'b1; source_next = queued_source; low_source_next = queued_low_source;
+            word_next = queued_source; stride_next = queued_stride; k_last_next = queued_k_last;
+            n_last_next = queued_n_last; plane_last_next = queued_plane_last; pairs_next = queued_pairs;
+            last_step_next = queued_last_step; gather_next = queued_gather; sync_next = queued_sync;
+            by_tile_next = queued_by_tile; allowance_next = queued_allowance; limit_next = queued_allowance[3:0];
+            if (|(queued_allowance >> 3'd4)) limit_next = 4'd15;
+            command_tag_next = queued_tag; command_expert_next = queued_expert; n_next = 10'd0;
         end
         if (reset) active_next = 1'b0;
     end
 
     assign ready = !queued_full;
-    assign first_pass = (k == 8'd0) & (plane == 2'd0);
-    assign last_pass = (k == k_last) & (plane == plane_last);
-    assign waits = active & !inside_;
-    assign bank_free = !first_pass | !filling[1];
-    assign synced = !sync | (!by_tile & (drained == command_tag)) | (by_tile & ((|(allowance >> 3'd4)) | (on_their_way <= allowance[3:0])));
-    assign go = active & (!waits | (tile_ready & bank_free & synced));
-    assign pass_ends = go & (lookup_pair == last_step);
-    assign group_starts = go & waits & first_pass;
-
-    always @(posedge clock) begin
-        step_shift <= 2'd0;
-        if (plane != plane_last) begin
-            step_shift <= 2'd1;
-            if ((plane_last == 2'd3) & (plane == 2'd0)) step_shift <= 2'd2;
-        end
-    end
-
-    always @* begin
-        word_groups = 12'd1;
-        word_groups = word_groups << 1'b1;
-    end
 
     PassCommand u_queued (
         .clock(clock), .reset(reset), .accept(accept), .command(command), .command_expert(expert),
@@ -186,31 +100,47 @@ module Streamer (
         active = 1'b0; source = 16'd0; low_source = 16'd0; stride = 8'd0; k_last = 8'd0; n_last = 10'd0;
         plane_last = 2'd0; pairs = 10'd0; last_step = 10'd0; gather = 1'b0; sync = 1'b0; command_tag = 8'd0;
         lookup_expert = 5'd0; lookup_pair = 10'd0; k = 8'd0; plane = 2'd0; n = 10'd0; word = 16'd0; bank = 1'b0;
-        filling = 2'd0; on_their_way = 4'd0; by_tile = 1'b0; inside_ = 1'b0; allowance = 12'd0; step_swap = 1'b0;
-        step_valid = 1'b0; step_pair = 10'd0; step_bank = 1'b0; step_first = 1'b0; step_shift = 2'd0; step_last = 1'b0;
-        stall_bank = 1'b0; stall_sync = 1'b0;
+        filling = 2'd0; on_their_way = 4'd0; by_tile = 1'b0; inside_ = 1'b0; allowance = 12'd0; limit = 4'd0;
+        next_allowance = 12'd0; next_limit = 4'd0; step_swap = 1'b0; step_valid = 1'b0; step_pair = 10'd0;
+        step_bank = 1'b0; step_first = 1'b0; step_shift = 2'd0; step_last = 1'b0; stall_bank = 1'b0; stall_sync = 1'b0;
     end
 
     always @(posedge clock) begin
-        active <= active_next;
-        source <= source_next;
-        low_source <= low_source_next;
-        stride <= stride_next;
-        k_last <= k_last_next;
-        n_last <= n_last_next;
-        plane_last <= plane_last_next;
-        pairs <= pairs_next;
-        last_step <= last_step_next;
-        gather <= gather_next;
-        sync <= sync_next;
-        command_tag <= command_tag_next;
-        lookup_expert <= command_expert_next;
-        n <= n_next;
-        word <= word_next;
-        by_tile <= by_tile_next;
-        allowance <= allowance_next;
-        step_pair <= lookup_pair;
-        step_bank <= bank;
+        active <= active_next; source <= source_next; low_source <= low_source_next; stride <= stride_next;
+        k_last <= k_last_next; n_last <= n_last_next; plane_last <= plane_last_next; pairs <= pairs_next;
+        last_step <= last_step_next; gather <= gather_next; sync <= sync_next; command_tag <= command_tag_next;
+        lookup_expert <= command_expert_next; n <= n_next; word <= word_next; by_tile <= by_tile_next;
+        allowance <= allowance_next; limit <= limit_next; step_pair <= lookup_pair; step_bank <= bank;
         step_first <= first_pass;
+        stall_bank <= waits & !bank_free;
+        stall_sync <= waits & bank_free & !synced;
+        if (group_starts & !group_drained) filling <= filling + 2'd1;
+        if (!group_starts & group_drained) filling <= filling - 2'd1;
+        if (group_starts & !group_stored) on_their_way <= on_their_way + 4'd1;
+        if (!group_starts & group_stored) on_their_way <= on_their_way - 4'd1;
+        step_swap <= go & waits;
+        step_valid <= go & (lookup_pair < pairs);
+        step_last <= pass_ends & last_pass;
+        if (go) begin lookup_pair <= lookup_pair + 10'd1; inside_ <= 1'b1; end
+        if (pass_ends) begin
+            lookup_pair <= 10'd0; inside_ <= 1'b0;
+            k <= k + 8'd1;
+            if (k == k_last) begin k <= 8'd0; plane <= plane + 2'd1; end
+            if (last_pass) begin plane <= 2'd0; bank <= !bank; end
+        end
+        if (reset) begin
+            lookup_pair <= 10'd0; inside_ <= 1'b0; k <= 8'd0; plane <= 2'd0; bank <= 1'b0; filling <= 2'd0;
+            on_their_way <= 4'd0; step_swap <= 1'b0; step_valid <= 1'b0; step_last <= 1'b0; stall_bank <= 1'b0;
+            stall_sync <= 1'b0;
+        end
+        step_shift <= 2'd0;
+        if (plane != plane_last) begin
+            step_shift <= 2'd1;
+            if ((plane_last == 2'd3) & (plane == 2'd0)) step_shift <= 2'd2;
+        end
+        next_allowance <= allowance - word_groups;
+        if (first_pass) next_allowance <= allowance + 12'd1 - word_groups;
+        next_limit <= next_allowance[3:0];
+        if (|(next_allowance >> 3'd4)) next_limit <= 4'd15;
     end
 endmodule

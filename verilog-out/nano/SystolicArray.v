@@ -11,10 +11,9 @@ module SystolicArray (
     wire [111:0] skew_0_q, skew_1_q;
     wire [255:0] broadcast_0_q, broadcast_1_q;
     wire [127:0] load_stages_q;
-    reg  [7:0] swap_chain;
+    reg  [7:0] swap_chain, load_broadcast;
     reg  [3:0] load_stage;
     reg  [15:0] swap_broadcast;
-    reg  [7:0] load_broadcast;
 
     TokenSkew_r16 u_skew_0 (.clock(clock), .d({token_0[127:72], token_0[63:8]}), .q(skew_0_q));
     TokenSkew_r16 u_skew_1 (.clock(clock), .d({token_1[127:72], token_1[63:8]}), .q(skew_1_q));
@@ -44,12 +43,8 @@ module SystolicArray (
     end
 
     always @(posedge clock) begin
-        swap_chain[0] <= swap;
-        swap_chain[7:1] <= swap_chain[6:0];
-        load_stage <= load_enable;
-        swap_broadcast[7:0] <= swap_chain;
-        swap_broadcast[15:8] <= swap_chain;
-        load_broadcast[3:0] <= load_stage;
+        swap_chain[0] <= swap; swap_chain[7:1] <= swap_chain[6:0]; load_stage <= load_enable;
+        swap_broadcast[7:0] <= swap_chain; swap_broadcast[15:8] <= swap_chain; load_broadcast[3:0] <= load_stage;
         load_broadcast[7:4] <= load_stage;
     end
 endmodule

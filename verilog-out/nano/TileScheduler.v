@@ -12,33 +12,14 @@ module TileScheduler (
 );
     localparam [3:0] age_enough = 4'd6;
 
-    wire could_load, words_there, go_stream, go_kv;
     reg  [2:0] pops_left;
     reg  pops, slot_taken;
     reg  [3:0] age;
+    wire could_load = stream_turn & !slot_taken & (age == age_enough) & !pops;
+    wire words_there = (stream_level > 16'd8) | ((stream_level == 16'd8) & !pop);
+    wire go_stream = could_load & words_there;
+    wire go_kv = kv_turn & !slot_taken;
 
-    always @(posedge clock) begin
-        if (age != age_enough) age <= age + 4'd1;
-        if (pass_start) begin
-            age <= 4'd1; slot_taken <= 1'b0; tile_ready <= 1'b0;
-        end
-        pop <= go_stream | pops;
-        pops <= pops_left > 3'd1;
-        if (pops) pops_left <= pops_left - 3'd1;
-        if (go_stream) begin
-            pops_left <= 3'd7; pops <= 1'b1; slot_taken <= 1'b1; tile_ready <= 1'b1;
-        end
-        if (go_kv) slot_taken <= 1'b1;
-        if (rows_loaded) tile_ready <= 1'b1;
-        if (reset) begin
-            pop <= 1'b0; pops_left <= 3'd0; pops <= 1'b0; slot_taken <= 1'b0; tile_ready <= 1'b0;
-        end
-    end
-
-    assign could_load = stream_turn & !slot_taken & (age == age_enough) & !pops;
-    assign words_there = (stream_level > 16'd8) | ((stream_level == 16'd8) & !pop);
-    assign go_stream = could_load & words_there;
-    assign go_kv = kv_turn & !slot_taken;
     assign stream_tile = go_stream;
     assign kv_tile = go_kv;
     assign half = pops_left < 3'd4;
@@ -46,5 +27,17 @@ module TileScheduler (
 
     initial begin
         pop = 1'b0; pops_left = 3'd0; pops = 1'b0; slot_taken = 1'b0; tile_ready = 1'b0; age = 4'd0;
+    end
+
+    always @(posedge clock) begin
+        if (age != age_enough) age <= age + 4'd1;
+        if (pass_start) begin age <= 4'd1; slot_taken <= 1'b0; tile_ready <= 1'b0; end
+        pop <= go_stream | pops;
+        pops <= pops_left > 3'd1;
+        if (pops) pops_left <= pops_left - 3'd1;
+        if (go_stream) begin pops_left <= 3'd7; pops <= 1'b1; slot_taken <= 1'b1; tile_ready <= 1'b1; end
+        if (go_kv) slot_taken <= 1'b1;
+        if (rows_loaded) tile_ready <= 1'b1;
+        if (reset) begin pop <= 1'b0; pops_left <= 3'd0; pops <= 1'b0; slot_taken <= 1'b0; tile_ready <= 1'b0; end
     end
 endmodule

@@ -10,15 +10,8 @@ module ValueSums (
     reg  write;
     reg  [7:0] address;
     wire [159:0] accumulators_sums;
-    wire [15:0] memory_write_address, memory_read_address;
-
-    always @(posedge clock) begin
-        write <= accumulate & last;
-        if (reset) write <= 1'b0;
-    end
-
-    assign memory_write_address = {8'd0, address};
-    assign memory_read_address = {8'd0, read_address};
+    wire [15:0] memory_write_address = {8'd0, address};
+    wire [15:0] memory_read_address = {8'd0, read_address};
 
     ByteAccumulators_c8 u_accumulators (
         .clock(clock), .accumulate(accumulate), .first(first), .data(data), .sums(accumulators_sums)
@@ -35,5 +28,7 @@ module ValueSums (
 
     always @(posedge clock) begin
         address <= write_address;
+        write <= accumulate & last;
+        if (reset) write <= 1'b0;
     end
 endmodule

@@ -7,18 +7,16 @@ module Watchdog (
 );
     reg  [31:0] count;
 
+    initial begin
+        count = 32'd0; expired = 1'b0;
+    end
+
     always @(posedge clock) begin
         if (!busy) begin
             expired <= 1'b0; count <= 32'd0;
         end else if (progress) count <= 32'd0;
         else if ((count == limit) & (limit != 32'd0)) expired <= 1'b1;
         else count <= count + 32'd1;
-        if (reset) begin
-            expired <= 1'b0; count <= 32'd0;
-        end
-    end
-
-    initial begin
-        count = 32'd0; expired = 1'b0;
+        if (reset) begin expired <= 1'b0; count <= 32'd0; end
     end
 endmodule

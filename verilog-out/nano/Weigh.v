@@ -15,62 +15,74 @@ module Weigh (
     output reg  [63:0] rank_weight,
     output reg  [19:0] rank_expert
 );
-    localparam [2:0] rank_0 = 3'd0;
-    localparam [2:0] rank_1 = 3'd1;
-    localparam [2:0] rank_2 = 3'd2;
-    localparam [2:0] rank_3 = 3'd3;
+    localparam [2:0] rank_0 = 3'd0, rank_1 = 3'd1, rank_2 = 3'd2, rank_3 = 3'd3;
 
-    reg  [3:0] flags;
+    reg  [3:0] flags, matches_, seconds, pair;
     wire [3:0] ranked_here;
-    reg  [23:0] base;
-    reg  [47:0] addend;
+    wire [47:0] addend;
     reg  weighing;
     reg  [5:0] step;
+    reg  [1:0] included;
+    reg  [23:0] pair_sum;
     reg  valid_line_d;
     wire valid_line_q;
-    wire [3:0] flags_line_q, sum_line_q, pair_line_d, pair_line_q;
+    wire [3:0] flags_line_q, sum_line_q, pair_line_q;
     wire [23:0] maximum_line_q;
     wire [19:0] chosen_line_q;
     wire [1:0] weight_valid, unused_weight_done;
     wire [31:0] weight_weight;
-    reg  [3:0] matches_, seconds;
-    reg  [1:0] included;
-    reg  [3:0] pair;
-    reg  [23:0] pair_sum;
-
-    always @(posedge clock) begin
-        if (weighing) begin
-            step <= step + 6'd1;
-            if ((step + 6'd1) == pairs) weighing <= 1'b0;
-        end
-        if (ranked) begin
-            weighing <= 1'b1; step <= 6'd0;
-            buffer_half <= !buffer_half;
-        end
-        if (start) buffer_half <= 1'b1;
-        summed <= sum_line_q[0] & sum_line_q[2];
-        if (reset) begin
-            weighing <= 1'b0; summed <= 1'b0;
-        end
-        if (sum_line_q[0]) sum <= base + pair_sum;
-    end
+    wire [3:0] pair_line_d = step[3:0];
+    wire [23:0] base = sum_line_q[1] ? 24'd0 : sum;
 
     assign buffer_pair = step[3:0];
 
     always @* begin
         valid_line_d = 1'b0; flags = 4'd0;
-        if (weighing) begin
-            valid_line_d = 1'b1;
-            flags = flags | 4'd1;
-        end
+        if (weighing) begin valid_line_d = 1'b1; flags = flags | 4'd1; end
         if (!(|step)) flags = flags | 4'd2;
         if ((step + 6'd1) == pairs) flags = flags | 4'd4;
         if (step < full_pairs) flags = flags | 4'd8;
     end
 
-    assign pair_line_d = step[3:0];
+    assign ranked_here[0] = (chosen_line_q[4:1] == pair_line_q) & (ranks > rank_0) & flags_line_q[0];
+    assign ranked_here[1] = (chosen_line_q[9:6] == pair_line_q) & (ranks > rank_1) & flags_line_q[0];
+    assign ranked_here[2] = (chosen_line_q[14:11] == pair_line_q) & (ranks > rank_2) & flags_line_q[0];
+    assign ranked_here[3] = (chosen_line_q[19:16] == pair_line_q) & (ranks > rank_3) & flags_line_q[0];
+    assign weight_valid[0] = |valid_line_q;
+    assign addend[23:0] = included[0] ? {8'd0, weight_weight[15:0]} : 24'd0;
+    assign weight_valid[1] = |valid_line_q;
+    assign addend[47:24] = included[1] ? {8'd0, weight_weight[31:16]} : 24'd0;
+
+    Delay #(.WIDTH(1), .CYCLES(2)) u_valid_line (.clock(clock), .reset(reset), .d(valid_line_d), .q(valid_line_q));
+    Delay #(.WIDTH(4), .CYCLES(7)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
+    Delay #(.WIDTH(4), .CYCLES(9)) u_sum_line (.clock(clock), .reset(reset), .d(flags), .q(sum_line_q));
+    Delay #(.WIDTH(4), .CYCLES(7)) u_pair_line (.clock(clock), .reset(reset), .d(pair_line_d), .q(pair_line_q));
+    Delay #(.WIDTH(24), .CYCLES(3)) u_maximum_line (.clock(clock), .reset(reset), .d(maximum), .q(maximum_line_q));
+    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line [3:0] (.clock(clock), .reset(reset), .d(chosen), .q(chosen_line_q));
+
+    GateWeight u_weight [1:0] (
+        .clock(clock), .reset(reset), .valid(weight_valid), .maximum(maximum_line_q), .logit(buffer_logits),
+        .done(unused_weight_done), .weight(weight_weight)
+    );
+
+    initial begin
+        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; matches_ = 4'd0; seconds = 4'd0; included = 2'd0; pair = 4'd0;
+        pair_sum = 24'd0; sum = 24'd0; summed = 1'b0; rank_weight = 64'd0; rank_expert = 20'd0;
+    end
 
     always @(posedge clock) begin
+        matches_ <= ranked_here; seconds[0] <= chosen_line_q[0]; seconds[1] <= chosen_line_q[5];
+        seconds[2] <= chosen_line_q[10]; seconds[3] <= chosen_line_q[15]; pair <= pair_line_q;
+        pair_sum <= addend[23:0] + addend[47:24];
+        if (weighing) begin
+            step <= step + 6'd1;
+            if ((step + 6'd1) == pairs) weighing <= 1'b0;
+        end
+        if (ranked) begin weighing <= 1'b1; step <= 6'd0; buffer_half <= !buffer_half; end
+        if (start) buffer_half <= 1'b1;
+        summed <= sum_line_q[0] & sum_line_q[2];
+        if (reset) begin weighing <= 1'b0; summed <= 1'b0; end
+        if (sum_line_q[0]) sum <= base + pair_sum;
         included[0] <= !renormalise;
         if (ranked_here[0] & !chosen_line_q[0]) included[0] <= 1'b1;
         if (ranked_here[1] & !chosen_line_q[5]) included[0] <= 1'b1;
@@ -81,27 +93,6 @@ module Weigh (
         if (ranked_here[1] & chosen_line_q[5]) included[1] <= 1'b1;
         if (ranked_here[2] & chosen_line_q[10]) included[1] <= 1'b1;
         if (ranked_here[3] & chosen_line_q[15]) included[1] <= 1'b1;
-    end
-
-    assign ranked_here[0] = (chosen_line_q[4:1] == pair_line_q) & (ranks > rank_0) & flags_line_q[0];
-    assign ranked_here[1] = (chosen_line_q[9:6] == pair_line_q) & (ranks > rank_1) & flags_line_q[0];
-    assign ranked_here[2] = (chosen_line_q[14:11] == pair_line_q) & (ranks > rank_2) & flags_line_q[0];
-    assign ranked_here[3] = (chosen_line_q[19:16] == pair_line_q) & (ranks > rank_3) & flags_line_q[0];
-    assign weight_valid[0] = |valid_line_q;
-
-    always @* begin
-        addend[23:0] = 24'd0;
-        if (included[0]) addend[23:0] = {8'd0, weight_weight[15:0]};
-    end
-
-    assign weight_valid[1] = |valid_line_q;
-
-    always @* begin
-        addend[47:24] = 24'd0;
-        if (included[1]) addend[47:24] = {8'd0, weight_weight[31:16]};
-    end
-
-    always @(posedge clock) begin
         if (matches_[0]) begin
             rank_weight[15:0] <= weight_weight[15:0];
             rank_expert[4:0] <= {1'b0, pair} << 1'b1;
@@ -134,38 +125,6 @@ module Weigh (
                 rank_expert[19:15] <= ({1'b0, pair} << 1'b1) | 5'd1;
             end
         end
-    end
-
-    always @* begin
-        base = sum;
-        if (sum_line_q[1]) base = 24'd0;
-    end
-
-    Delay #(.WIDTH(1), .CYCLES(2)) u_valid_line (.clock(clock), .reset(reset), .d(valid_line_d), .q(valid_line_q));
-    Delay #(.WIDTH(4), .CYCLES(7)) u_flags_line (.clock(clock), .reset(reset), .d(flags), .q(flags_line_q));
-    Delay #(.WIDTH(4), .CYCLES(9)) u_sum_line (.clock(clock), .reset(reset), .d(flags), .q(sum_line_q));
-    Delay #(.WIDTH(4), .CYCLES(7)) u_pair_line (.clock(clock), .reset(reset), .d(pair_line_d), .q(pair_line_q));
-    Delay #(.WIDTH(24), .CYCLES(3)) u_maximum_line (.clock(clock), .reset(reset), .d(maximum), .q(maximum_line_q));
-    Delay #(.WIDTH(5), .CYCLES(8)) u_chosen_line [3:0] (.clock(clock), .reset(reset), .d(chosen), .q(chosen_line_q));
-
-    GateWeight u_weight [1:0] (
-        .clock(clock), .reset(reset), .valid(weight_valid), .maximum(maximum_line_q), .logit(buffer_logits),
-        .done(unused_weight_done), .weight(weight_weight)
-    );
-
-    initial begin
-        weighing = 1'b0; step = 6'd0; buffer_half = 1'b0; matches_ = 4'd0; seconds = 4'd0; included = 2'd0; pair = 4'd0;
-        pair_sum = 24'd0; sum = 24'd0; summed = 1'b0; rank_weight = 64'd0; rank_expert = 20'd0;
-    end
-
-    always @(posedge clock) begin
-        matches_ <= ranked_here;
-        seconds[0] <= chosen_line_q[0];
-        seconds[1] <= chosen_line_q[5];
-        seconds[2] <= chosen_line_q[10];
-        seconds[3] <= chosen_line_q[15];
-        pair <= pair_line_q;
-        pair_sum <= addend[23:0] + addend[47:24];
     end
 
     wire unused = &{1'b0, flags_line_q[2:1], sum_line_q[3]};

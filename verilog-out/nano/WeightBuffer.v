@@ -12,67 +12,24 @@ module WeightBuffer (
     localparam [3:0] all_places = 4'd8;
     localparam [15:0] last_word = 16'h7ff;
 
-    wire request, take;
-    reg  reached;
+    reg  reached, some, requested, arriving;
+    reg  [15:0] tail, head, level_next;
+    reg  [16:0] stored;
+    reg  [3:0] places, fresh_next, fresh;
     wire [127:0] ram_read_data;
     wire unused_ready_words_write_ready;
     wire [127:0] ready_words_read_data;
-    reg  [15:0] tail, head;
-    reg  [16:0] stored;
-    reg  some;
-    reg  [3:0] places;
-    reg  requested, arriving;
-    reg  [3:0] fresh_next, fresh;
-    reg  [15:0] level_next;
-
-    always @(posedge clock) begin
-        if (write_valid) begin
-            tail <= tail + 16'd1;
-            if (tail == last_word) tail <= 16'd0;
-        end
-        if (request) begin
-            head <= head + 16'd1;
-            if (head == last_word) head <= 16'd0;
-        end
-        if (write_valid & !request) begin
-            stored <= stored + 17'd1;
-            some <= 1'b1;
-        end else if (request & !write_valid) begin
-            stored <= stored - 17'd1;
-            some <= stored > 17'd1;
-        end
-        requested <= request;
-        arriving <= requested;
-        consumed <= take;
-        if (take & !request) places <= places + 4'd1;
-        else if (request & !take) places <= places - 4'd1;
-        if (reset) begin
-            tail <= 16'd0; head <= 16'd0; stored <= 17'd0; some <= 1'b0;
-            places <= all_places;
-            requested <= 1'b0; arriving <= 1'b0; consumed <= 1'b0;
-        end
-    end
+    wire request = some & (|places);
+    wire take = stream_valid & stream_ready;
 
     always @* begin
-        level_next = stream_level;
-        reached = write_valid;
-        fresh_next[0] = reached;
-        reached = fresh[0];
-        fresh_next[1] = reached;
-        reached = fresh[1];
-        fresh_next[2] = reached;
-        reached = fresh[2];
-        fresh_next[3] = reached;
-        reached = fresh[3];
+        level_next = stream_level; reached = write_valid; fresh_next[0] = reached; reached = fresh[0];
+        fresh_next[1] = reached; reached = fresh[1]; fresh_next[2] = reached; reached = fresh[2];
+        fresh_next[3] = reached; reached = fresh[3];
         if (reached & !take) level_next = stream_level + 16'd1;
         else if (take & !reached) level_next = stream_level - 16'd1;
-        if (reset) begin
-            level_next = 16'd0; fresh_next = 4'd0;
-        end
+        if (reset) begin level_next = 16'd0; fresh_next = 4'd0; end
     end
-
-    assign request = some & (|places);
-    assign take = stream_valid & stream_ready;
 
     BlockRam #(.GROUPS(1), .WIDTH(128), .DEPTH(2048)) u_ram (
         .clock(clock), .write_enable(write_valid), .write_address(tail), .write_data(write_data), .read_address(head),
@@ -93,7 +50,25 @@ module WeightBuffer (
     end
 
     always @(posedge clock) begin
-        fresh <= fresh_next;
-        stream_level <= level_next;
+        fresh <= fresh_next; stream_level <= level_next;
+        if (write_valid) begin
+            tail <= tail + 16'd1;
+            if (tail == last_word) tail <= 16'd0;
+        end
+        if (request) begin
+            head <= head + 16'd1;
+            if (head == last_word) head <= 16'd0;
+        end
+        if (write_valid & !request) begin
+            stored <= stored + 17'd1;
+            some <= 1'b1;
+        end else if (request & !write_valid) begin stored <= stored - 17'd1; some <= stored > 17'd1; end
+        requested <= request; arriving <= requested; consumed <= take;
+        if (take & !request) places <= places + 4'd1;
+        else if (request & !take) places <= places - 4'd1;
+        if (reset) begin
+            tail <= 16'd0; head <= 16'd0; stored <= 17'd0; some <= 1'b0; places <= all_places; requested <= 1'b0;
+            arriving <= 1'b0; consumed <= 1'b0;
+        end
     end
 endmodule

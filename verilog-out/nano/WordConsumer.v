@@ -18,89 +18,21 @@ module WordConsumer (
     output reg  [15:0] copy_address,
     output reg  copy_done
 );
-    localparam [15:0] activation_chunks = 16'd1;
-    localparam [15:0] residual_chunks = 16'd1;
+    localparam [15:0] activation_chunks = 16'd1, residual_chunks = 16'd1;
 
-    reg  accepted;
-    wire release_, want, take, last_take;
-    reg  finished;
-    reg  [2:0] finished_kind;
-    wire copying;
-    reg  [15:0] left;
-    reg  [2:0] left_kind;
-    reg  [15:0] chunks;
-    reg  full;
-    reg  [2:0] word_kind;
-    reg  last_word;
-    reg  [15:0] word_chunks, chunk;
-    wire register_wide;
+    reg  [15:0] left, chunks, word_chunks, chunk;
+    reg  [2:0] left_kind, word_kind;
+    reg  full, last_word;
+    wire [2:0] finished_kind = start ? (count == 16'd0) ? kind : word_kind : word_kind;
+    wire copying = (word_kind == 3'd2) | (word_kind == 3'd3);
+    wire accepted = copying ? (full & copy_ready) : (word_kind == 3'd1) ? (full & parameter_ready) : full;
+    wire release_ = accepted & (chunk == word_chunks);
+    wire finished = start ? (count == 16'd0) ? 1'b1 : (release_ & last_word) : (release_ & last_word);
+    wire want = enable & (left != 16'd0) & (!full | release_);
+    wire take = want & stream_valid;
+    wire last_take = left <= chunks;
+    wire register_wide = word_kind == 3'd3;
 
-    always @(posedge clock) begin
-        if (accepted) begin
-            chunk <= chunk + 16'd1;
-            copy_address <= copy_address + 16'd1;
-        end
-        if (release_) full <= 1'b0;
-        if (take) begin
-            full <= 1'b1; chunk <= 16'd1;
-            word_kind <= left_kind;
-            last_word <= last_take;
-            word_chunks <= chunks;
-            left <= left - chunks;
-            if (last_take) begin
-                word_chunks <= left;
-                left <= 16'd0;
-            end
-        end
-        if (start) begin
-            left <= count;
-            left_kind <= kind;
-            chunks <= 16'd1;
-            if (kind == 3'd2) begin
-                chunks <= activation_chunks;
-                copy_address <= first_address;
-            end
-            if (kind == 3'd3) begin
-                chunks <= residual_chunks;
-                copy_address <= first_address;
-            end
-        end
-        if (reset) begin
-            left <= 16'd0; full <= 1'b0;
-        end
-    end
-
-    always @* begin
-        finished = release_ & last_word;
-        finished_kind = word_kind;
-        if (start) begin
-            if (count == 16'd0) begin
-                finished = 1'b1;
-                finished_kind = kind;
-            end
-        end
-    end
-
-    always @(posedge clock) begin
-        program_done <= finished & (finished_kind == 3'd0);
-        copy_done <= finished & (finished_kind >= 3'd2);
-        if (reset) begin
-            program_done <= 1'b0; copy_done <= 1'b0;
-        end
-    end
-
-    always @* begin
-        accepted = full;
-        if (word_kind == 3'd1) accepted = full & parameter_ready;
-        if (copying) accepted = full & copy_ready;
-    end
-
-    assign copying = (word_kind == 3'd2) | (word_kind == 3'd3);
-    assign release_ = accepted & (chunk == word_chunks);
-    assign want = enable & (left != 16'd0) & (!full | release_);
-    assign take = want & stream_valid;
-    assign last_take = left <= chunks;
-    assign register_wide = word_kind == 3'd3;
     assign wants = want;
     assign taken = take & last_take;
     assign empty = left == 16'd0;
@@ -116,5 +48,24 @@ module WordConsumer (
     initial begin
         left = 16'd0; left_kind = 3'd0; chunks = 16'd0; full = 1'b0; word_kind = 3'd0; last_word = 1'b0;
         word_chunks = 16'd0; chunk = 16'd0; copy_address = 16'd0; program_done = 1'b0; copy_done = 1'b0;
+    end
+
+    always @(posedge clock) begin
+        if (accepted) begin chunk <= chunk + 16'd1; copy_address <= copy_address + 16'd1; end
+        if (release_) full <= 1'b0;
+        if (take) begin
+            full <= 1'b1; chunk <= 16'd1; word_kind <= left_kind; last_word <= last_take; word_chunks <= chunks;
+            left <= left - chunks;
+            if (last_take) begin word_chunks <= left; left <= 16'd0; end
+        end
+        if (start) begin
+            left <= count; left_kind <= kind; chunks <= 16'd1;
+            if (kind == 3'd2) begin chunks <= activation_chunks; copy_address <= first_address; end
+            if (kind == 3'd3) begin chunks <= residual_chunks; copy_address <= first_address; end
+        end
+        if (reset) begin left <= 16'd0; full <= 1'b0; end
+        program_done <= finished & (finished_kind == 3'd0);
+        copy_done <= finished & (finished_kind >= 3'd2);
+        if (reset) begin program_done <= 1'b0; copy_done <= 1'b0; end
     end
 endmodule

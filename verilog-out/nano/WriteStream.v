@@ -18,62 +18,14 @@ module WriteStream (
 );
     localparam [15:0] last_group = 16'd2;
 
-    wire pop;
     reg  [5:0] places;
-    wire unused_queue_write_ready, queue_read_valid;
-    reg  busy;
+    reg  busy, row_ends, low;
     reg  [10:0] rows_left;
     reg  [15:0] row_base, word, group;
     reg  [9:0] chunk;
-    reg  row_ends, low;
+    wire unused_queue_write_ready, queue_read_valid;
+    wire pop = queue_read_valid & write_ready;
 
-    always @(posedge clock) begin
-        if (reserve & !pop) places <= places + 6'd1;
-        if (pop & !reserve) places <= places - 6'd1;
-        if (pop) begin
-            low <= planes & !low;
-            write_address <= word;
-            if (planes & !low) write_address <= word + plane_offset;
-            else begin
-                chunk <= chunk + 10'd1;
-                row_ends <= (chunk + 10'd2) == chunks;
-                group <= group << 1'b1;
-                if (group == last_group) begin
-                    group <= 16'd1;
-                    word <= word + 16'd1;
-                    write_address <= word + 16'd1;
-                end
-                if (row_ends) begin
-                    chunk <= 10'd0;
-                    row_ends <= chunks == 10'd1;
-                    group <= 16'd1;
-                    row_base <= row_base + dst_stride;
-                    word <= row_base + dst_stride;
-                    write_address <= row_base + dst_stride;
-                    rows_left <= rows_left - 11'd1;
-                end
-            end
-        end
-        done <= 1'b0;
-        if (busy & !(|rows_left)) begin
-            busy <= 1'b0; done <= 1'b1;
-        end
-        if (start) begin
-            busy <= 1'b1;
-            rows_left <= rows;
-            row_base <= dst_base;
-            word <= dst_base;
-            write_address <= dst_base;
-            group <= 16'd1; chunk <= 10'd0;
-            row_ends <= chunks == 10'd1;
-            low <= 1'b0;
-        end
-        if (reset) begin
-            places <= 6'd0; busy <= 1'b0; done <= 1'b0;
-        end
-    end
-
-    assign pop = queue_read_valid & write_ready;
     assign room = !places[5];
     assign write_valid[0] = queue_read_valid & group[0];
     assign write_valid[1] = queue_read_valid & group[1];
@@ -86,5 +38,39 @@ module WriteStream (
     initial begin
         places = 6'd0; busy = 1'b0; done = 1'b0; rows_left = 11'd0; row_base = 16'd0; word = 16'd0;
         write_address = 16'd0; group = 16'd0; chunk = 10'd0; row_ends = 1'b0; low = 1'b0;
+    end
+
+    always @(posedge clock) begin
+        if (reserve & !pop) places <= places + 6'd1;
+        if (pop & !reserve) places <= places - 6'd1;
+        if (pop) begin
+            low <= planes & !low;
+            write_address <= word;
+            if (planes & !low) write_address <= word + plane_offset;
+            else begin
+                chunk <= chunk + 10'd1;
+                row_ends <= (chunk + 10'd2) == chunks;
+                group <= group << 1'b1;
+                if (group == last_group) begin group <= 16'd1; word <= word + 16'd1; write_address <= word + 16'd1; end
+                if (row_ends) begin
+                    chunk <= 10'd0;
+                    row_ends <= chunks == 10'd1;
+                    group <= 16'd1;
+                    row_base <= row_base + dst_stride;
+                    word <= row_base + dst_stride;
+                    write_address <= row_base + dst_stride;
+                    rows_left <= rows_left - 11'd1;
+                end
+            end
+        end
+        done <= 1'b0;
+        if (busy & !(|rows_left)) begin busy <= 1'b0; done <= 1'b1; end
+        if (start) begin
+            busy <= 1'b1; rows_left <= rows; row_base <= dst_base; word <= dst_base; write_address <= dst_base;
+            group <= 16'd1; chunk <= 10'd0;
+            row_ends <= chunks == 10'd1;
+            low <= 1'b0;
+        end
+        if (reset) begin places <= 6'd0; busy <= 1'b0; done <= 1'b0; end
     end
 endmodule

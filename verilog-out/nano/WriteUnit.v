@@ -25,123 +25,37 @@ module WriteUnit (
     output reg  beat, error,
     output reg  [31:0] error_lo, error_hi
 );
-    localparam [2:0] WriteState_Idle = 3'd0;
-    localparam [2:0] WriteState_Low = 3'd1;
-    localparam [2:0] WriteState_High = 3'd2;
-    localparam [2:0] WriteState_Length = 3'd3;
-    localparam [2:0] WriteState_Wait = 3'd4;
-    localparam [2:0] WriteState_Address = 3'd5;
-    localparam [2:0] WriteState_Owed = 3'd6;
+    localparam [2:0] WriteState_Idle = 3'd0, WriteState_Low = 3'd1, WriteState_High = 3'd2, WriteState_Length = 3'd3;
+    localparam [2:0] WriteState_Wait = 3'd4, WriteState_Address = 3'd5, WriteState_Owed = 3'd6;
     localparam [5:0] all_places = 6'd32;
     localparam [3:0] most_owed = 4'd4;
     localparam [5:0] word_beats = 6'd1;
 
-    wire request, grant;
-    reg  arrived;
-    wire issue, accept, send, answer, idle;
-    wire [5:0] burst;
-    reg  [4:0] to_boundary;
-    reg  [5:0] now_waiting, now_free, now_allowed;
-    wire [32:0] low_sum;
-    reg  [31:0] next_hi;
-    wire [31:0] next_answer;
-    wire queue_reset, unused_queue_write_ready, queue_read_valid;
-    wire [127:0] queue_read_data;
+    reg  arrived, carry, answer_carry;
+    reg  [4:0] to_boundary, length_next, length;
+    reg  [5:0] now_waiting, now_free, now_allowed, places, waiting, allowed_next, allowed;
     reg  [2:0] state;
-    reg  [15:0] unread;
-    reg  [5:0] places, waiting;
+    reg  [15:0] unread, beats_left, unsent;
     reg  [1:0] granted_next, granted;
     reg  [31:0] offset;
-    reg  carry;
-    reg  [15:0] beats_left;
-    reg  [4:0] length_next, length;
-    reg  [5:0] allowed_next, allowed;
-    reg  [15:0] unsent;
     reg  [3:0] place, owed;
-    reg  answer_carry;
-
-    always @(posedge clock) begin
-        beat <= send;
-        waiting <= now_waiting;
-        places <= now_free;
-        if (send) begin
-            unsent <= unsent - 16'd1;
-            place <= place + 4'd1;
-        end
-        if (grant) begin
-            read_address <= read_address + 16'd1;
-            unread <= unread - {10'd0, word_beats};
-            if (unread < {10'd0, word_beats}) unread <= 16'd0;
-        end
-        awaddr_hi <= next_hi;
-        carry <= 1'b0; done <= 1'b0;
-        case (state)
-            WriteState_Idle: begin
-                places <= all_places;
-                waiting <= 6'd0;
-                if (command_valid & command_ready) begin
-                    read_address <= command[79:64];
-                    beats_left <= command[111:96];
-                    unread <= command[111:96];
-                    unsent <= command[111:96];
-                    offset <= command[159:128];
-                    state <= WriteState_Low;
-                end
-            end
-            WriteState_Low: begin
-                awaddr_lo <= low_sum[31:0];
-                carry <= low_sum[32];
-                awaddr_hi <= result_hi + (offset >> 5'd28);
-                state <= WriteState_High;
-            end
-            WriteState_High: begin
-                error_lo <= awaddr_lo;
-                error_hi <= next_hi;
-                place <= awaddr_lo[7:4];
-                state <= WriteState_Length;
-                if (!(|beats_left)) state <= WriteState_Owed;
-            end
-            WriteState_Length: state <= WriteState_Wait;
-            WriteState_Wait: begin
-                if (issue) state <= WriteState_Address;
-            end
-            WriteState_Address: begin
-                if (awready) begin
-                    beats_left <= beats_left - {11'd0, length};
-                    awaddr_lo <= ((awaddr_lo >> 4'd8) + 32'd1) << 4'd8;
-                    carry <= &(awaddr_lo | 32'd255);
-                    state <= WriteState_Length;
-                    if (beats_left == {11'd0, length}) state <= WriteState_Owed;
-                end
-            end
-            WriteState_Owed: begin
-                if (!(|owed) & !error) begin
-                    done <= 1'b1;
-                    state <= WriteState_Idle;
-                end
-            end
-            default: state <= WriteState_Idle;
-        endcase
-        if (issue & !answer) owed <= owed + 4'd1;
-        else if (answer & !issue) owed <= owed - 4'd1;
-        answer_carry <= 1'b0;
-        if (answer_carry) error_hi <= error_hi + 32'd1;
-        if (answer & !error) begin
-            if (bresp[1]) error <= 1'b1;
-            else begin
-                error_lo <= next_answer;
-                answer_carry <= &(error_lo | 32'd255);
-            end
-        end
-        if (reset) begin
-            state <= WriteState_Idle;
-            unread <= 16'd0; owed <= 4'd0; error <= 1'b0; done <= 1'b0; beat <= 1'b0;
-        end
-    end
+    wire unused_queue_write_ready, queue_read_valid;
+    wire [127:0] queue_read_data;
+    wire idle = state == WriteState_Idle;
+    wire request = (|unread) & (places >= word_beats) & !idle;
+    wire grant = request & read_ready;
+    wire queue_reset = reset | idle;
+    wire send = wvalid & wready;
+    wire [5:0] burst = {1'b0, length};
+    wire issue = (state == WriteState_Wait) & (waiting >= burst) & (owed < most_owed) & !hold & !error;
+    wire accept = (state == WriteState_Address) & awready;
+    wire [32:0] low_sum = {1'b0, result_lo} + {1'b0, offset << 3'd4};
+    wire [31:0] next_hi = carry ? (awaddr_hi + 32'd1) : awaddr_hi;
+    wire answer = bvalid & (|owed);
+    wire [31:0] next_answer = ((error_lo >> 4'd8) + 32'd1) << 4'd8;
 
     always @* begin
-        length_next = length;
-        to_boundary = 5'd16;
+        length_next = length; to_boundary = 5'd16;
         case (state)
             WriteState_Length: begin
                 to_boundary = 5'd16 - {1'b0, awaddr_lo[7:4]};
@@ -153,15 +67,9 @@ module WriteUnit (
     end
 
     always @* begin
-        arrived = grant;
-        granted_next[0] = arrived;
-        arrived = granted[0];
-        granted_next[1] = arrived;
-        arrived = granted[1];
-        allowed_next = now_allowed;
-        if (reset) begin
-            allowed_next = 6'd0; granted_next = 2'd0;
-        end
+        arrived = grant; granted_next[0] = arrived; arrived = granted[0]; granted_next[1] = arrived;
+        arrived = granted[1]; allowed_next = now_allowed;
+        if (reset) begin allowed_next = 6'd0; granted_next = 2'd0; end
     end
 
     always @* begin
@@ -170,16 +78,9 @@ module WriteUnit (
         if (send) now_allowed = now_allowed - 6'd1;
     end
 
-    assign idle = state == WriteState_Idle;
-    assign request = (|unread) & (places >= word_beats) & !idle;
     assign read_valid = request;
-    assign grant = request & read_ready;
-    assign queue_reset = reset | idle;
     assign wvalid = (|allowed) & queue_read_valid;
-    assign send = wvalid & wready;
     assign wlast = (&place) | (unsent == 16'd1);
-    assign burst = {1'b0, length};
-    assign issue = (state == WriteState_Wait) & (waiting >= burst) & (owed < most_owed) & !hold & !error;
 
     always @* begin
         now_waiting = waiting;
@@ -193,20 +94,10 @@ module WriteUnit (
         if (grant) now_free = now_free - word_beats;
     end
 
-    assign accept = (state == WriteState_Address) & awready;
     assign command_ready = idle & !hold & !error;
     assign awvalid = state == WriteState_Address;
     assign awlen = {3'd0, length - 5'd1};
-    assign low_sum = {1'b0, result_lo} + {1'b0, offset << 3'd4};
-
-    always @* begin
-        next_hi = awaddr_hi;
-        if (carry) next_hi = awaddr_hi + 32'd1;
-    end
-
     assign bready = |owed;
-    assign answer = bvalid & (|owed);
-    assign next_answer = ((error_lo >> 4'd8) + 32'd1) << 4'd8;
     assign busy = |owed;
 
     Queue #(.WIDTH(128), .DEPTH(32)) u_queue (
@@ -224,9 +115,58 @@ module WriteUnit (
     end
 
     always @(posedge clock) begin
-        granted <= granted_next;
-        length <= length_next;
-        allowed <= allowed_next;
+        granted <= granted_next; length <= length_next; allowed <= allowed_next; beat <= send; waiting <= now_waiting;
+        places <= now_free;
+        if (send) begin unsent <= unsent - 16'd1; place <= place + 4'd1; end
+        if (grant) begin
+            read_address <= read_address + 16'd1;
+            unread <= unread - {10'd0, word_beats};
+            if (unread < {10'd0, word_beats}) unread <= 16'd0;
+        end
+        awaddr_hi <= next_hi; carry <= 1'b0; done <= 1'b0;
+        case (state)
+            WriteState_Idle: begin
+                places <= all_places; waiting <= 6'd0;
+                if (command_valid & command_ready) begin
+                    read_address <= command[79:64]; beats_left <= command[111:96]; unread <= command[111:96];
+                    unsent <= command[111:96]; offset <= command[159:128]; state <= WriteState_Low;
+                end
+            end
+            WriteState_Low: begin
+                awaddr_lo <= low_sum[31:0]; carry <= low_sum[32];
+                awaddr_hi <= result_hi + (offset >> 5'd28);
+                state <= WriteState_High;
+            end
+            WriteState_High: begin
+                error_lo <= awaddr_lo; error_hi <= next_hi; place <= awaddr_lo[7:4]; state <= WriteState_Length;
+                if (!(|beats_left)) state <= WriteState_Owed;
+            end
+            WriteState_Length: state <= WriteState_Wait;
+            WriteState_Wait: if (issue) state <= WriteState_Address;
+            WriteState_Address: if (awready) begin
+                beats_left <= beats_left - {11'd0, length};
+                awaddr_lo <= ((awaddr_lo >> 4'd8) + 32'd1) << 4'd8;
+                carry <= &(awaddr_lo | 32'd255);
+                state <= WriteState_Length;
+                if (beats_left == {11'd0, length}) state <= WriteState_Owed;
+            end
+            WriteState_Owed: if (!(|owed) & !error) begin done <= 1'b1; state <= WriteState_Idle; end
+            default: state <= WriteState_Idle;
+        endcase
+        if (issue & !answer) owed <= owed + 4'd1;
+        else if (answer & !issue) owed <= owed - 4'd1;
+        answer_carry <= 1'b0;
+        if (answer_carry) error_hi <= error_hi + 32'd1;
+        if (answer & !error) begin
+            if (bresp[1]) error <= 1'b1;
+            else begin
+                error_lo <= next_answer;
+                answer_carry <= &(error_lo | 32'd255);
+            end
+        end
+        if (reset) begin
+            state <= WriteState_Idle; unread <= 16'd0; owed <= 4'd0; error <= 1'b0; done <= 1'b0; beat <= 1'b0;
+        end
     end
 
     wire unused = &{1'b0, command[63:0], command[95:80], command[127:112], command[255:160], bresp[0]};

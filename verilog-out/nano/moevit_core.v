@@ -41,107 +41,69 @@ module moevit_core (
     output wire gmem_bready,
     input  wire [1:0] gmem_bresp
 );
-    reg  moved;
-    wire registers_start, registers_waiting, registers_bus_error;
-    reg  [31:0] registers_error_lo, registers_error_hi;
+    wire registers_start, registers_waiting, registers_quiesce, registers_soft_reset;
     wire [31:0] registers_program_lo, registers_program_hi, registers_image_lo, registers_image_hi, registers_result_lo;
-    wire [31:0] registers_result_hi;
+    wire [31:0] registers_result_hi, registers_watchdog;
     wire [15:0] registers_commands;
     wire [2:0] registers_task_number;
-    wire [31:0] registers_watchdog;
-    wire registers_quiesce, registers_soft_reset;
-    wire [15:0] sequencer_program_load;
-    wire sequencer_load_start, sequencer_idle, sequencer_done;
+    wire [15:0] sequencer_program_load, sequencer_error_command;
+    wire sequencer_load_start, sequencer_idle, sequencer_done, sequencer_take, sequencer_hold_bus, sequencer_unit_reset;
+    wire sequencer_ticket_ready;
     wire [3:0] sequencer_error_code;
-    wire [15:0] sequencer_error_command;
-    wire sequencer_take, sequencer_hold_bus, sequencer_unit_reset, sequencer_ticket_ready;
     wire [4:0] sequencer_count_expert;
     wire [5:0] sequencer_busy;
     wire [6:0] sequencer_push;
     wire [287:0] sequencer_command;
-    wire watchdog_busy, watchdog_expired, fetch_hold, fetch_command_ready, fetch_done, fetch_ticket_valid;
-    wire fetch_ticket_fetched, fetch_stream_valid;
+    wire watchdog_expired, fetch_command_ready, fetch_done, fetch_ticket_valid, fetch_ticket_fetched;
+    wire fetch_stream_valid, fetch_error, fetch_outstanding_any, fetch_stall_full, fetch_skipped, fetch_beat;
     wire [127:0] fetch_stream_data;
     wire [15:0] fetch_stream_level;
-    wire fetch_error;
     wire [31:0] fetch_error_lo, fetch_error_hi;
-    wire fetch_outstanding_any, fetch_stall_full, fetch_skipped, fetch_beat, feed_program_write;
-    wire [127:0] feed_program_data;
-    wire feed_program_loaded, feed_command_ready;
-    wire [4:0] feed_expert;
-    wire [10:0] feed_queue_length;
-    wire feed_in_loop, feed_stream_ready, feed_parameter_valid;
-    wire [127:0] feed_parameter_data;
-    wire feed_copy_valid;
-    reg  feed_copy_ready;
-    wire feed_copy_residual;
-    wire [15:0] feed_copy_address;
-    wire [127:0] feed_copy_data;
-    wire feed_copy_done;
+    wire feed_program_write, feed_program_loaded, feed_command_ready, feed_stream_ready, feed_parameter_valid;
+    wire feed_copy_valid, feed_copy_residual, feed_copy_done, feed_kv_by_keys, feed_group_filled, feed_busy_streaming;
+    wire feed_stall_stream, feed_stall_bank, feed_stall_sync;
+    wire [127:0] feed_program_data, feed_parameter_data, feed_copy_data;
+    wire [15:0] feed_copy_address, feed_read_address_0, feed_read_address_1, feed_kv_base;
     wire [4:0] feed_lookup_expert;
     wire [9:0] feed_lookup_pair;
-    wire [15:0] feed_read_address_0, feed_read_address_1, feed_kv_base;
     wire [7:0] feed_kv_stride;
     wire [5:0] feed_kv_rotate;
-    wire feed_kv_by_keys, feed_group_filled;
     wire [255:0] feed_sum_0, feed_sum_1;
-    wire feed_busy_streaming, feed_stall_stream, feed_stall_bank, feed_stall_sync, drain_command_ready;
-    wire [4:0] drain_expert;
-    wire [10:0] drain_queue_length;
-    wire drain_in_loop, drain_command_drained, drain_parameter_ready, drain_group_drained, drain_group_stored;
+    wire drain_command_ready, drain_command_drained, drain_parameter_ready, drain_group_drained, drain_group_stored;
+    wire drain_drain_bank, drain_factor_bank, drain_kv_write, drain_residual_read, drain_residual_write;
+    wire drain_score_write, drain_logit_write;
     wire [9:0] drain_drain_pair;
-    wire drain_drain_bank;
     wire [4:0] drain_lookup_expert;
-    wire [10:0] drain_lookup_position;
-    wire drain_factor_bank;
-    wire [10:0] drain_factor_row;
+    wire [10:0] drain_lookup_position, drain_factor_row, drain_logit_token;
     wire [1:0] drain_activation_write;
-    wire [15:0] drain_activation_address;
-    wire [63:0] drain_activation_data;
-    wire drain_kv_write;
-    wire [15:0] drain_kv_address;
-    wire [5:0] drain_kv_rotate;
-    wire [63:0] drain_kv_data;
-    wire drain_residual_read;
-    wire [15:0] drain_residual_read_address;
-    wire drain_residual_write;
-    wire [15:0] drain_residual_address;
-    wire [127:0] drain_residual_write_data;
-    wire drain_score_write;
+    wire [15:0] drain_activation_address, drain_kv_address, drain_residual_read_address, drain_residual_address;
     wire [15:0] drain_score_address;
-    wire [127:0] drain_score_data;
-    wire drain_logit_write;
-    wire [10:0] drain_logit_token;
+    wire [63:0] drain_activation_data, drain_kv_data;
+    wire [5:0] drain_kv_rotate;
+    wire [127:0] drain_residual_write_data, drain_score_data;
     wire [3:0] drain_logit_tile;
     wire [191:0] drain_logit_data;
     wire norm_command_ready, norm_done, norm_read_valid;
-    wire [15:0] norm_read_address;
+    wire [15:0] norm_read_address, norm_write_address;
     wire [1:0] norm_write_valid;
-    wire [15:0] norm_write_address;
     wire [63:0] norm_write_data;
     wire softmax_command_ready, softmax_done;
-    wire [15:0] softmax_read_address;
+    wire [15:0] softmax_read_address, softmax_write_address, softmax_factor_mantissa;
     wire [1:0] softmax_write_valid;
-    wire [15:0] softmax_write_address;
     wire [63:0] softmax_write_data;
-    wire [15:0] softmax_factor_mantissa;
     wire [4:0] softmax_factor_exponent;
     wire router_command_ready, router_done, router_routed;
     wire [31:0] router_nonempty;
-    wire [10:0] router_feed_lookup_token_0, router_feed_lookup_token_1, router_drain_lookup_token;
+    wire [10:0] router_feed_lookup_token_0, router_feed_lookup_token_1, router_drain_lookup_token, router_count;
     wire [15:0] router_drain_lookup_score;
-    wire [10:0] router_count;
-    wire write_hold, write_command_ready, write_done, write_read_valid;
+    wire write_command_ready, write_done, write_read_valid, write_busy, write_beat, write_error;
     wire [15:0] write_read_address;
-    wire write_busy, write_beat, write_error;
     wire [31:0] write_error_lo, write_error_hi;
-    wire activation_softmax_ready, activation_norm_ready, activation_copy_write, activation_copy_ready;
+    wire activation_softmax_ready, activation_norm_ready, activation_copy_ready;
     wire [127:0] activation_read_data_0, activation_read_data_1;
     wire [63:0] stationary_read_data;
-    wire residual_norm_ready, residual_write_back_ready;
-    wire [127:0] residual_read_data;
-    wire residual_copy_write, residual_copy_ready;
-    wire [127:0] scores_read_data;
+    wire residual_norm_ready, residual_write_back_ready, residual_copy_ready;
+    wire [127:0] residual_read_data, scores_read_data;
     wire fetch_queue_write_ready, fetch_queue_read_valid;
     wire [255:0] fetch_queue_read_data;
     wire feed_queue_write_ready, feed_queue_read_valid;
@@ -157,40 +119,23 @@ module moevit_core (
     wire write_queue_write_ready, write_queue_read_valid;
     wire [255:0] write_queue_read_data;
     reg  unit_reset, progress, quiet;
-
-    assign registers_bus_error = fetch_error | write_error;
-
-    always @* begin
-        registers_error_lo = fetch_error_lo;
-        registers_error_hi = fetch_error_hi;
-        if (write_error) begin
-            registers_error_lo = write_error_lo;
-            registers_error_hi = write_error_hi;
-        end
-    end
-
-    assign fetch_hold = sequencer_hold_bus | registers_quiesce;
-    assign write_hold = sequencer_hold_bus | registers_quiesce;
-    assign feed_expert = feed_queue_read_data[260:256];
-    assign feed_queue_length = feed_queue_read_data[271:261];
-    assign feed_in_loop = feed_queue_read_data[272];
-    assign drain_expert = drain_queue_read_data[260:256];
-    assign drain_queue_length = drain_queue_read_data[271:261];
-    assign drain_in_loop = drain_queue_read_data[272];
-
-    always @* begin
-        moved = feed_busy_streaming | write_beat | norm_done | softmax_done | router_done | drain_command_drained;
-        moved = moved | fetch_beat;
-    end
-
-    assign watchdog_busy = !sequencer_idle;
-    assign activation_copy_write = feed_copy_valid & !feed_copy_residual;
-    assign residual_copy_write = feed_copy_valid & feed_copy_residual;
-
-    always @* begin
-        feed_copy_ready = activation_copy_ready;
-        if (feed_copy_residual) feed_copy_ready = residual_copy_ready;
-    end
+    wire registers_bus_error = fetch_error | write_error;
+    wire [31:0] registers_error_lo = write_error ? write_error_lo : fetch_error_lo;
+    wire [31:0] registers_error_hi = write_error ? write_error_hi : fetch_error_hi;
+    wire fetch_hold = sequencer_hold_bus | registers_quiesce;
+    wire write_hold = sequencer_hold_bus | registers_quiesce;
+    wire [4:0] feed_expert = feed_queue_read_data[260:256];
+    wire [10:0] feed_queue_length = feed_queue_read_data[271:261];
+    wire feed_in_loop = feed_queue_read_data[272];
+    wire [4:0] drain_expert = drain_queue_read_data[260:256];
+    wire [10:0] drain_queue_length = drain_queue_read_data[271:261];
+    wire drain_in_loop = drain_queue_read_data[272];
+    wire moved = feed_busy_streaming | write_beat | norm_done | softmax_done | router_done | drain_command_drained |
+        fetch_beat;
+    wire watchdog_busy = !sequencer_idle;
+    wire activation_copy_write = feed_copy_valid & !feed_copy_residual;
+    wire residual_copy_write = feed_copy_valid & feed_copy_residual;
+    wire feed_copy_ready = feed_copy_residual ? residual_copy_ready : activation_copy_ready;
 
     Registers u_registers (
         .clock(clock), .reset(reset), .awvalid(s_axi_control_awvalid), .awready(s_axi_control_awready),

@@ -96,8 +96,13 @@ pub struct Streamer {
     inside: DFF<Bit>,
     /// Groups that may be on their way when the pass starts, its own one included.
     allowance: DFF<Bits<12>>,
-    word_groups: Signal<Local, Bits<12>>,
-    _group_bits: usize,
+    /// `allowance` as far as it can matter: at most 15.
+    limit: DFF<Bits<4>>,
+    /// Both of the pass behind this one, found while this one runs: a pass takes more cycles than they need.
+    next_allowance: DFF<Bits<12>>,
+    next_limit: DFF<Bits<4>>,
+    /// R / C.
+    word_groups: Constant<Bits<12>>,
     first_pass: Signal<Local, Bit>,
     last_pass: Signal<Local, Bit>,
     waits: Signal<Local, Bit>,
@@ -124,7 +129,7 @@ impl Streamer {
     pub fn new(groups: usize) -> Self {
         Self {
             command: many(COMMAND_WORDS),
-            _group_bits: groups.ilog2() as usize,
+            word_groups: Constant::new((groups as u64).into()),
             queued: PassCommand::new(groups),
             rows: RowReader::new(),
             ..Self::default()
@@ -190,6 +195,9 @@ impl Logic for Streamer {
             on_their_way,
             by_tile,
             allowance,
+            limit,
+            next_allowance,
+            next_limit,
             inside
         );
         clock!(self, clock, queued, rows);
@@ -212,9 +220,7 @@ impl Logic for Streamer {
         self.bank_free.next = !self.first_pass.val() | !self.filling.q.val().get_bit(1);
         self.synced.next = !self.sync.q.val()
             | (!self.by_tile.q.val() & (self.drained.val() == self.command_tag.q.val()))
-            | (self.by_tile.q.val()
-                & ((self.allowance.q.val() >> 4).any()
-                    | (self.on_their_way.q.val() <= self.allowance.q.val().get_bits::<4>(0))));
+            | (self.by_tile.q.val() & (self.on_their_way.q.val() <= self.limit.q.val()));
         self.go.next = self.active.q.val()
             & (!self.waits.val() | (self.tile_ready.val() & self.bank_free.val() & self.synced.val()));
         self.pass_ends.next = self.go.val() & (self.step.q.val() == self.last_step.q.val());
@@ -251,9 +257,13 @@ impl Logic for Streamer {
         }
 
         // Advance the loops.
-        self.word_groups.next = 1.into();
-        for _i in 0..self._group_bits {
-            self.word_groups.next = self.word_groups.val() << 1;
+        self.next_allowance.d.next = self.allowance.q.val() - self.word_groups.val();
+        if self.first_pass.val() {
+            self.next_allowance.d.next = self.allowance.q.val() + 1 - self.word_groups.val();
+        }
+        self.next_limit.d.next = self.next_allowance.q.val().get_bits::<4>(0);
+        if (self.next_allowance.q.val() >> 4).any() {
+            self.next_limit.d.next = 15.into();
         }
         self.take.next = self.queued.full.val() & !self.active.q.val();
         if self.go.val() {
@@ -267,10 +277,8 @@ impl Logic for Streamer {
             self.step.d.next = 0.into();
             self.inside.d.next = false;
             self.k.d.next = self.k.q.val() + 1;
-            self.allowance.d.next = self.allowance.q.val() - self.word_groups.val();
-            if self.first_pass.val() {
-                self.allowance.d.next = self.allowance.q.val() + 1 - self.word_groups.val();
-            }
+            self.allowance.d.next = self.next_allowance.q.val();
+            self.limit.d.next = self.next_limit.q.val();
             self.word.d.next = self.word.q.val() + 1;
             if self.k.q.val() == self.k_last.q.val() {
                 self.k.d.next = 0.into();
@@ -306,6 +314,10 @@ impl Logic for Streamer {
             self.sync.d.next = self.queued.sync.val();
             self.by_tile.d.next = self.queued.by_tile.val();
             self.allowance.d.next = self.queued.allowance.val();
+            self.limit.d.next = self.queued.allowance.val().get_bits::<4>(0);
+            if (self.queued.allowance.val() >> 4).any() {
+                self.limit.d.next = 15.into();
+            }
             self.command_tag.d.next = self.queued.tag.val();
             self.command_expert.d.next = self.queued.expert.val();
             self.n.d.next = 0.into();

@@ -1,5 +1,6 @@
 //! The inside of a module that a kernel describes: declarations and logic.
 
+use super::collapse::collapse;
 use super::connect::prefixed;
 use super::elaborate::Scope;
 use super::error::Refusal;
@@ -11,11 +12,12 @@ use super::names::NameTable;
 use super::place::Driver;
 use super::print::{Printer, Uses};
 use super::split::split;
+use super::statements::is_assignment;
 use super::symbols::{Role, Symbols};
-use super::text::{declare, dimension, number, unused_wire};
-use super::vector::{merged, Piece, Place};
+use super::text::{declare, dimension, identifiers, number, unused_wire, wrapped};
+use super::vector::{merged, pattern, Piece, Place};
 use num_bigint::BigUint;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub struct Body<'a> {
     pub symbols: &'a Symbols,
@@ -32,6 +34,10 @@ pub struct Body<'a> {
     pub detached: Vec<(SignalId, Place)>,
     /// The signals of each vector or name.
     pub members: HashMap<String, Vec<SignalId>>,
+    /// Wires that are declared with their value: the names and the values.
+    nets: Vec<(String, String)>,
+    /// What registers take at the edges of each clock.
+    pub edges: BTreeMap<String, Vec<Stmt>>,
     logic: String,
 }
 
@@ -57,6 +63,8 @@ impl<'a> Body<'a> {
             procedural: HashSet::new(),
             detached: vec![],
             members: HashMap::new(),
+            nets: vec![],
+            edges: BTreeMap::new(),
             logic: String::new(),
         }
     }
@@ -69,7 +77,8 @@ impl<'a> Body<'a> {
         for group in groups {
             let (clocked, rest) = split(group, |id| self.is_next(id, &read));
             parts.extend(Some(clocked).filter(|group| !group.is_empty()));
-            parts.extend(flow::group(self.symbols, rest)?);
+            let rest = flow::group(self.symbols, rest)?;
+            parts.extend(rest.into_iter().flat_map(|group| self.shortened(group, &read)));
         }
         let parts: Vec<_> = parts.into_iter().filter_map(|g| self.absorb(g, &read)).collect();
         let kinds: Vec<_> = parts.iter().map(|group| self.kind(group, &read)).collect();
@@ -77,6 +86,7 @@ impl<'a> Body<'a> {
         self.place();
         self.print_parts(parts.into_iter().zip(kinds));
         self.print_detached();
+        self.order_nets()?;
         // What the registers and instances read counts as read below.
         let (registers, instances) = (self.registers(), self.instances());
         let (declarations, unused) = (self.declarations(), self.unused());
@@ -94,7 +104,19 @@ impl<'a> Body<'a> {
             unused,
         ];
         let sections: Vec<_> = sections.into_iter().filter(|s| !s.is_empty()).collect();
-        Ok(format!("{}{}endmodule\n", port_list(&ports), sections.join("\n")))
+        Ok(wrapped(&format!(
+            "{}{}endmodule\n",
+            port_list(&ports),
+            sections.join("\n")
+        )))
+    }
+
+    /// The group as an expression for each signal if it drives wires.
+    fn shortened(&self, group: flow::Group, read: &HashSet<SignalId>) -> Vec<flow::Group> {
+        match writes_of(&group).iter().all(|id| self.is_next(*id, read)) {
+            true => vec![group],
+            false => collapse(group),
+        }
     }
 
     fn kind(&self, group: &flow::Group, read: &HashSet<SignalId>) -> Written {
@@ -235,19 +257,56 @@ impl<'a> Body<'a> {
                 kept.push(stmt);
             }
         }
-        if !self.logic.is_empty() {
-            self.logic.push('\n');
-        }
-        self.logic += &format!("    always @(posedge {}) begin\n", self.printer.signal(clock));
-        self.printer.stmts(&fuse::statements(kept), 2, &mut self.logic);
-        self.logic += "    end\n";
+        let clock = self.printer.signal(clock);
+        self.edges.entry(clock).or_default().extend(kept);
     }
 
+    /// Assignments outside of any block. A wire of its own is declared with its value.
     fn print_continuous(&mut self, group: &[Stmt]) {
-        if self.logic.ends_with(" end\n") {
+        let mut text = String::new();
+        for run in group.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
+            if let [Stmt::Comment(comment)] = run {
+                text += &format!("    // {comment}\n");
+                continue;
+            }
+            for line in self.printer.assignments(run) {
+                match self.net_of(&line.target) {
+                    Some(name) => self.nets.push((name, line.value.text())),
+                    None => text += &format!("    assign {}\n", line.text()),
+                }
+            }
+        }
+        if self.logic.ends_with(" end\n") && !text.is_empty() {
             self.logic.push('\n');
         }
-        self.printer.continuous(group, &mut self.logic);
+        self.logic += &text;
+    }
+
+    /// The wire that a target is, if it is one from its first bit to its last and no port.
+    fn net_of(&self, target: &Piece) -> Option<String> {
+        let Piece::Bits { place, width } = target else {
+            return None;
+        };
+        (place.total == *width && self.members.contains_key(&place.name)).then(|| place.name.clone())
+    }
+
+    /// Puts the wires in an order in which each stands behind what it reads.
+    fn order_nets(&mut self) -> Result<(), Refusal> {
+        let mut waiting = std::mem::take(&mut self.nets);
+        while !waiting.is_empty() {
+            let reads_none = |(_, value): &(String, String)| {
+                identifiers(value).all(|read| waiting.iter().all(|(name, _)| name != read))
+            };
+            let Some(at) = waiting.iter().position(reads_none) else {
+                let name = &waiting[0].0;
+                return Err(Refusal::new(
+                    name,
+                    "it depends on itself without a register between",
+                ));
+            };
+            self.nets.push(waiting.remove(at));
+        }
+        Ok(())
     }
 
     fn print(&mut self, group: &[Stmt]) {
@@ -259,30 +318,47 @@ impl<'a> Body<'a> {
         self.logic += "    end\n";
     }
 
+    /// The declarations: of one owner and one shape together, then the wires with their values.
     fn declarations(&self) -> String {
-        let mut items = vec![];
-        for (id, symbol) in self
-            .symbols
-            .signals
-            .iter()
-            .enumerate()
-            .filter(|(id, _)| self.is_declared(*id) || self.detached.iter().any(|(other, _)| other == id))
-        {
-            let place = &self.printer.places[id];
-            if place.offset > 0 {
-                continue;
-            }
+        let mut items: Vec<(String, String, String)> = vec![];
+        let mut shapes = HashMap::new();
+        let detached = |id: &SignalId| self.detached.iter().any(|(other, _)| other == id);
+        let signals = (0..self.symbols.signals.len()).filter(|id| self.is_declared(*id) || detached(id));
+        for id in signals.filter(|id| self.printer.places[*id].offset == 0) {
+            let (place, ty) = (&self.printer.places[id], self.symbols.get(id).ty);
             let kind = match self.driver(id) {
                 Driver::Wire => "wire",
                 Driver::Procedure | Driver::Register => "reg ",
             };
-            let shape = match place.total == symbol.ty.width {
-                true => shape(symbol.ty),
+            let shape = match place.total == ty.width {
+                true => shape(ty),
                 false => dimension(place.total),
             };
-            items.push((format!("{kind} {shape}"), self.net(id)));
+            let item = (self.owner(id), format!("{kind} {shape}"), self.net(id));
+            shapes.insert(item.2.clone(), item.1.clone());
+            items.push(item);
         }
-        declare(&items).iter().map(|line| format!("{line};\n")).collect()
+        items.retain(|(.., name)| self.nets.iter().all(|(net, _)| net != name));
+        let first = |(owner, kind, _): &(String, String, String)| {
+            items.iter().position(|(o, k, _)| (o, k) == (owner, kind))
+        };
+        let owners = |(owner, ..): &(String, String, String)| items.iter().position(|(o, ..)| o == owner);
+        let mut sorted = items.clone();
+        sorted.sort_by_key(|item| (owners(item), first(item)));
+        let sorted: Vec<_> = sorted.into_iter().map(|(_, kind, name)| (kind, name)).collect();
+        let plain = declare(&sorted).into_iter().map(|line| format!("{line};\n"));
+        let net = |(name, value): &(String, String)| format!("    {}{name} = {value};\n", shapes[name]);
+        plain.chain(self.nets.iter().map(net)).collect()
+    }
+
+    /// The instances that drive a signal or read it; nothing for the module's own signals and registers.
+    fn owner(&self, id: SignalId) -> String {
+        match (self.symbols.get(id).role, self.child(id)) {
+            (Role::ChildInput(n) | Role::ChildOutput(n), Some(Child::Instance(_))) => {
+                pattern(&self.scope.children[n].instance).0
+            }
+            _ => String::new(),
+        }
     }
 
     /// The name under which a signal is declared. Instances' outputs that nobody reads say so.
@@ -398,12 +474,10 @@ fn constants_only(group: flow::Group, symbols: &Symbols) -> flow::Group {
 fn constants(uses: &Uses, symbols: &Symbols) -> String {
     let mut all: Vec<_> = uses.constants.iter().collect();
     all.sort_by_key(|(name, _, value)| symbols.state_order(name, value));
-    let line = |(name, width, value): &&(String, usize, BigUint)| {
-        format!(
-            "    localparam {}{name} = {};\n",
-            dimension(*width),
-            number(value, *width)
-        )
+    let item = |(name, width, value): &(String, usize, BigUint)| {
+        let kind = format!("localparam {}", dimension(*width));
+        (kind, format!("{name} = {}", number(value, *width)))
     };
-    all.iter().map(line).collect()
+    let items: Vec<_> = all.into_iter().map(item).collect();
+    declare(&items).iter().map(|line| format!("{line};\n")).collect()
 }

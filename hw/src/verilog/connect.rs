@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::elaborate::AtomInfo;
+use super::fuse;
 use super::ir::{Expr, Kind, SignalId, Stmt};
 use super::module::Child;
 use super::names::verilog_name;
@@ -23,8 +24,8 @@ struct Row {
 }
 
 impl Body<'_> {
-    /// The registers: their initial values, then one block for each clock with those that no block above assigns.
-    pub fn registers(&self) -> String {
+    /// The registers: their initial values, then one block for each clock.
+    pub fn registers(&mut self) -> String {
         let mut initial: Vec<(&str, BigUint, usize)> = vec![];
         let mut clocked: BTreeMap<String, Vec<Stmt>> = BTreeMap::new();
         for (n, child) in self.children.iter().enumerate() {
@@ -44,6 +45,9 @@ impl Body<'_> {
             };
             let block = clocked.entry(self.printer.signal(clock)).or_default();
             block.push(Stmt::Assign(q, next));
+        }
+        for (clock, stmts) in std::mem::take(&mut self.edges) {
+            clocked.entry(clock).or_default().extend(fuse::statements(stmts));
         }
         let always = |(clock, stmts): (String, Vec<Stmt>)| {
             let mut body = String::new();

@@ -41,6 +41,8 @@ pub enum Kind {
     Retype(Box<Expr>),
     /// Most significant part first.
     Concat(Vec<Expr>),
+    /// The second value where the first, of one bit, is set, else the third.
+    Mux(Box<Expr>, Box<Expr>, Box<Expr>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +126,21 @@ impl Expr {
                 b.reads(f);
             }
             Kind::Concat(parts) => parts.iter().for_each(|p| p.reads(f)),
+            Kind::Mux(test, a, b) => [test, a, b].iter().for_each(|e| e.reads(f)),
+        }
+    }
+
+    /// Calls `f` with every operand.
+    pub fn operands_mut(&mut self, f: &mut dyn FnMut(&mut Expr)) {
+        match &mut self.kind {
+            Kind::Const(_) | Kind::Named(..) | Kind::Signal(_) => {}
+            Kind::Not(a) | Kind::Neg(a) | Kind::Reduce(_, a) | Kind::Slice(a, _) => f(a),
+            Kind::ZeroExtend(a) | Kind::SignExtend(a) | Kind::Retype(a) => f(a),
+            Kind::Binary(_, a, b) | Kind::Compare(_, a, b) | Kind::Logic(_, a, b) | Kind::Shift(_, a, b) => {
+                [a, b].into_iter().for_each(|e| f(e));
+            }
+            Kind::Concat(parts) => parts.iter_mut().for_each(f),
+            Kind::Mux(test, a, b) => [test, a, b].into_iter().for_each(|e| f(e)),
         }
     }
 
@@ -145,6 +162,10 @@ impl Expr {
             Kind::ZeroExtend(a) | Kind::Retype(a) => a.value()?,
             Kind::SignExtend(a) => sign_extended(a.value()?, a.ty.width, width),
             Kind::Concat(parts) => concat(parts)?,
+            Kind::Mux(test, a, b) => match test.value()? == BigUint::default() {
+                true => b.value()?,
+                false => a.value()?,
+            },
         };
         Some(raw & mask(width))
     }

@@ -21,6 +21,7 @@
 //! - paths `rows$3$out` become names `rows_3_out`; two paths that become one name are an error.
 
 mod body;
+mod collapse;
 mod connect;
 mod describe;
 mod design;

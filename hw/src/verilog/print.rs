@@ -137,10 +137,26 @@ impl<'a> Printer<'a> {
                 value: value.clone(),
                 width,
             },
+            Kind::Mux(test, a, b) => Piece::Choice {
+                test: self.operand(test, &[]),
+                then: Box::new(self.operand_piece(a, &[])),
+                otherwise: Box::new(self.operand_piece(b, &["?"])),
+            },
             _ => Piece::Text {
                 text: self.expr(e),
                 width,
             },
+        }
+    }
+
+    /// A piece that may stand bare next to the operators in `chain`.
+    fn operand_piece(&self, e: &Expr, chain: &[&str]) -> Piece {
+        match self.piece(e) {
+            Piece::Text { width, .. } => Piece::Text {
+                text: self.operand(e, chain),
+                width,
+            },
+            other => other,
         }
     }
 
@@ -192,6 +208,10 @@ impl<'a> Printer<'a> {
                 let parts: Vec<_> = parts.iter().map(|p| self.expr(p)).collect();
                 atom(format!("{{{}}}", parts.join(", ")))
             }
+            Kind::Mux(..) => Text {
+                text: self.piece(e).text(),
+                binding: Binding::Operator("?"),
+            },
         }
     }
 

@@ -35,7 +35,7 @@ pub fn split(group: Group, is_candidate: impl Fn(SignalId) -> bool) -> (Group, G
 }
 
 /// The statements as far as they assign signals that `keep` names.
-fn project(stmts: &[Stmt], keep: &impl Fn(SignalId) -> bool) -> Vec<Stmt> {
+pub fn project(stmts: &[Stmt], keep: &impl Fn(SignalId) -> bool) -> Vec<Stmt> {
     let mut kept = vec![];
     let mut comments = vec![];
     for stmt in stmts {

@@ -5,26 +5,35 @@ use super::print::Printer;
 use super::text::{fill_statements, LINE_COLUMNS};
 use super::vector::Piece;
 
-impl Printer<'_> {
-    /// Assignments outside of any block, with comments.
-    pub fn continuous(&self, stmts: &[Stmt], out: &mut String) {
-        for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
-            match run {
-                [Stmt::Comment(text)] => *out += &format!("    // {text}\n"),
-                _ => self
-                    .assignments(run)
-                    .iter()
-                    .for_each(|line| *out += &format!("    assign {line}\n")),
-            }
-        }
-    }
+/// A line that assigns.
+pub struct Assignment {
+    pub target: Piece,
+    operator: &'static str,
+    pub value: Piece,
+}
 
+impl Assignment {
+    pub fn text(&self) -> String {
+        format!("{} {} {};", self.target.text(), self.operator, self.value.text())
+    }
+}
+
+/// What stands before the statements that it governs.
+struct Head {
+    text: String,
+    /// A comment behind it.
+    note: String,
+    /// Whether nothing follows that belongs to it, such as an `else`.
+    ends: bool,
+}
+
+impl Printer<'_> {
     /// Statements inside an `always` block.
     pub fn stmts(&self, stmts: &[Stmt], indent: usize, out: &mut String) {
         for run in stmts.chunk_by(|a, b| is_assignment(a) && is_assignment(b)) {
             match run {
                 [one] if !is_assignment(one) => self.stmt(one, indent, out),
-                _ => *out += &lines_of(&self.assignments(run), indent),
+                _ => *out += &lines_of(&self.assigned(run), indent),
             }
         }
     }
@@ -44,10 +53,15 @@ impl Printer<'_> {
         }
     }
 
+    /// The texts of a run of assignments.
+    fn assigned(&self, run: &[Stmt]) -> Vec<String> {
+        self.assignments(run).iter().map(Assignment::text).collect()
+    }
+
     /// A run of assignments; those that copy following parts of one vector to following parts of another become one.
     /// A register takes its new value at the clock's edge, anything else at once.
-    fn assignments(&self, run: &[Stmt]) -> Vec<String> {
-        let mut lines: Vec<(Piece, &str, Piece)> = vec![];
+    pub fn assignments(&self, run: &[Stmt]) -> Vec<Assignment> {
+        let mut lines: Vec<Assignment> = vec![];
         let is_clocked = |id: &SignalId| self.registers.contains(id) || self.clocked.contains_key(id);
         let writes = writes_of(run);
         let mut in_order = !writes.iter().all(is_clocked) && !reads_of(run).is_disjoint(&writes);
@@ -60,39 +74,49 @@ impl Printer<'_> {
             let operator = if is_clocked(&id) { "<=" } else { "=" };
             let target = self.clocked.get(&id).copied().unwrap_or(id);
             let (target, value) = (self.target(target, at, value.ty.width), self.piece(value));
-            in_order |= lines.iter().any(|line| line.0.overlaps(&target));
+            in_order |= lines.iter().any(|line| line.target.overlaps(&target));
             let joint = lines.iter_mut().filter(|_| !in_order).find_map(|line| {
-                let both = (line.0.with(&target)?, line.2.with(&value)?);
+                let both = (line.target.with(&target)?, line.value.with(&value)?);
                 Some((line, both))
             });
             match joint {
-                Some((line, (target, value))) => (line.0, line.2) = (target, value),
-                None => lines.push((target, operator, value)),
+                Some((line, both)) => (line.target, line.value) = both,
+                None => lines.push(Assignment {
+                    target,
+                    operator,
+                    value,
+                }),
             }
         }
         lines
-            .iter()
-            .map(|(target, operator, value)| format!("{} {operator} {};", target.text(), value.text()))
-            .collect()
     }
 
-    /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
+    /// Writes `head` and the statements that it governs: assignments on the same line if they fit, else a block of lines.
     /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
-    fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
+    fn governed(&self, head: &Head, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
+        let Head {
+            text: head,
+            note,
+            ends,
+        } = head;
         let pad = "    ".repeat(indent);
         let lines = match stmts.iter().all(is_assignment) {
-            true => self.assignments(stmts),
+            true => self.assigned(stmts),
             false => vec![],
         };
-        let room = LINE_COLUMNS.saturating_sub(pad.len() + head.len() + 1 + note.len());
-        if let [text] = &lines[..] {
-            if text.len() <= room {
-                *out += &format!("{head} {text}{note}\n");
-                return false;
-            }
-        }
-        if stmts.is_empty() {
-            *out += &format!("{head} ;{note}\n");
+        let short = match &lines[..] {
+            [] if stmts.is_empty() => ";".to_owned(),
+            [one] => one.clone(),
+            all => format!("begin {} end", all.join(" ")),
+        };
+        let fits = pad.len() + head.len() + 1 + short.len() + note.len() <= LINE_COLUMNS;
+        let is_short = match lines.len() {
+            0 => stmts.is_empty(),
+            1 => fits,
+            _ => fits && *ends,
+        };
+        if is_short {
+            *out += &format!("{head} {short}{note}\n");
             return false;
         }
         *out += &format!("{head} begin{note}\n");
@@ -103,7 +127,12 @@ impl Printer<'_> {
 
     fn conditional(&self, test: &Expr, then: &[Stmt], otherwise: &[Stmt], indent: usize, out: &mut String) {
         let pad = "    ".repeat(indent);
-        let open = self.governed(&format!("if ({})", self.expr(test)), "", then, indent, out);
+        let head = Head {
+            text: format!("if ({})", self.expr(test)),
+            note: String::new(),
+            ends: otherwise.is_empty(),
+        };
+        let open = self.governed(&head, then, indent, out);
         if otherwise.is_empty() {
             *out += if open { "\n" } else { "" };
             return;
@@ -115,7 +144,12 @@ impl Printer<'_> {
                 self.conditional(test, then, otherwise, indent, out);
             }
             _ => {
-                if self.governed("else", "", otherwise, indent, out) {
+                let head = Head {
+                    text: "else".to_owned(),
+                    note: String::new(),
+                    ends: false,
+                };
+                if self.governed(&head, otherwise, indent, out) {
                     *out += "\n";
                 }
             }
@@ -129,24 +163,34 @@ impl Printer<'_> {
             let label = arm.label.as_ref().map_or("default".to_owned(), |l| self.expr(l));
             let note = arm.note.as_ref().map_or(String::new(), |n| format!(" // {n}"));
             *out += &format!("{pad}    ");
-            if self.governed(&format!("{label}:"), &note, &arm.body, indent + 1, out) {
-                *out += "\n";
+            let head = Head {
+                text: format!("{label}:"),
+                note,
+                ends: true,
+            };
+            match &arm.body[..] {
+                [Stmt::If(test, then, otherwise)] if otherwise.is_empty() && head.note.is_empty() => {
+                    *out += &format!("{} ", head.text);
+                    self.conditional(test, then, otherwise, indent + 1, out);
+                }
+                body => {
+                    if self.governed(&head, body, indent + 1, out) {
+                        *out += "\n";
+                    }
+                }
             }
         }
         *out += &format!("{pad}endcase\n");
     }
 }
 
-/// Statements as lines; those that only clear or set something, as many on a line as fit.
+/// Statements as lines; those that only set something to a number or copy it, as many on a line as fit.
 fn lines_of(statements: &[String], indent: usize) -> String {
-    let is_constant = |text: &String| match text.split(' ').collect::<Vec<_>>()[..] {
-        [_, _, value] => value.starts_with(|c: char| c.is_ascii_digit()),
-        _ => false,
-    };
-    let runs = statements.chunk_by(|a, b| is_constant(a) && is_constant(b));
+    let is_simple = |text: &String| text.split(' ').count() == 3 && !text.contains(['{', '(']);
+    let runs = statements.chunk_by(|a, b| is_simple(a) && is_simple(b));
     runs.map(|run| fill_statements(run, 4 * indent)).collect()
 }
 
-fn is_assignment(stmt: &Stmt) -> bool {
+pub fn is_assignment(stmt: &Stmt) -> bool {
     matches!(stmt, Stmt::Assign(..) | Stmt::Slice(..))
 }

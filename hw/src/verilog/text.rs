@@ -61,6 +61,53 @@ fn broken(line: &str, indent: usize) -> Vec<String> {
     lines
 }
 
+/// The text with lines that are too long broken behind operators.
+pub fn wrapped(text: &str) -> String {
+    text.lines().map(|line| wrapped_line(line) + "\n").collect()
+}
+
+fn wrapped_line(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len() + 4;
+    let (mut lines, mut rest) = (vec![], line.to_owned());
+    while rest.len() > LINE_COLUMNS {
+        let Some(at) = best_break(&rest) else { break };
+        lines.push(rest[..at].trim_end().to_owned());
+        rest = format!("{}{}", " ".repeat(indent), &rest[at..]);
+    }
+    lines.push(rest);
+    lines.join("\n")
+}
+
+/// Where a line that is too long is best broken: in its second half, behind an operator in as few brackets as possible.
+fn best_break(line: &str) -> Option<usize> {
+    let mut depth = 0;
+    let mut best = None;
+    let mut word = 0;
+    for (at, c) in line[..LINE_COLUMNS].char_indices() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            ' ' => {
+                let ends = ["&", "|", "^", "+", "-", "?", ":", "="].contains(&&line[word..at])
+                    || line[..at].ends_with(',');
+                if ends && at > LINE_COLUMNS / 2 && best.is_none_or(|(least, _)| depth <= least) {
+                    best = Some((depth, at + 1));
+                }
+                word = at + 1;
+            }
+            _ => {}
+        }
+    }
+    best.map(|(_, at)| at)
+}
+
+/// The names in an expression's text.
+pub fn identifiers(text: &str) -> impl Iterator<Item = &str> {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "_$'".contains(c);
+    let words = text.split(move |c| !inside(c));
+    words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+}
+
 /// Short statements, as many on a line as fit.
 pub fn fill_statements(items: &[String], indent: usize) -> String {
     let pad = " ".repeat(indent);
@@ -99,4 +146,38 @@ pub fn declare(items: &[(String, String)]) -> Vec<String> {
             lines.into_iter().map(move |names| format!("    {kind}{names}"))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_no_names() {
+        let names: Vec<_> = identifiers("{2'd0, d0[3:1]} + bits_1(x_1 & 8'hff)").collect();
+        assert_eq!(names, ["d0", "bits_1", "x_1"]);
+    }
+
+    #[test]
+    fn long_lines_break_outside_of_brackets() {
+        let term = |n: usize| format!("(request_{n} & ready_{n} & enabled_{n})");
+        let line = format!(
+            "    assign any = {};",
+            (1..=6).map(term).collect::<Vec<_>>().join(" | ")
+        );
+        let text = wrapped(&line);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(
+            lines.len() > 1 && lines.iter().all(|line| line.len() <= LINE_COLUMNS),
+            "{text}"
+        );
+        assert!(
+            lines[0].ends_with(") |") && lines[1].starts_with("        (request_"),
+            "{text}"
+        );
+        assert_eq!(
+            text.split_whitespace().collect::<Vec<_>>(),
+            line.split_whitespace().collect::<Vec<_>>()
+        );
+    }
 }

@@ -138,12 +138,26 @@ fn is_grid(members: &Members) -> bool {
         })
 }
 
-/// A part of a value: bits of a vector, a number, or any other text.
+/// A part of a value: bits of a vector, a number, any other text, or one of two pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    Bits { place: Place, width: usize },
-    Number { value: BigUint, width: usize },
-    Text { text: String, width: usize },
+    Bits {
+        place: Place,
+        width: usize,
+    },
+    Number {
+        value: BigUint,
+        width: usize,
+    },
+    Text {
+        text: String,
+        width: usize,
+    },
+    Choice {
+        test: String,
+        then: Box<Piece>,
+        otherwise: Box<Piece>,
+    },
 }
 
 impl Piece {
@@ -152,12 +166,18 @@ impl Piece {
             Piece::Bits { place, width } => place.part(0, *width),
             Piece::Number { value, width } => number(value, *width),
             Piece::Text { text, .. } => text.clone(),
+            Piece::Choice {
+                test,
+                then,
+                otherwise,
+            } => format!("{test} ? {} : {}", then.text(), otherwise.text()),
         }
     }
 
     pub fn width(&self) -> usize {
         match self {
             Piece::Bits { width, .. } | Piece::Number { width, .. } | Piece::Text { width, .. } => *width,
+            Piece::Choice { then, .. } => then.width(),
         }
     }
 
@@ -184,6 +204,22 @@ impl Piece {
                 let value = value | (above << low);
                 Some(Piece::Number { value, width })
             }
+            (
+                Piece::Choice {
+                    test,
+                    then,
+                    otherwise,
+                },
+                Piece::Choice {
+                    test: again,
+                    then: more,
+                    otherwise: others,
+                },
+            ) if test == again => Some(Piece::Choice {
+                test: test.clone(),
+                then: Box::new(then.with(more)?),
+                otherwise: Box::new(otherwise.with(others)?),
+            }),
             _ => None,
         }
     }

@@ -7,4 +7,6 @@ mod refusals;
 mod semantics;
 mod shell;
 mod structure;
+mod vectors;
 mod widgets;
+mod wires;
