@@ -88,8 +88,9 @@ fn block(fields: &Fields, name: &Ident) -> TokenStream {
     let names = all.iter().map(Ident::to_string);
     let edge = edge(fields);
     let first_output = outputs.first().into_iter();
-    // A namespace is the one thing that every probe takes without effect; the exporter reads the type's name in it.
-    let type_name = format!("type:{name}");
+    // A namespace is the one thing that every probe takes without effect; the exporter reads the type's path in it.
+    let name = name.to_string();
+    let type_path = quote!(concat!("type:", module_path!(), "::", #name));
     quote! {
         fn connect_all(&mut self) {
             ::rust_hdl::prelude::Logic::connect(self);
@@ -113,8 +114,8 @@ fn block(fields: &Fields, name: &Ident) -> TokenStream {
 
         fn accept(&self, name: &str, probe: &mut dyn ::rust_hdl::prelude::Probe) {
             probe.visit_start_scope(name, self);
-            probe.visit_start_namespace(#type_name, self);
-            probe.visit_end_namespace(#type_name, self);
+            probe.visit_start_namespace(#type_path, self);
+            probe.visit_end_namespace(#type_path, self);
             #(::rust_hdl::prelude::Block::accept(&self.#all, #names, probe);)*
             probe.visit_end_scope(name, self);
         }

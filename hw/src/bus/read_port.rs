@@ -106,7 +106,7 @@ impl ReadPort {
             rdata: many(BEAT_WORDS),
             word_data: many(words),
             owed: Queue::new(3, config.outstanding_bursts.max(2)),
-            words: Queue::resizing("ReadWordQueue", BEAT_LANES, beats, 1, depth),
+            words: Queue::resizing(BEAT_LANES, beats, 1, depth),
             most_outstanding: Constant::new((config.outstanding_bursts as u64).into()),
             most_queued: Constant::new((queued as u64).into()),
             _words: words,

@@ -141,7 +141,7 @@ impl WriteUnit {
             command: many(8),
             read_data: many(columns),
             wdata: many(4),
-            queue: Queue::resizing("WriteBeatQueue", columns, 1, word_beats, depth),
+            queue: Queue::resizing(columns, 1, word_beats, depth),
             pairs: Lanes::new(BEAT_VALUES),
             granted: many(READ_CYCLES),
             word_beats: Constant::new((word_beats as u64).into()),

@@ -29,7 +29,6 @@ pub struct Queue<const W: usize> {
     pub read_valid: Signal<Out, Bit>,
     pub read_ready: Signal<In, Bit>,
     pub read_data: Vec<Signal<Out, Bits<W>>>,
-    _name: String,
     _gather: usize,
     _spread: usize,
     _depth: usize,
@@ -45,26 +44,21 @@ pub struct Queue<const W: usize> {
 impl<const W: usize> Queue<W> {
     /// An ordinary queue of `depth` words of `lanes` lanes.
     pub fn new(lanes: usize, depth: usize) -> Self {
-        Self::resizing("Queue", lanes, 1, 1, depth)
+        Self::resizing(lanes, 1, 1, depth)
     }
 
-    /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts. `module` names it
-    /// in Verilog, if it is no ordinary one.
-    pub fn resizing(module: &str, lanes: usize, gather: usize, spread: usize, depth: usize) -> Self {
+    /// A queue of `depth` words, each made of `gather` writes of `lanes` lanes and read in `spread` equal parts.
+    pub fn resizing(lanes: usize, gather: usize, spread: usize, depth: usize) -> Self {
         let word = lanes * gather;
-        assert!(
-            depth >= 2,
-            "{module}: a queue needs at least two words, not {depth}"
-        );
+        assert!(depth >= 2, "a queue needs at least two words, not {depth}");
         assert!(
             gather > 0 && spread > 0 && word % spread == 0,
-            "{module}: {word} lanes of a word do not come apart in {spread}"
+            "{word} lanes of a word do not come apart in {spread}"
         );
         Self {
             write_ready: Signal::new_with_default(true),
             write_data: many(lanes),
             read_data: many(word / spread),
-            _name: module.into(),
             _gather: gather,
             _spread: spread,
             _depth: depth,
@@ -144,198 +138,72 @@ impl<const W: usize> Logic for Queue<W> {
     }
 
     fn hdl(&self) -> Verilog {
-        Verilog::Custom(match (self._gather, self._spread) {
-            (1, 1) => format!(
-                "// module: Queue #(WIDTH = {}, DEPTH = {})\n{ORDINARY_TEXT}",
-                self.write_data.len() * W,
-                self._depth
-            ),
-            _ => self.resizing_text(),
-        })
+        Verilog::Custom(format!(
+            "// module: Queue #(WIDTH = {width}, DEPTH = {depth}, GATHER = {gather}, PART = {part})\n{TEXT}",
+            width = self.write_data.len() * W,
+            depth = self._depth,
+            gather = self._gather,
+            part = self.read_data.len() * W,
+        ))
     }
 }
 
-const ORDINARY_TEXT: &str = "\
-// port: [WIDTH-1:0] write_data, read_data
+/// The counters of parts stay at 0 where a word has one part, and nothing reads them then.
+const TEXT: &str = "\
+// port: [WIDTH-1:0] write_data
+// port: [PART-1:0] read_data
+localparam WORD = WIDTH * GATHER;
+localparam SPREAD = WORD / PART;
 localparam BITS = $clog2(DEPTH);
+localparam WRITE_BITS = GATHER > 1 ? $clog2(GATHER) : 1;
+localparam READ_BITS = SPREAD > 1 ? $clog2(SPREAD) : 1;
 localparam LAST = DEPTH - 1;
-(* ram_style = \"distributed\" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+localparam LAST_WRITE = GATHER - 1;
+localparam LAST_READ = SPREAD - 1;
 reg [BITS-1:0] head, tail;
 reg [BITS:0] count;
+reg [WRITE_BITS-1:0] write_part;
+reg [READ_BITS-1:0] read_part;
 reg valid;
-reg [WIDTH-1:0] data;
+reg [PART-1:0] data;
+wire [WORD-1:0] word;
 wire free = !valid || read_ready;
 wire refill = count != {BITS+1{1'b0}} && free;
 wire write = write_valid && write_ready;
+wire filled = write && (GATHER == 1 || write_part == LAST_WRITE[WRITE_BITS-1:0]);
+wire emptied = refill && (SPREAD == 1 || read_part == LAST_READ[READ_BITS-1:0]);
 assign write_ready = count != DEPTH[BITS:0];
 assign read_valid = valid;
 assign read_data = data;
+genvar i;
+generate
+  for (i = 0; i < GATHER; i = i + 1) begin : part
+    localparam NUMBER = i;
+    (* ram_style = \"distributed\" *) reg [WIDTH-1:0] memory [0:DEPTH-1];
+    assign word[WIDTH*i +: WIDTH] = memory[head];
+    always @(posedge clock)
+      if (write && (GATHER == 1 || write_part == NUMBER[WRITE_BITS-1:0])) memory[tail] <= write_data;
+  end
+endgenerate
 initial begin
-  head = 0;
-  tail = 0;
-  count = 0;
-  valid = 1'b0;
-  data = 0;
+  head = 0; tail = 0; count = 0; write_part = 0; read_part = 0; valid = 1'b0; data = 0;
 end
 always @(posedge clock) begin
-  if (write) memory[tail] <= write_data;
+  if (refill && !reset) data <= SPREAD == 1 ? word[PART-1:0] : word[PART*read_part +: PART];
   if (reset) begin
-    head <= {BITS{1'b0}};
-    tail <= {BITS{1'b0}};
-    count <= {BITS+1{1'b0}};
-    valid <= 1'b0;
+    head <= {BITS{1'b0}}; tail <= {BITS{1'b0}}; count <= {BITS+1{1'b0}}; valid <= 1'b0;
+    write_part <= {WRITE_BITS{1'b0}}; read_part <= {READ_BITS{1'b0}};
   end else begin
     valid <= refill || !free;
-    if (refill) data <= memory[head];
-    if (refill) head <= head == LAST[BITS-1:0] ? {BITS{1'b0}} : head + 1'b1;
-    if (write) tail <= tail == LAST[BITS-1:0] ? {BITS{1'b0}} : tail + 1'b1;
-    if (write && !refill) count <= count + 1'b1;
-    if (refill && !write) count <= count - 1'b1;
+    if (write) write_part <= filled ? {WRITE_BITS{1'b0}} : write_part + 1'b1;
+    if (refill) read_part <= emptied ? {READ_BITS{1'b0}} : read_part + 1'b1;
+    if (filled) tail <= tail == LAST[BITS-1:0] ? {BITS{1'b0}} : tail + 1'b1;
+    if (emptied) head <= head == LAST[BITS-1:0] ? {BITS{1'b0}} : head + 1'b1;
+    if (filled && !emptied) count <= count + 1'b1;
+    if (emptied && !filled) count <= count - 1'b1;
   end
 end
 ";
-
-/// Bits that hold the values below `count`, at least one.
-fn index_bits(count: usize) -> usize {
-    ((usize::BITS - (count - 1).leading_zeros()) as usize).max(1)
-}
-
-/// A counter of parts: its declaration, its last value as a condition, and its step.
-struct Part {
-    declare: String,
-    is_last: String,
-    step: String,
-    clear: String,
-}
-
-impl Part {
-    fn new(name: &str, event: &str, count: usize) -> Self {
-        if count == 1 {
-            return Self {
-                declare: String::new(),
-                is_last: "1'b1".into(),
-                step: String::new(),
-                clear: String::new(),
-            };
-        }
-        let bits = index_bits(count);
-        let last = count - 1;
-        Self {
-            declare: format!("reg [{}:0] {name};\n", bits - 1),
-            is_last: format!("{name} == {bits}'d{last}"),
-            step: format!(
-                "    if ({event}) {name} <= {name} == {bits}'d{last} ? {bits}'d0 : {name} + {bits}'d1;\n"
-            ),
-            clear: format!("    {name} <= {bits}'d0;\n"),
-        }
-    }
-}
-
-impl<const W: usize> Queue<W> {
-    fn memories(&self) -> String {
-        let top = self.write_data.len() * W - 1;
-        (0..self._gather)
-            .map(|g| {
-                format!(
-                    "(* ram_style = \"distributed\" *) reg [{top}:0] memory_{g} [0:{}];\n",
-                    self._depth - 1
-                )
-            })
-            .collect()
-    }
-
-    fn writes(&self) -> String {
-        let bits = index_bits(self._gather);
-        (0..self._gather)
-            .map(|g| {
-                let part = match self._gather {
-                    1 => String::new(),
-                    _ => format!(" && write_part == {bits}'d{g}"),
-                };
-                format!("  if (write{part}) memory_{g}[tail] <= write_data;\n")
-            })
-            .collect()
-    }
-
-    fn chosen(&self) -> String {
-        let words: Vec<String> = (0..self._gather)
-            .rev()
-            .map(|g| format!("memory_{g}[head]"))
-            .collect();
-        let (bits, width) = (index_bits(self._spread), self.read_data.len() * W);
-        let parts: String = (0..self._spread - 1)
-            .map(|s| {
-                format!(
-                    "read_part == {bits}'d{s} ? word[{}:{}] : ",
-                    (s + 1) * width - 1,
-                    s * width
-                )
-            })
-            .collect();
-        format!(
-            "wire [{}:0] word = {{{}}};\nwire [{}:0] chosen = {parts}word[{}:{}];\n",
-            width * self._spread - 1,
-            words.join(", "),
-            width - 1,
-            width * self._spread - 1,
-            width * (self._spread - 1)
-        )
-    }
-
-    fn resizing_text(&self) -> String {
-        let (a, width) = (index_bits(self._depth), self.read_data.len() * W);
-        let (write_part, read_part) = (
-            Part::new("write_part", "write", self._gather),
-            Part::new("read_part", "refill", self._spread),
-        );
-        let clear = format!(
-            "    head <= {a}'d0;\n    tail <= {a}'d0;\n    count <= {b}'d0;\n    valid <= 1'b0;\n{}{}",
-            write_part.clear,
-            read_part.clear,
-            b = a + 1
-        );
-        let step = |name: &str| {
-            format!(
-                "{name} <= {name} == {a}'d{last} ? {a}'d0 : {name} + {a}'d1;",
-                last = self._depth - 1
-            )
-        };
-        format!(
-            "// module: {name}\n{memories}reg [{at}:0] head, tail;\nreg [{a}:0] count;\nreg valid;\nreg [{top}:0] data;\n\
-             {declare_write}{declare_read}{chosen}\
-             wire free = !valid || read_ready;\nwire refill = count != {b}'d0 && free;\nwire write = write_valid && write_ready;\n\
-             wire filled = write && {write_last};\nwire emptied = refill && {read_last};\n\
-             assign write_ready = count != {b}'d{depth};\nassign read_valid = valid;\nassign read_data = data;\n\
-             always @(posedge clock) begin\n{writes}\
-             \x20 if (reset) begin\n{clear}  end else begin\n\
-             \x20   valid <= refill || !free;\n\
-             \x20   if (refill) data <= chosen;\n\
-             {step_write}{step_read}\
-             \x20   if (filled) {tail}\n\
-             \x20   if (emptied) {head}\n\
-             \x20   if (filled && !emptied) count <= count + {b}'d1;\n\
-             \x20   if (emptied && !filled) count <= count - {b}'d1;\n\
-             \x20 end\nend\ninitial begin\n{initial}  data = {width}'d0;\nend\n",
-            name = self._name,
-            memories = self.memories(),
-            at = a - 1,
-            b = a + 1,
-            top = width - 1,
-            declare_write = write_part.declare,
-            declare_read = read_part.declare,
-            chosen = self.chosen(),
-            write_last = write_part.is_last,
-            read_last = read_part.is_last,
-            depth = self._depth,
-            writes = self.writes(),
-            step_write = write_part.step,
-            step_read = read_part.step,
-            tail = step("tail"),
-            head = step("head"),
-            initial = clear.replace("<=", "=").replace("    ", "  "),
-        )
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -346,7 +214,7 @@ mod tests {
     /// Random traffic against a model; returns how many parts were compared.
     fn run(gather: usize, spread: usize, depth: usize, seed: u64) -> usize {
         let (lanes, mut random) = (2, Random::new(seed));
-        let mut queue = Queue::<8>::resizing("TestQueue", lanes, gather, spread, depth);
+        let mut queue = Queue::<8>::resizing(lanes, gather, spread, depth);
         let (mut partial, mut expected, mut compared) = (vec![], VecDeque::new(), 0);
         for step in 0..6_000u64 {
             let duty = [20, 90, 50][(step / 500) as usize % 3];

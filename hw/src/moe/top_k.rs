@@ -104,36 +104,43 @@ impl TopK {
         }
     }
 
-    /// The entry of a rank after a pair: itself, the larger or the smaller one, or what the ranks above give up.
-    fn rank_text(rank: usize) -> String {
-        let above = |distance: usize| rank.checked_sub(distance);
-        let behind_both = above(2).map_or("smaller".into(), |a| {
-            format!("below_smaller_{a} ? entry_{a} : smaller")
-        });
-        let behind_one = above(1).map_or("larger".into(), |a| {
-            format!("below_larger_{a} ? (below_smaller_{a} ? ({behind_both}) : entry_{a}) : larger")
-        });
-        // Nobody asks behind the last rank.
-        let below_smaller = if rank + 1 == MAX_TOP_K {
-            String::new()
-        } else {
-            format!("wire below_smaller_{rank} = two & (empty_{rank} | (smaller_value > value_{rank}));\n")
-        };
+    /// Each rank's entry after a pair: itself, the larger or the smaller one, or what the ranks above give up.
+    fn ranks_text() -> String {
+        const PADS: usize = 2;
+        let ranks = MAX_TOP_K + PADS;
         format!(
-            "reg [29:0] held_{rank};\nwire [29:0] entry_{rank} = opens ? 30'd0 : held_{rank};\n\
-             wire empty_{rank} = opens | ~held_{rank}[29];\nwire signed [23:0] value_{rank} = held_{rank}[28:5];\n\
-             wire below_larger_{rank} = empty_{rank} | (larger_value > value_{rank});\n\
-             {below_smaller}\
-             wire [29:0] next_{rank} = below_larger_{rank} ? ({behind_one}) : entry_{rank};\n\
-             reg [4:0] expert_{rank};\nassign chosen[{top}:{bottom}] = expert_{rank};\n\
-             initial begin\n  held_{rank} = 30'd0;\n  expert_{rank} = 5'd0;\nend\n\
-             always @(posedge clock) begin\n  if (arrived) held_{rank} <= next_{rank};\n  \
-             if (arrived & closes) expert_{rank} <= next_{rank}[4:0];\nend\n",
-            top = 5 * rank + 4,
-            bottom = 5 * rank,
+            "// Two ranks below which nothing falls stand above the first one.\n\
+             wire [{entries}:0] entry;\nwire [{last}:0] below_larger, below_smaller;\n\
+             assign entry[{pads}:0] = 0;\nassign below_larger[1:0] = 2'd0;\nassign below_smaller[1:0] = 2'd0;\n\
+             wire unused = &{{1'b0, below_larger[0], below_smaller[{last}]}};\n\
+             genvar i;\ngenerate\n  for (i = {PADS}; i < {ranks}; i = i + 1) begin : rank\n{RANK_TEXT}  end\nendgenerate\n",
+            entries = 30 * ranks - 1,
+            last = ranks - 1,
+            pads = 30 * PADS - 1,
         )
     }
 }
+
+const RANK_TEXT: &str = "    reg [29:0] held;
+    reg [4:0] expert;
+    wire empty = opens | ~held[29];
+    wire signed [23:0] value = held[28:5];
+    wire [29:0] behind_both = below_smaller[i - 2] ? entry[30 * (i - 2) +: 30] : smaller;
+    wire [29:0] behind_one = below_smaller[i - 1] ? behind_both : entry[30 * (i - 1) +: 30];
+    wire [29:0] next = ~below_larger[i] ? entry[30 * i +: 30] : below_larger[i - 1] ? behind_one : larger;
+    assign entry[30 * i +: 30] = opens ? 30'd0 : held;
+    assign below_larger[i] = empty | (larger_value > value);
+    assign below_smaller[i] = two & (empty | (smaller_value > value));
+    assign chosen[5 * (i - 2) +: 5] = expert;
+    initial begin
+      held = 30'd0;
+      expert = 5'd0;
+    end
+    always @(posedge clock) begin
+      if (arrived) held <= next;
+      if (arrived & closes) expert <= next[4:0];
+    end
+";
 
 const PAIR_TEXT: &str = "\
 wire signed [23:0] value_first = logits[23:0];
@@ -183,13 +190,13 @@ impl Logic for TopK {
     }
 
     fn hdl(&self) -> Verilog {
-        let ranks: String = (0..MAX_TOP_K).map(Self::rank_text).collect();
+        let ranks = Self::ranks_text();
         Verilog::Custom(format!(
             "// module: TopK\n{PAIR_TEXT}{ranks}\
              reg finished;\nreg [23:0] largest;\nassign done = finished;\nassign maximum = largest;\n\
              initial begin\n  finished = 1'b0;\n  largest = 24'd0;\nend\n\
              always @(posedge clock) begin\n  finished <= arrived & closes & ~reset;\n  \
-             if (arrived & closes) largest <= next_0[28:5];\nend\n"
+             if (arrived & closes) largest <= rank[2].next[28:5];\nend\n"
         ))
     }
 }

@@ -8,6 +8,7 @@
 use super::flow::Group;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
 use super::split::project;
+use super::symbols::Symbols;
 use num_bigint::BigUint;
 
 /// More choices than these read better as `if` and `else`.
@@ -36,6 +37,35 @@ pub fn collapse(group: Group) -> Vec<Group> {
             .unwrap_or(vec![group]),
         false => vec![group],
     }
+}
+
+/// A group that reads no signal: the final constant of every target.
+pub fn constants_only(group: Group, symbols: &Symbols) -> Group {
+    let mut values: Vec<(SignalId, Expr)> = vec![];
+    let mut kept = vec![];
+    for stmt in group {
+        let (id, value) = match stmt {
+            Stmt::Assign(id, value) => (id, value),
+            Stmt::Slice(id, at, value) => {
+                let old = values
+                    .iter()
+                    .find(|(known, _)| *known == id)
+                    .and_then(|(_, e)| e.value());
+                let hole = mask(value.ty.width) << at;
+                let old = (old.unwrap_or_default() | &hole) - hole;
+                let put = value.value().unwrap_or_default() << at;
+                (id, Expr::constant(old | put, symbols.get(id).ty))
+            }
+            other => {
+                kept.push(other);
+                continue;
+            }
+        };
+        values.retain(|(known, _)| *known != id);
+        values.push((id, value));
+    }
+    kept.extend(values.into_iter().map(|(id, value)| Stmt::Assign(id, value)));
+    kept
 }
 
 /// What `id` is behind the statements, if it was `now` before them; nothing if an expression cannot say it simply.

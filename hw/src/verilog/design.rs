@@ -16,6 +16,8 @@ pub struct Module {
     pub text: String,
     /// The first block that became this module, by its path from the top.
     pub origin: String,
+    /// The Rust module that describes it.
+    pub source: Option<String>,
 }
 
 /// A port of the design's top module.
@@ -186,6 +188,7 @@ impl Builder {
             name: name.clone(),
             text,
             origin: scope.path.clone(),
+            source: scope.rust_module().map(str::to_owned),
         });
         self.by_body.insert(key, name.clone());
         Ok(name)
@@ -212,10 +215,10 @@ impl Builder {
                 )),
             };
         }
-        let base = scope
-            .type_name
-            .clone()
-            .unwrap_or_else(|| camel_case(&scope.instance));
+        let base = match scope.type_name() {
+            Some(name) => name.to_owned(),
+            None => camel_case(&scope.instance),
+        };
         let free =
             |name: &String| is_identifier(name) && taken(name).is_none() && !self.reserved.contains(name);
         let numbered = (1..).map(|n| format!("{base}_{n}"));

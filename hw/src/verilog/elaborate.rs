@@ -51,11 +51,23 @@ pub struct AtomInfo {
 pub struct Scope {
     pub instance: String,
     pub path: String,
-    /// The name of its type, if that was derived here; rust-hdl shows none.
-    pub type_name: Option<String>,
+    /// The path of its type, if that was derived here; rust-hdl shows none.
+    pub type_path: Option<String>,
     pub atoms: Vec<AtomInfo>,
     pub children: Vec<Scope>,
     pub code: Verilog,
+}
+
+impl Scope {
+    /// The name of its type.
+    pub fn type_name(&self) -> Option<&str> {
+        self.type_path.as_ref()?.rsplit("::").next()
+    }
+
+    /// The Rust module of its type.
+    pub fn rust_module(&self) -> Option<&str> {
+        Some(self.type_path.as_ref()?.rsplit_once("::")?.0)
+    }
 }
 
 /// Collects the tree below `uut`, which becomes the scope `top`.
@@ -73,7 +85,7 @@ pub fn elaborate<U: Block>(top: &str, uut: &U) -> Result<Scope, ExportError> {
 }
 
 /// The prefix of the namespace in which a derived block says its type.
-const TYPE_NAME: &str = "type:";
+const TYPE_PATH: &str = "type:";
 
 #[derive(Default)]
 struct Collector {
@@ -98,7 +110,7 @@ impl Probe for Collector {
         self.open.push(Scope {
             instance: name.to_owned(),
             path,
-            type_name: None,
+            type_path: None,
             atoms: vec![],
             children: vec![],
             code: node.hdl(),
@@ -106,8 +118,8 @@ impl Probe for Collector {
     }
 
     fn visit_start_namespace(&mut self, name: &str, _node: &dyn Block) {
-        if let (Some(name), Some(scope)) = (name.strip_prefix(TYPE_NAME), self.open.last_mut()) {
-            scope.type_name = Some(name.to_owned());
+        if let (Some(path), Some(scope)) = (name.strip_prefix(TYPE_PATH), self.open.last_mut()) {
+            scope.type_path = Some(path.to_owned());
         }
         self.namespace.push(name.to_owned());
     }

@@ -14,7 +14,7 @@
 use super::elaborate::Scope;
 use super::module::PortLine;
 use super::names::is_system_verilog;
-use super::text::fill_statements;
+use super::text::{fill_statements, is_simple_assignment, laid_out, statements};
 use num_bigint::BigUint;
 use rust_hdl::prelude::*;
 
@@ -123,34 +123,29 @@ fn assigned(text: &str) -> Option<(&str, &str)> {
     Some((name.trim(), value.trim()))
 }
 
-/// The text without blank lines at its ends and never two in a row, tabs as four blanks, initial values as many on a line as fit.
+/// The text inside of a module: indented by four blanks a level instead of two, without blank lines at its ends and never two in a row,
+/// tabs as two levels, simple assignments as many on a line as fit.
 pub fn tidy(code: &str) -> String {
     let mut out = String::new();
-    let mut values: Vec<String> = vec![];
+    let mut assignments: Vec<String> = vec![];
     let mut indent = 0;
     for line in code.trim().lines().map(|l| l.trim_end().replace('\t', "    ")) {
-        let depth = line.len() - line.trim_start().len();
-        if depth != indent || !is_initial_value(line.trim_start()) {
-            out += &fill_statements(&std::mem::take(&mut values), indent);
+        let text = line.trim_start();
+        let depth = 4 + 2 * (line.len() - text.len());
+        let simple = statements(text).all(is_simple_assignment) && !text.is_empty();
+        if depth != indent || !simple {
+            out += &fill_statements(&std::mem::take(&mut assignments), indent);
             indent = depth;
         }
-        if is_initial_value(line.trim_start()) {
-            values.push(line.trim_start().to_owned());
-        } else if !(line.is_empty() && out.ends_with("\n\n")) {
-            out += &format!("{line}\n");
+        if simple {
+            assignments.extend(statements(text).map(str::to_owned));
+        } else if text.is_empty() && !out.ends_with("\n\n") {
+            out.push('\n');
+        } else if !text.is_empty() {
+            out += &format!("{}{text}\n", " ".repeat(depth));
         }
     }
-    out + &fill_statements(&values, indent)
-}
-
-/// Whether a line is one assignment of a constant to a name or an element: `table[3] = 8'd7;`.
-fn is_initial_value(line: &str) -> bool {
-    let Some((target, value)) = line.strip_suffix(';').and_then(|l| l.split_once(" = ")) else {
-        return false;
-    };
-    let word = |c: char| c.is_ascii_alphanumeric() || "_[]".contains(c);
-    let constant = |c: char| c.is_ascii_hexdigit() || "'dhbs{}, ".contains(c);
-    target.chars().all(word) && value.chars().all(constant)
+    laid_out(&(out + &fill_statements(&assignments, indent)))
 }
 
 /// The initial value of a block that is rust-hdl's D flip-flop: `q <= d` at the rising edge.
@@ -326,11 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn initial_values_fill_lines() {
-        let code = "initial begin\n  a = 8'd1;\n  t[0] = {2'd1, 3'h5};\n  x = y;\nend";
+    fn text_takes_the_exporters_form() {
+        let code = "initial begin\n  a = 8'd1;\n  t[0] = 4'd2;\n  x = y + z;\nend\n\n\nwire w = a;";
         assert_eq!(
             tidy(code),
-            "initial begin\n  a = 8'd1; t[0] = {2'd1, 3'h5};\n  x = y;\nend\n"
+            "    initial begin\n        a = 8'd1; t[0] = 4'd2;\n        x = y + z;\n    end\n\n    wire w = a;\n"
         );
     }
 }

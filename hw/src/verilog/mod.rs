@@ -5,8 +5,8 @@
 //!                                      | for each block
 //!            symbols, kernel, lower: kernel syntax tree --> ir (every width and sign known)
 //!            flow: no latch, no old value, independent groups
-//!            vector, fuse: arrays and their parts, put together again
-//!            body, print: text --> design: one module for each distinct text
+//!            split, collapse, fuse, vector: the form that reads best
+//!            body (place, logic, declarations, connect), print: text --> design: one module for each distinct text
 //! ```
 //!
 //! rust-hdl's own generator is not used: its text differs from its simulation wherever Verilog's
@@ -23,6 +23,7 @@
 mod body;
 mod collapse;
 mod connect;
+mod declarations;
 mod describe;
 mod design;
 mod elaborate;
@@ -33,6 +34,7 @@ mod ir;
 mod kernel;
 pub mod leaf;
 pub mod lint;
+mod logic;
 mod lower;
 mod module;
 mod names;

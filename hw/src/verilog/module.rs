@@ -64,12 +64,7 @@ pub fn leaf_text(scope: &Scope, cell: &Cell, wires_only: bool) -> Result<String,
             port.shape = shape;
         }
     }
-    let lines: Vec<_> = leaf::tidy(code)
-        .lines()
-        .map(|l| format!("    {l}").trim_end().to_owned())
-        .collect();
-    let header = port_list(&ports);
-    Ok(format!("{header}{}\nendmodule\n", lines.join("\n")))
+    Ok(format!("{}{}endmodule\n", port_list(&ports), leaf::tidy(code)))
 }
 
 /// A port as the module declares it.

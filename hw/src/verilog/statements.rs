@@ -2,7 +2,7 @@
 
 use super::ir::{reads_of, writes_of, Arm, Expr, SignalId, Stmt};
 use super::print::Printer;
-use super::text::{fill_statements, LINE_COLUMNS};
+use super::text::{fill_statements, is_simple_assignment, LINE_COLUMNS};
 use super::vector::Piece;
 
 /// A line that assigns.
@@ -16,15 +16,6 @@ impl Assignment {
     pub fn text(&self) -> String {
         format!("{} {} {};", self.target.text(), self.operator, self.value.text())
     }
-}
-
-/// What stands before the statements that it governs.
-struct Head {
-    text: String,
-    /// A comment behind it.
-    note: String,
-    /// Whether nothing follows that belongs to it, such as an `else`.
-    ends: bool,
 }
 
 impl Printer<'_> {
@@ -91,31 +82,21 @@ impl Printer<'_> {
         lines
     }
 
-    /// Writes `head` and the statements that it governs: assignments on the same line if they fit, else a block of lines.
+    /// Writes `head` and the statements that it governs: a lone assignment or nothing on the same line, else a block.
     /// Leaves the line open behind a block's `end`, so that an `else` can follow; says whether it did.
-    fn governed(&self, head: &Head, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
-        let Head {
-            text: head,
-            note,
-            ends,
-        } = head;
+    fn governed(&self, head: &str, note: &str, stmts: &[Stmt], indent: usize, out: &mut String) -> bool {
         let pad = "    ".repeat(indent);
         let lines = match stmts.iter().all(is_assignment) {
             true => self.assigned(stmts),
             false => vec![],
         };
+        let room = LINE_COLUMNS.saturating_sub(pad.len() + head.len() + 1 + note.len());
         let short = match &lines[..] {
-            [] if stmts.is_empty() => ";".to_owned(),
-            [one] => one.clone(),
-            all => format!("begin {} end", all.join(" ")),
+            [] if stmts.is_empty() => Some(";"),
+            [one] if one.len() <= room => Some(one.as_str()),
+            _ => None,
         };
-        let fits = pad.len() + head.len() + 1 + short.len() + note.len() <= LINE_COLUMNS;
-        let is_short = match lines.len() {
-            0 => stmts.is_empty(),
-            1 => fits,
-            _ => fits && *ends,
-        };
-        if is_short {
+        if let Some(short) = short {
             *out += &format!("{head} {short}{note}\n");
             return false;
         }
@@ -127,12 +108,7 @@ impl Printer<'_> {
 
     fn conditional(&self, test: &Expr, then: &[Stmt], otherwise: &[Stmt], indent: usize, out: &mut String) {
         let pad = "    ".repeat(indent);
-        let head = Head {
-            text: format!("if ({})", self.expr(test)),
-            note: String::new(),
-            ends: otherwise.is_empty(),
-        };
-        let open = self.governed(&head, then, indent, out);
+        let open = self.governed(&format!("if ({})", self.expr(test)), "", then, indent, out);
         if otherwise.is_empty() {
             *out += if open { "\n" } else { "" };
             return;
@@ -144,12 +120,7 @@ impl Printer<'_> {
                 self.conditional(test, then, otherwise, indent, out);
             }
             _ => {
-                let head = Head {
-                    text: "else".to_owned(),
-                    note: String::new(),
-                    ends: false,
-                };
-                if self.governed(&head, otherwise, indent, out) {
+                if self.governed("else", "", otherwise, indent, out) {
                     *out += "\n";
                 }
             }
@@ -163,18 +134,13 @@ impl Printer<'_> {
             let label = arm.label.as_ref().map_or("default".to_owned(), |l| self.expr(l));
             let note = arm.note.as_ref().map_or(String::new(), |n| format!(" // {n}"));
             *out += &format!("{pad}    ");
-            let head = Head {
-                text: format!("{label}:"),
-                note,
-                ends: true,
-            };
-            match &arm.body[..] {
-                [Stmt::If(test, then, otherwise)] if otherwise.is_empty() && head.note.is_empty() => {
-                    *out += &format!("{} ", head.text);
+            match (&arm.body[..], &arm.note) {
+                ([Stmt::If(test, then, otherwise)], None) if otherwise.is_empty() => {
+                    *out += &format!("{label}: ");
                     self.conditional(test, then, otherwise, indent + 1, out);
                 }
-                body => {
-                    if self.governed(&head, body, indent + 1, out) {
+                (body, _) => {
+                    if self.governed(&format!("{label}:"), &note, body, indent + 1, out) {
                         *out += "\n";
                     }
                 }
@@ -186,8 +152,7 @@ impl Printer<'_> {
 
 /// Statements as lines; those that only set something to a number or copy it, as many on a line as fit.
 fn lines_of(statements: &[String], indent: usize) -> String {
-    let is_simple = |text: &String| text.split(' ').count() == 3 && !text.contains(['{', '(']);
-    let runs = statements.chunk_by(|a, b| is_simple(a) && is_simple(b));
+    let runs = statements.chunk_by(|a, b| is_simple_assignment(a) && is_simple_assignment(b));
     runs.map(|run| fill_statements(run, 4 * indent)).collect()
 }
 

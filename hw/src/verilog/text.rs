@@ -61,15 +61,37 @@ fn broken(line: &str, indent: usize) -> Vec<String> {
     lines
 }
 
-/// The text with lines that are too long broken behind operators.
-pub fn wrapped(text: &str) -> String {
-    text.lines().map(|line| wrapped_line(line) + "\n").collect()
+/// The text with short blocks on one line, and lines that are too long broken behind operators.
+pub fn laid_out(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    let (mut out, mut at) = (String::new(), 0);
+    while at < lines.len() {
+        let block = short_block(&lines[at..]);
+        at += if block.is_some() { 3 } else { 1 };
+        out += &block.unwrap_or_else(|| wrapped(lines[at - 1]));
+        out.push('\n');
+    }
+    out
 }
 
-fn wrapped_line(line: &str) -> String {
+/// The first three lines as one, if they are a block of a few simple assignments.
+fn short_block(lines: &[&str]) -> Option<String> {
+    let [head, body, end, ..] = lines else { return None };
+    let is_block = head.ends_with(" begin") && !head.trim_start().starts_with("end") && end.trim() == "end";
+    let line = format!("{head} {} end", body.trim());
+    let short = is_block && line.len() <= LINE_COLUMNS && statements(body).all(is_simple_assignment);
+    short.then_some(line)
+}
+
+/// The statements of a line.
+pub fn statements(line: &str) -> impl Iterator<Item = &str> {
+    line.trim().split_inclusive(';').map(str::trim)
+}
+
+fn wrapped(line: &str) -> String {
     let indent = line.len() - line.trim_start().len() + 4;
     let (mut lines, mut rest) = (vec![], line.to_owned());
-    while rest.len() > LINE_COLUMNS {
+    while rest.len() > LINE_COLUMNS && !rest.trim_start().starts_with("//") {
         let Some(at) = best_break(&rest) else { break };
         lines.push(rest[..at].trim_end().to_owned());
         rest = format!("{}{}", " ".repeat(indent), &rest[at..]);
@@ -88,7 +110,7 @@ fn best_break(line: &str) -> Option<usize> {
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth -= 1,
             ' ' => {
-                let ends = ["&", "|", "^", "+", "-", "?", ":", "="].contains(&&line[word..at])
+                let ends = ["&", "|", "^", "+", "-", "?", ":"].contains(&&line[word..at])
                     || line[..at].ends_with(',');
                 if ends && at > LINE_COLUMNS / 2 && best.is_none_or(|(least, _)| depth <= least) {
                     best = Some((depth, at + 1));
@@ -99,6 +121,13 @@ fn best_break(line: &str) -> Option<usize> {
         }
     }
     best.map(|(_, at)| at)
+}
+
+/// Whether a statement only copies something or sets it to a number.
+pub fn is_simple_assignment(text: &str) -> bool {
+    let words: Vec<_> = text.split(' ').collect();
+    let is_statement = text.ends_with(';') && !text.contains('(');
+    is_statement && words.len() == 3 && ["=", "<="].contains(&words[1])
 }
 
 /// The names in an expression's text.
@@ -165,7 +194,7 @@ mod tests {
             "    assign any = {};",
             (1..=6).map(term).collect::<Vec<_>>().join(" | ")
         );
-        let text = wrapped(&line);
+        let text = laid_out(&line);
         let lines: Vec<_> = text.lines().collect();
         assert!(
             lines.len() > 1 && lines.iter().all(|line| line.len() <= LINE_COLUMNS),
@@ -179,5 +208,19 @@ mod tests {
             text.split_whitespace().collect::<Vec<_>>(),
             line.split_whitespace().collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn short_blocks_take_one_line() {
+        let block = |body: &str| format!("    if (c) begin\n        {body}\n    end\n");
+        assert_eq!(
+            laid_out(&block("a <= 1'b0; b <= c[3:0];")),
+            "    if (c) begin a <= 1'b0; b <= c[3:0]; end\n"
+        );
+        for body in ["a <= b + c;", "if (d) a <= b;", "// a = b"] {
+            assert_eq!(laid_out(&block(body)), block(body));
+        }
+        let chain = "    if (c) begin\n        a <= b;\n    end else begin\n        a <= d;\n    end\n";
+        assert_eq!(laid_out(chain), chain);
     }
 }

@@ -16,7 +16,7 @@ const WORDS: usize = 24;
 #[test]
 fn queue() {
     for (lanes, gather, spread, depth) in [(3, 1, 1, 5), (2, 2, 1, 4), (4, 1, 2, 2), (2, 3, 2, 3)] {
-        let build = || Queue::<8>::resizing("TestQueue", lanes, gather, spread, depth);
+        let build = || Queue::<8>::resizing(lanes, gather, spread, depth);
         lock_step("TestQueue", build, &[], &[]);
     }
 }

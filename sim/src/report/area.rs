@@ -414,6 +414,7 @@ mod tests {
             name: name.into(),
             text: text.into(),
             origin: name.into(),
+            source: None,
         }
     }
 

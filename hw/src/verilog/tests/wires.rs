@@ -120,7 +120,7 @@ fn wires_are_declared_with_their_values_and_short_choices_are_expressions() {
         "        if (choose[2]) four = 8'd1;\n        else if (choose[1]) four = 8'd2;\n",
         "    assign all = bits[0] & bits[1] & bits[2] & bits[3];\n",
         "    assign swapped[7:0] = (choose == 3'd5) ? b : a;\n",
-        "    initial begin\n        held = 8'd0; count = 8'd0;\n    end\n\n    always @(posedge clock) begin\n        held <= held_next;\n",
+        "    initial begin held = 8'd0; count = 8'd0; end\n\n    always @(posedge clock) begin\n        held <= held_next;\n",
     ] {
         assert!(text.contains(part), "no `{part}` in\n{text}");
     }
