@@ -31,7 +31,9 @@ module Sequencer (
 );
     localparam [3:0] State_Idle = 4'd0, State_Load = 4'd1, State_Scan = 4'd2, State_Read = 4'd3, State_Decide = 4'd4;
     localparam [3:0] State_Dispatch = 4'd5, State_NextExpert = 4'd6, State_Discard = 4'd7, State_Drain = 4'd8;
-    localparam [3:0] State_Abort = 4'd9, State_Clear = 4'd10;
+    localparam [3:0] State_Abort = 4'd9, State_Clear = 4'd10, op_discard = 4'd9, op_end = 4'd15, op_expert_loop = 4'd8;
+    localparam [3:0] op_fetch = 4'd1, op_mat_mul = 4'd3;
+    localparam [127:0] queues = 128'h6004020100806060100, units = 128'h2002010080402020100;
     localparam [15:0] words_shift = 16'd4;
 
     function bits_0_0_of_8(input [7:0] value);
@@ -39,13 +41,23 @@ module Sequencer (
         {unused_high, bits_0_0_of_8} = value;
     endfunction
 
+    function [5:0] bits_5_0_of_128(input [127:0] value);
+        reg [121:0] unused_high;
+        {unused_high, bits_5_0_of_128} = value;
+    endfunction
+
+    function [6:0] bits_6_0_of_128(input [127:0] value);
+        reg [120:0] unused_high;
+        {unused_high, bits_6_0_of_128} = value;
+    endfunction
+
     reg  [31:0] command_0, command_2, command_3, command_4, command_5, command_6, loop_mask_next, loop_mask;
-    reg  [6:0] target;
-    reg  [5:0] issued, loop_left_next, loop_left;
     reg  expert_over, at_end, all_scanned, program_sent, in_loop, loop_over_next, loop_over, done_sent, overlapped;
+    reg  [6:0] place;
     reg  [3:0] state_next, state, pause;
     reg  [15:0] index, scanned, loop_base, loop_words;
     reg  [2:0] loop_body, loop_position;
+    reg  [5:0] loop_left_next, loop_left;
     reg  [4:0] loop_expert_next;
     reg  [12:0] abort_count;
     reg  scan_valid_d;
@@ -58,6 +70,8 @@ module Sequencer (
     wire mine = bits_0_0_of_8(memory_command_0[15:8] >> task_number);
     wire scoreboard_reset = reset | (state == State_Clear);
     wire [15:0] bursts = (command_count + 16'd7) >> 2'd3;
+    wire [6:0] target = bits_6_0_of_128(queues >> place);
+    wire [5:0] issued = bits_5_0_of_128(units >> place);
     wire go = ((state == State_Dispatch) | (state == State_Discard) | ((state == State_Load) & !program_sent)) &
         (room[0] | !target[0]) & (room[1] | !target[1]) & (room[2] | !target[2]) & (room[3] | !target[3]) &
         (room[4] | !target[4]) & (room[5] | !target[5]) & (room[6] | !target[6]);
@@ -77,11 +91,11 @@ module Sequencer (
             end
             State_Read: if (pause == 4'd3) state_next = State_Decide;
             State_Decide: begin
-                if (at_end | (in_loop & (opcode != 4'd3))) state_next = State_Abort;
+                if (at_end | (in_loop & (opcode != op_mat_mul))) state_next = State_Abort;
                 else if (!mine) state_next = State_Read;
-                else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
-                    if (opcode == 4'd15) state_next = State_Drain;
-                    else if (opcode == 4'd8) begin
+                else if (scoreboard_wait_over & (!overlapped | (opcode == op_fetch))) begin
+                    if (opcode == op_end) state_next = State_Drain;
+                    else if (opcode == op_expert_loop) begin
                         loop_left_next = memory_command_2[5:0];
                         loop_over_next = memory_command_2[5:0] == 6'd0;
                         loop_mask_next = nonempty; loop_expert_next = 5'd0; state_next = State_NextExpert;
@@ -126,26 +140,18 @@ module Sequencer (
 
     always @* begin
         command_0 = memory_command_0; command_2 = memory_command_2; command_3 = memory_command_3;
-        command_4 = memory_command_4; command_5 = memory_command_5; command_6 = memory_command_6; target = 7'd0;
-        issued = 6'd0;
-        case (opcode)
-            4'd1: begin target = 7'd1; issued = 6'd1; end
-            4'd2: begin target = 7'd6; issued = 6'd2; end
-            4'd3: begin target = 7'd6; issued = 6'd2; end
-            4'd4: begin target = 7'd8; issued = 6'd4; end
-            4'd5: begin target = 7'd16; issued = 6'd8; end
-            4'd9: begin target = 7'd6; issued = 6'd2; end
-            4'd6: begin target = 7'd32; issued = 6'd16; end
-            4'd7: begin target = 7'd64; issued = 6'd32; end
-            default: ;
-        endcase
+        command_4 = memory_command_4; command_5 = memory_command_5; command_6 = memory_command_6;
+        place = {3'd0, opcode} << 2'd3;
         if (state == State_Load) begin
-            target = 7'd1; issued = 6'd1; command_0 = 32'd1; command_2 = 32'd0; command_3 = 32'd0;
+            place = {3'd0, op_fetch} << 2'd3;
+            command_0 = {28'd0, op_fetch};
+            command_2 = 32'd0; command_3 = 32'd0;
             command_4 = {16'd0, bursts} << 3'd4;
             command_5 = 32'd0; command_6 = 32'd0;
         end
         if (state == State_Discard) begin
-            target = 7'd6; issued = 6'd2; command_0 = 32'd9;
+            place = {3'd0, op_discard} << 2'd3;
+            command_0 = {28'd0, op_discard};
             command_2 = {16'd0, loop_words};
         end
     end
@@ -218,14 +224,14 @@ module Sequencer (
             end
             State_Read: pause <= pause + 4'd1;
             State_Decide: begin
-                if (at_end | (in_loop & (opcode != 4'd3))) begin
+                if (at_end | (in_loop & (opcode != op_mat_mul))) begin
                     error_code <= 4'd1; error_command <= index;
                 end else if (!mine) begin
                     pause <= 4'd0;
                     index <= index + 16'd1;
-                end else if (scoreboard_wait_over & (!overlapped | (opcode == 4'd1))) begin
-                    if (!(opcode == 4'd15)) begin
-                        if (opcode == 4'd8) begin
+                end else if (scoreboard_wait_over & (!overlapped | (opcode == op_fetch))) begin
+                    if (!(opcode == op_end)) begin
+                        if (opcode == op_expert_loop) begin
                             loop_base <= index + 16'd1;
                             loop_body <= memory_command_2[10:8]; loop_words <= memory_command_3[15:0];
                         end

@@ -125,6 +125,11 @@ macro_rules! operations {
                 match self { $(Operation::$name(x) => ($opcode, x.values()),)* }
             }
 
+            /// An operation of this opcode, its fields zero.
+            pub fn of(opcode: u32) -> Option<Self> {
+                Self::decode(opcode, &[0; COMMAND_WORDS]).ok()
+            }
+
             fn decode(opcode: u32, words: &[u32; COMMAND_WORDS]) -> Result<Self, CommandError> {
                 match opcode {
                     $($opcode => Ok(Operation::$name($name::from_words(words))),)*
@@ -378,10 +383,12 @@ impl Command {
             operation,
         })
     }
+}
 
-    /// The unit that runs the command; loop and end belong to the sequencer.
+impl Operation {
+    /// The unit that runs it; loop and end belong to the sequencer.
     pub fn unit(&self) -> Option<Unit> {
-        match self.operation {
+        match self {
             Operation::Fetch(_) => Some(Unit::Fetch),
             Operation::Copy(_) | Operation::MatMul(_) | Operation::Discard(_) => Some(Unit::Array),
             Operation::Norm(_) => Some(Unit::Norm),

@@ -25,7 +25,7 @@
 //!                              +---------------------+         any error --> Abort --> Clear --> done
 //! ```
 
-use super::command::COMMAND_WORDS;
+use super::command::{Discard, End, ExpertLoop, Fetch, MatMul, Operation, Unit, COMMAND_WORDS};
 use super::command_check::{self, CommandCheck};
 use super::program_memory::{self, ProgramMemory};
 use super::scoreboard::{Scoreboard, UNITS};
@@ -145,13 +145,42 @@ pub struct Sequencer {
     mine: Signal<Local, Bit>,
     running: Signal<Local, Bit>,
     expert_over: Signal<Local, Bit>,
+    place: Signal<Local, Bits<7>>,
     words_shift: Constant<Bits<16>>,
+    /// A byte for each opcode: the queues that take such a command, the units that count it.
+    queues: Constant<Bits<128>>,
+    units: Constant<Bits<128>>,
+    op_fetch: Constant<Bits<4>>,
+    op_mat_mul: Constant<Bits<4>>,
+    op_expert_loop: Constant<Bits<4>>,
+    op_discard: Constant<Bits<4>>,
+    op_end: Constant<Bits<4>>,
     _bytes: usize,
+}
+
+/// The queues in front of a unit, a bit each.
+fn queues(unit: Unit) -> u8 {
+    match unit {
+        Unit::Fetch => 1,
+        Unit::Array => 0b110,
+        Unit::Norm => 1 << 3,
+        Unit::Softmax => 1 << 4,
+        Unit::Router => 1 << 5,
+        Unit::Write => 1 << 6,
+    }
+}
+
+/// A byte for each opcode of a unit, opcode 0 in the lowest.
+fn by_opcode(byte: impl Fn(Unit) -> u8) -> Constant<Bits<128>> {
+    let byte_of = |opcode| Operation::of(opcode).and_then(|o| o.unit()).map_or(0, &byte);
+    let bytes = (0..16).rev().map(|opcode| u64::from(byte_of(opcode)));
+    Constant::new(bytes.fold(Bits::default(), |all, byte| (all << 8) | Bits::from(byte)))
 }
 
 impl Sequencer {
     /// The sequencer of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
+        let opcode = |number: u32| Constant::new(u64::from(number).into());
         Self {
             program_data: many(config.weight_word_bytes()),
             unit_done: many(UNITS),
@@ -163,6 +192,13 @@ impl Sequencer {
             memory: ProgramMemory::new(config),
             check: CommandCheck::default(),
             scoreboard: Scoreboard::new(),
+            queues: by_opcode(queues),
+            units: by_opcode(|unit| 1 << unit as u8),
+            op_fetch: opcode(Fetch::OPCODE),
+            op_mat_mul: opcode(MatMul::OPCODE),
+            op_expert_loop: opcode(ExpertLoop::OPCODE),
+            op_discard: opcode(Discard::OPCODE),
+            op_end: opcode(End::OPCODE),
             words_shift: Constant::new(u64::from((BURST_BYTES / config.weight_word_bytes()).ilog2()).into()),
             _bytes: config.weight_word_bytes(),
             ..Self::default()
@@ -262,58 +298,13 @@ impl Logic for Sequencer {
             self.done_pulse.d.next = true;
         }
 
-        // Which queues take it (opcodes of `command`), and which units count it.
-        self.target.next = 0.into();
-        self.issued.next = 0.into();
-        match self.opcode.val().index() {
-            1 => {
-                // Fetch.
-                self.target.next = 1.into();
-                self.issued.next = 1.into();
-            }
-            2 => {
-                // Copy.
-                self.target.next = 6.into();
-                self.issued.next = 2.into();
-            }
-            3 => {
-                // MatMul.
-                self.target.next = 6.into();
-                self.issued.next = 2.into();
-            }
-            4 => {
-                // Norm.
-                self.target.next = 8.into();
-                self.issued.next = 4.into();
-            }
-            5 => {
-                // Softmax.
-                self.target.next = 16.into();
-                self.issued.next = 8.into();
-            }
-            9 => {
-                // Discard.
-                self.target.next = 6.into();
-                self.issued.next = 2.into();
-            }
-            6 => {
-                // Route.
-                self.target.next = 32.into();
-                self.issued.next = 16.into();
-            }
-            7 => {
-                // Write.
-                self.target.next = 64.into();
-                self.issued.next = 32.into();
-            }
-            _ => {}
-        }
+        // Which queues take it, and which units count it.
+        self.place.next = bit_cast::<7, 4>(self.opcode.val()) << 3;
         self.bursts.next = (self.command_count.val() + 7) >> 3;
         self.program_load.next = self.bursts.val() << self.words_shift.val();
         if self.state.q.val() == State::Load {
-            self.target.next = 1.into();
-            self.issued.next = 1.into();
-            self.command[0].next = 1.into();
+            self.place.next = bit_cast::<7, 4>(self.op_fetch.val()) << 3;
+            self.command[0].next = bit_cast::<32, 4>(self.op_fetch.val());
             self.command[2].next = 0.into();
             self.command[3].next = 0.into();
             self.command[4].next = bit_cast::<32, 16>(self.bursts.val()) << 4;
@@ -321,11 +312,12 @@ impl Logic for Sequencer {
             self.command[6].next = 0.into();
         }
         if self.state.q.val() == State::Discard {
-            self.target.next = 6.into();
-            self.issued.next = 2.into();
-            self.command[0].next = 9.into();
+            self.place.next = bit_cast::<7, 4>(self.op_discard.val()) << 3;
+            self.command[0].next = bit_cast::<32, 4>(self.op_discard.val());
             self.command[2].next = bit_cast::<32, 16>(self.loop_words.q.val());
         }
+        self.target.next = (self.queues.val() >> self.place.val()).get_bits::<7>(0);
+        self.issued.next = (self.units.val() >> self.place.val()).get_bits::<6>(0);
         self.go.next = (self.state.q.val() == State::Dispatch)
             | (self.state.q.val() == State::Discard)
             | ((self.state.q.val() == State::Load) & !self.program_sent.q.val());
@@ -389,7 +381,8 @@ impl Logic for Sequencer {
                 }
             }
             State::Decide => {
-                if self.at_end.q.val() | (self.in_loop.q.val() & (self.opcode.val() != 3)) {
+                if self.at_end.q.val() | (self.in_loop.q.val() & (self.opcode.val() != self.op_mat_mul.val()))
+                {
                     // The program has no End, or something else than MatMul in a loop.
                     self.fault.d.next = 1.into();
                     self.fault_command.d.next = self.index.q.val();
@@ -399,11 +392,11 @@ impl Logic for Sequencer {
                     self.index.d.next = self.index.q.val() + 1;
                     self.state.d.next = State::Read;
                 } else if self.scoreboard.wait_over.val()
-                    & (!self.overlapped.q.val() | (self.opcode.val() == 1))
+                    & (!self.overlapped.q.val() | (self.opcode.val() == self.op_fetch.val()))
                 {
-                    if self.opcode.val() == 15 {
+                    if self.opcode.val() == self.op_end.val() {
                         self.state.d.next = State::Drain;
-                    } else if self.opcode.val() == 8 {
+                    } else if self.opcode.val() == self.op_expert_loop.val() {
                         self.loop_base.d.next = self.index.q.val() + 1;
                         self.loop_body.d.next = self.memory.command[2].val().get_bits::<3>(8);
                         self.loop_words.d.next = self.memory.command[3].val().get_bits::<16>(0);

@@ -242,7 +242,7 @@ fn expected(program: &[Command], task: u32, counts: &[u32], fetched: &[bool]) ->
             index += body.body as usize;
             continue;
         }
-        let queues: &[usize] = match command.unit() {
+        let queues: &[usize] = match command.operation.unit() {
             Some(Unit::Fetch) => &[0],
             Some(Unit::Array) => &[1, 2],
             Some(Unit::Norm) => &[3],

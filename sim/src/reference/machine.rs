@@ -330,7 +330,7 @@ impl Machine {
             return Ok(());
         };
         hazards.wait(&command.wait, consumed)?;
-        hazards.dispatch(&command.operation, command.unit(), &footprint)
+        hazards.dispatch(&command.operation, command.operation.unit(), &footprint)
     }
 }
 

@@ -102,6 +102,6 @@ impl Step {
     }
 
     pub fn unit(&self) -> Option<Unit> {
-        self.command().unit()
+        self.command().operation.unit()
     }
 }
