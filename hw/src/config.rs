@@ -210,6 +210,11 @@ impl AccelConfig {
         self.rows / LOAD_LANES * self.columns
     }
 
+    /// Beats of a word of the weight stream.
+    pub fn word_beats(&self) -> usize {
+        self.weight_word_bytes() / BEAT_BYTES
+    }
+
     /// Bytes of a word of the residual memory.
     pub fn residual_word_bytes(&self) -> usize {
         2 * self.columns

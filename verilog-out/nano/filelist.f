@@ -29,9 +29,8 @@ Streamer.v
 TokenSkew_r16.v
 TokenBroadcast_r16.v
 LoadStages_n2.v
-MacPairCascadeHead.v
+ControlBroadcast_r16.v
 MacPair.v
-MacPairSegmentHead.v
 ColumnSum_n2.v
 Column.v
 SystolicArray.v

@@ -44,6 +44,7 @@ impl Column {
         let place = |lane: usize| match lane % CASCADE_LANES {
             0 => Place::CascadeHead,
             i if i % SEGMENT_LANES == 0 => Place::SegmentHead,
+            i if i == CASCADE_LANES - 1 => Place::Tail,
             _ => Place::Inner,
         };
         let cascades = rows / CASCADE_LANES;
@@ -76,8 +77,11 @@ impl Logic for Column {
                 self.cells[8 * b + i].load.next = self.load[2 * b].val();
                 self.cells[8 * b + i + 4].load.next = self.load[2 * b + 1].val();
             }
-            self.cells[8 * b].weight_in.next = self.weight[b].val();
-            self.cells[8 * b + 4].weight_in.next = self.weight[b].val();
+            for i in 0..8 {
+                self.cells[8 * b + i].weight.next = self.weight[b].val();
+            }
+            self.cells[8 * b].weight_in.next = 0.into();
+            self.cells[8 * b + 4].weight_in.next = 0.into();
             for i in 1..4 {
                 self.cells[8 * b + i].weight_in.next = self.cells[8 * b + i - 1].weight_out.val();
                 self.cells[8 * b + i + 4].weight_in.next = self.cells[8 * b + i + 3].weight_out.val();

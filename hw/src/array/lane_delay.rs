@@ -16,6 +16,7 @@ pub struct LaneDelay<const W: usize> {
     pub d: Vec<Signal<In, Bits<W>>>,
     pub q: Vec<Signal<Out, Bits<W>>>,
     _module: String,
+    _keep: bool,
     _cycles: Vec<usize>,
     /// First stage of each lane in `_stages`.
     _first: Vec<usize>,
@@ -46,6 +47,16 @@ impl<const W: usize> LaneDelay<W> {
     }
 }
 
+impl<const W: usize> LaneDelay<W> {
+    /// A register for each of `lanes`, one of several copies that share a load: synthesis must not make one of them.
+    pub fn broadcast(module: &str, lanes: usize) -> Self {
+        Self {
+            _keep: true,
+            ..Self::new(module, vec![1; lanes])
+        }
+    }
+}
+
 impl<const W: usize> Logic for LaneDelay<W> {
     fn update(&mut self) {
         if !self.clock.pos_edge() {
@@ -67,6 +78,7 @@ impl<const W: usize> Logic for LaneDelay<W> {
         let lanes = self._cycles.len();
         let digits: String = self._cycles.iter().rev().map(|n| format!("{n:x}")).collect();
         let line = LINE_TEXT
+            .replace("KEEP", if self._keep { "(* keep = \"true\" *) " } else { "" })
             .replace("TOP", &(W - 1).to_string())
             .replace("WIDTH", &W.to_string());
         Verilog::Custom(format!(
@@ -82,7 +94,7 @@ impl<const W: usize> Logic for LaneDelay<W> {
 
 const LINE_TEXT: &str = "\
 localparam integer CYCLES = {28'd0, DELAYS[4 * i +: 4]};
-reg [WIDTH * CYCLES - 1:0] held;
+KEEPreg [WIDTH * CYCLES - 1:0] held;
 wire [WIDTH * CYCLES + TOP:0] line = {held, d[WIDTH * i +: WIDTH]};
 initial held = 0;
 always @(posedge clock) held <= line[WIDTH * CYCLES - 1:0];

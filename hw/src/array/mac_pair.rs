@@ -11,9 +11,12 @@
 //! * Latency: [`TOKEN_CYCLES`] from the tokens to `cascade_out`, [`CASCADE_CYCLES`] from `cascade_in`. One pair a cycle, no stall.
 //! * Weights: `load` shifts `weight_in` into B1 and B1 on to `weight_out`; `swap` copies B1 to B2, which multiplies. A swap presented
 //!   [`SWAP_CYCLES`] after a pair of tokens makes that pair the first one of the new weight.
-//! * The cascade is a 48-bit value in two words of 24 bits, the halves of a DSP48E2's PCIN and PCOUT.
+//! * The cascade is a 48-bit value in two words of 24 bits, the halves of a DSP48E2's PCIN and PCOUT. The weight cascade is its BCIN and
+//!   BCOUT: 18 bits, the weight's sign repeated. Those pins have no wires but the ones to the next cell, so the last cell of a cascade
+//!   gives its sum from P.
 //!
 //! ```text
+//! weight, or
 //! weight_in --> [B1] --+--> weight_out        token_1 << 18 --> [A] --+
 //!               load   +--> [B2] swap                                 (+)--> [AD] --(x B2)--> [M] --(+ cascade_in)--> [P] --> cascade_out
 //!                                             token_0 -------> [D] --+
@@ -40,7 +43,7 @@ pub const PRIMITIVE_MACRO: &str = "MOEVIT_DSP48E2";
 /// The primitive as far as the cell uses it, for tools without AMD's library.
 pub const DSP48E2_MODEL: &str = include_str!("dsp48e2_model.v");
 
-/// Where a cell stands: it decides the primitive's input multiplexers.
+/// Where a cell stands: it decides the primitive's input multiplexers, and which of its outputs the sum leaves by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
     /// First of a cascade and of a load segment: weight from the bus, nothing to add.
@@ -50,6 +53,8 @@ pub enum Place {
     SegmentHead,
     /// Weight and cascade from the cell before.
     Inner,
+    /// Last of a cascade: its sum goes to the fabric.
+    Tail,
 }
 
 /// The cell; see the module.
@@ -58,8 +63,11 @@ pub struct MacPair {
     pub clock: Signal<In, Clock>,
     pub load: Signal<In, Bit>,
     pub swap: Signal<In, Bit>,
-    pub weight_in: Signal<In, Bits<8>>,
-    pub weight_out: Signal<Out, Bits<8>>,
+    /// From the bus, at the head of a segment.
+    pub weight: Signal<In, Bits<8>>,
+    /// From the cell before.
+    pub weight_in: Signal<In, Bits<18>>,
+    pub weight_out: Signal<Out, Bits<18>>,
     pub token_0: Signal<In, Bits<8>>,
     pub token_1: Signal<In, Bits<8>>,
     pub cascade_in_low: Signal<In, Bits<24>>,
@@ -83,6 +91,17 @@ impl MacPair {
         }
     }
 
+    fn is_head(&self) -> bool {
+        matches!(self._place, Place::CascadeHead | Place::SegmentHead)
+    }
+
+    fn weight(&self) -> i64 {
+        match self.is_head() {
+            true => from_bits(self.weight.val()),
+            false => from_bits(self.weight_in.val()),
+        }
+    }
+
     fn cascade_in(&self) -> i64 {
         let low: u64 = self.cascade_in_low.val().into();
         from_bits(self.cascade_in_high.val()) << CASCADE_WORD_BITS | low as i64
@@ -94,7 +113,11 @@ impl Logic for MacPair {
         if !self.clock.pos_edge() {
             return;
         }
-        let p = self._m + self.cascade_in();
+        let added = match self._place {
+            Place::CascadeHead => 0,
+            _ => self.cascade_in(),
+        };
+        let p = self._m + added;
         self.cascade_out_low.next = to_bits(p);
         self.cascade_out_high.next = to_bits(p >> CASCADE_WORD_BITS);
         self._m = self._ad * self._b2;
@@ -105,8 +128,8 @@ impl Logic for MacPair {
             self._b2 = self._b1;
         }
         if self.load.val() {
-            self._b1 = from_bits(self.weight_in.val());
-            self.weight_out.next = self.weight_in.val();
+            self._b1 = self.weight();
+            self.weight_out.next = to_bits(self._b1);
         }
     }
 
@@ -117,86 +140,70 @@ impl Logic for MacPair {
     }
 
     fn hdl(&self) -> Verilog {
-        let (name, b_input, opmode) = match self._place {
-            Place::CascadeHead => ("MacPairCascadeHead", "DIRECT", "000000101"),
-            Place::SegmentHead => ("MacPairSegmentHead", "DIRECT", "000010101"),
-            Place::Inner => ("MacPair", "CASCADE", "000010101"),
+        let is_tail = self._place == Place::Tail;
+        let (b_input, opmode) = match self._place {
+            Place::CascadeHead => ("DIRECT", "000000101"),
+            Place::SegmentHead => ("DIRECT", "000010101"),
+            Place::Inner | Place::Tail => ("CASCADE", "000010101"),
         };
-        let weight = match self._place {
-            Place::Inner => ".B(18'd0), .BCIN({{10{weight_in[7]}}, weight_in})",
-            _ => ".B({{10{weight_in[7]}}, weight_in}), .BCIN(18'd0)",
-        };
-        let cascade = match self._place {
-            Place::CascadeHead => ".PCIN(48'd0)",
-            _ => ".PCIN({cascade_in_high, cascade_in_low})",
-        };
-        let unused = match self._place {
-            Place::CascadeHead => "cascade_in_high, cascade_in_low, bcout[17:8]",
-            _ => "bcout[17:8]",
-        };
-        let primitive = PRIMITIVE
-            .replace("UNUSED_BITS", unused)
-            .replace("B_INPUT_VALUE", b_input)
-            .replace("OPMODE_VALUE", opmode)
-            .replace("WEIGHT_PORTS", weight)
-            .replace("CASCADE_PORT", cascade);
         Verilog::Custom(format!(
-            "// module: {name}\n`ifdef {PRIMITIVE_MACRO}\n{primitive}`else\n{BEHAVIOUR}`endif\n"
+            "// module: MacPair #(HEAD = {head}, TAIL = {tail}, B_INPUT = \"{b_input}\", OPMODE = 9'b{opmode})\n\
+             `ifdef {PRIMITIVE_MACRO}\n{PRIMITIVE}`else\n{BEHAVIOUR}`endif\n",
+            head = u8::from(self.is_head()),
+            tail = u8::from(is_tail),
         ))
     }
 }
 
 const BEHAVIOUR: &str = "\
-reg signed [7:0] b1, b2;
+reg signed [17:0] b1, b2;
 reg signed [26:0] a, d, ad;
-reg signed [34:0] m;
+reg signed [44:0] m;
 reg signed [47:0] p;
-wire signed [47:0] cascade_in = {cascade_in_high, cascade_in_low};
+wire [47:0] cascade_in = OPMODE[4] ? {cascade_in_high, cascade_in_low} : 48'd0;
+// What only the primitive is told.
+wire unused = &{1'b0, weight, weight_in, TAIL == 1, B_INPUT == \"\", OPMODE};
 assign weight_out = b1;
 assign {cascade_out_high, cascade_out_low} = p;
 always @(posedge clock) begin
-  if (load) b1 <= weight_in;
+  if (load) b1 <= HEAD == 1 ? {{10{weight[7]}}, weight} : weight_in;
   if (swap) b2 <= b1;
   a <= {token_1[7], token_1, 18'd0};
   d <= {{19{token_0[7]}}, token_0};
   ad <= a + d;
   m <= ad * b2;
-  p <= {{13{m[34]}}, m} + cascade_in;
+  p <= {{3{m[44]}}, m} + cascade_in;
 end
 initial begin
-  b1 = 8'd0;
-  b2 = 8'd0;
-  a = 27'd0;
-  d = 27'd0;
-  ad = 27'd0;
-  m = 35'd0;
-  p = 48'd0;
+  b1 = 18'd0; b2 = 18'd0; a = 27'd0; d = 27'd0; ad = 27'd0; m = 45'd0; p = 48'd0;
 end
 ";
 
 const PRIMITIVE: &str = "\
 wire [17:0] bcout;
-wire [47:0] pcout;
-assign weight_out = bcout[7:0];
-assign {cascade_out_high, cascade_out_low} = pcout;
-wire unused = &{1'b0, UNUSED_BITS};
+wire [47:0] pcout, sum;
+assign weight_out = bcout;
+assign {cascade_out_high, cascade_out_low} = TAIL == 1 ? sum : pcout;
+// Not every place uses all of them.
+wire unused = &{1'b0, weight, weight_in, cascade_in_high, cascade_in_low, pcout, sum};
 // The cell's other outputs lead nowhere.
 /* verilator lint_off PINCONNECTEMPTY */
 DSP48E2 #(
   .AMULTSEL(\"AD\"), .PREADDINSEL(\"A\"), .BMULTSEL(\"B\"), .USE_MULT(\"MULTIPLY\"),
-  .A_INPUT(\"DIRECT\"), .B_INPUT(\"B_INPUT_VALUE\"),
+  .A_INPUT(\"DIRECT\"), .B_INPUT(B_INPUT),
   .AREG(1), .ACASCREG(1), .DREG(1), .ADREG(1), .BREG(2), .BCASCREG(1), .MREG(1), .PREG(1), .CREG(1),
   .ALUMODEREG(0), .CARRYINREG(0), .CARRYINSELREG(0), .INMODEREG(0), .OPMODEREG(0)
 ) dsp (
   .CLK(clock), .A({{3{token_1[7]}}, token_1[7], token_1, 18'd0}), .D({{19{token_0[7]}}, token_0}),
-  WEIGHT_PORTS, .C(48'd0), CASCADE_PORT,
+  .B(HEAD == 1 ? {{10{weight[7]}}, weight} : 18'd0), .BCIN(HEAD == 1 ? 18'd0 : weight_in),
+  .C(48'd0), .PCIN(OPMODE[4] ? {cascade_in_high, cascade_in_low} : 48'd0),
   .CEB1(load), .CEB2(swap), .CEA1(1'b0), .CEA2(1'b1), .CED(1'b1), .CEAD(1'b1), .CEM(1'b1), .CEP(1'b1),
   .CEC(1'b1), .CEALUMODE(1'b1), .CECARRYIN(1'b1), .CECTRL(1'b1), .CEINMODE(1'b1),
-  .INMODE(5'b00100), .ALUMODE(4'b0000), .OPMODE(9'bOPMODE_VALUE), .CARRYIN(1'b0), .CARRYINSEL(3'b000),
+  .INMODE(5'b00100), .ALUMODE(4'b0000), .OPMODE(OPMODE), .CARRYIN(1'b0), .CARRYINSEL(3'b000),
   .RSTA(1'b0), .RSTB(1'b0), .RSTC(1'b0), .RSTD(1'b0), .RSTM(1'b0), .RSTP(1'b0),
   .RSTALLCARRYIN(1'b0), .RSTALUMODE(1'b0), .RSTCTRL(1'b0), .RSTINMODE(1'b0),
   .ACIN(30'd0), .CARRYCASCIN(1'b0), .MULTSIGNIN(1'b0),
-  .BCOUT(bcout), .PCOUT(pcout), .P(), .ACOUT(), .CARRYCASCOUT(), .CARRYOUT(), .MULTSIGNOUT(),
+  .BCOUT(bcout), .PCOUT(pcout), .P(sum), .ACOUT(), .CARRYCASCOUT(), .CARRYOUT(), .MULTSIGNOUT(),
   .OVERFLOW(), .PATTERNBDETECT(), .PATTERNDETECT(), .UNDERFLOW(), .XOROUT()
 );
 /* verilator lint_on PINCONNECTEMPTY */

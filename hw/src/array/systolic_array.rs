@@ -57,10 +57,8 @@ pub struct SystolicArray {
     load_stages: Vec<LaneDelay<8>>,
     swap_chain: Vec<DFF<Bit>>,
     load_stage: Vec<DFF<Bit>>,
-    /// By group of columns and lane of a cascade.
-    swap_broadcast: Vec<Vec<DFF<Bit>>>,
-    /// By group of columns and segment.
-    load_broadcast: Vec<Vec<DFF<Bit>>>,
+    /// By group of columns: swap by lane of a cascade, then load by segment.
+    control_broadcast: Vec<LaneDelay<1>>,
     columns: Vec<Column>,
     _cascades: usize,
     _columns: usize,
@@ -79,7 +77,8 @@ impl SystolicArray {
             let cycles = (0..cascades).flat_map(|_| 1..CASCADE_LANES);
             LaneDelay::new(&format!("TokenSkew_r{r}"), cycles.collect())
         };
-        let broadcast = || LaneDelay::new(&format!("TokenBroadcast_r{r}"), vec![TOKEN_CYCLES; r]);
+        let broadcast = || LaneDelay::broadcast(&format!("TokenBroadcast_r{r}"), r);
+        let control = || LaneDelay::broadcast(&format!("ControlBroadcast_r{r}"), CASCADE_LANES + segments);
         let load_stages = || LaneDelay::new(&format!("LoadStages_n{cascades}"), vec![LOAD_CYCLES; cascades]);
         Self {
             token_0: many(r),
@@ -95,8 +94,7 @@ impl SystolicArray {
             load_stages: (0..c).map(|_| load_stages()).collect(),
             swap_chain: many(CASCADE_LANES),
             load_stage: many(segments),
-            swap_broadcast: (0..groups).map(|_| many(CASCADE_LANES)).collect(),
-            load_broadcast: (0..groups).map(|_| many(segments)).collect(),
+            control_broadcast: (0..groups).map(|_| control()).collect(),
             columns: (0..c).map(|_| Column::new(r)).collect(),
             _cascades: cascades,
             _columns: c,
@@ -148,21 +146,21 @@ impl Logic for SystolicArray {
             }
         }
         for g in 0..self._groups {
+            self.control_broadcast[g].clock.next = self.clock.val();
             for i in 0..8 {
-                self.swap_broadcast[g][i].clock.next = self.clock.val();
-                self.swap_broadcast[g][i].d.next = self.swap_chain[i].q.val();
+                self.control_broadcast[g].d[i].next = self.swap_chain[i].q.val().into();
             }
             for s in 0..self._segments {
-                self.load_broadcast[g][s].clock.next = self.clock.val();
-                self.load_broadcast[g][s].d.next = self.load_stage[s].q.val();
+                self.control_broadcast[g].d[8 + s].next = self.load_stage[s].q.val().into();
             }
             for c in 0..4 {
                 self.columns[4 * g + c].clock.next = self.clock.val();
                 for i in 0..8 {
-                    self.columns[4 * g + c].swap[i].next = self.swap_broadcast[g][i].q.val();
+                    self.columns[4 * g + c].swap[i].next = self.control_broadcast[g].q[i].val().get_bit(0);
                 }
                 for s in 0..self._segments {
-                    self.columns[4 * g + c].load[s].next = self.load_broadcast[g][s].q.val();
+                    self.columns[4 * g + c].load[s].next =
+                        self.control_broadcast[g].q[8 + s].val().get_bit(0);
                 }
                 for b in 0..self._cascades {
                     self.columns[4 * g + c].weight[b].next = self.load_stages[4 * g + c].q[b].val();

@@ -21,7 +21,6 @@
 //!   +--- all experts walked ---+
 //! ```
 
-use crate::bus::read_port::beats_per_word;
 use crate::config::AccelConfig;
 use crate::prelude::*;
 
@@ -140,7 +139,7 @@ impl BurstIssuer {
             burst_valid: many(ports),
             turn: many(ports),
             one_behind: Constant::new(u64::from(u8::MAX).into()),
-            word_shift: Constant::new(u64::from(beats_per_word(config).trailing_zeros()).into()),
+            word_shift: Constant::new(u64::from(config.word_beats().trailing_zeros()).into()),
             buffer_words: Constant::new((config.weight_words as u64).into()),
             _ports: ports,
             ..Self::default()

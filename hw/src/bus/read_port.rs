@@ -29,11 +29,6 @@ pub fn queued_bursts(config: &AccelConfig) -> usize {
     2 * config.outstanding_bursts
 }
 
-/// Beats that make one word of the stream.
-pub fn beats_per_word(config: &AccelConfig) -> usize {
-    config.weight_word_bytes() / BEAT_BYTES
-}
-
 /// The read port; see the module.
 #[derive(LogicBlock, Default)]
 pub struct ReadPort {
@@ -99,7 +94,7 @@ pub struct ReadPort {
 impl ReadPort {
     /// A port of a configuration.
     pub fn new(config: &AccelConfig) -> Self {
-        let (words, beats) = (config.weight_word_bytes() / 4, beats_per_word(config));
+        let (words, beats) = (config.weight_word_bytes() / 4, config.word_beats());
         let queued = queued_bursts(config);
         let depth = queued * BURST_BYTES / config.weight_word_bytes();
         Self {

@@ -2,7 +2,7 @@
 //!
 //! * `start` pulses when a start was asked for and the chip is idle; pointers, commands, task and watchdog come out latched
 //!   with it and stay for the frame.
-//! * `waiting` says that a frame of the same program waits for the running one. With `taken` its image and task come out, its
+//! * `waiting` says that a frame of the same program and watchdog limit waits for the running one. With `taken` its image and task come out, its
 //!   result pointer with the running frame's `done`.
 //! * With `done` the error code is recorded (0: no error), and the interrupt where enabled; a refused burst's address with
 //!   `bus_error` before it.
@@ -270,7 +270,8 @@ impl Logic for Registers {
         // The next frame of the same program may begin while this one finishes.
         self.same_program.d.next = (self.frame[0].q.val() == self.latched[0].q.val())
             & (self.frame[1].q.val() == self.latched[1].q.val())
-            & (self.frame[6].q.val() == self.latched[6].q.val());
+            & (self.frame[6].q.val() == self.latched[6].q.val())
+            & (self.frame[8].q.val() == self.latched[8].q.val());
         self.waiting.next =
             self.asked.q.val() & self.running.q.val() & self.same_program.q.val() & !self.dropping.q.val();
         if self.taken.val() & self.running.q.val() {

@@ -1,7 +1,7 @@
 //! Is it a command? The circuit's copy of [`Command::decode`] and of the rules that need no context.
 //!
 //! A word without a field must be zero, the opcode must exist, a loop body has 1 to 4 commands, a fetch or a write moves at
-//! least one beat and whole 256-byte bursts start aligned. The masks come from [`Operation::TABLE`], so encoding and check
+//! least one beat, a fetch whole words of the weight stream, and whole 256-byte bursts start aligned. The masks come from [`Operation::TABLE`], so encoding and check
 //! cannot drift apart. Latency [`LATENCY_CYCLES`]; one command a cycle.
 //!
 //! ```text
@@ -9,6 +9,7 @@
 //! ```
 
 use super::command::{masks, Command, Operation, COMMAND_WORDS, LOOP_COMMANDS};
+use crate::config::AccelConfig;
 use crate::prelude::*;
 
 /// Cycles from a command to its verdict.
@@ -17,12 +18,13 @@ pub const LATENCY_CYCLES: usize = 2;
 /// Beats of 16 bytes to which everything in memory is aligned (256 bytes).
 const ALIGNMENT_BEATS: u32 = 16;
 
-/// The rules of one command without its context, in words.
-pub fn verdict(words: &[u32; COMMAND_WORDS]) -> Result<Command, String> {
+/// The rules of one command without its context, in words, where a word of the weight stream has `word_beats` beats.
+pub fn verdict(words: &[u32; COMMAND_WORDS], word_beats: u32) -> Result<Command, String> {
     let command = Command::decode(words).map_err(|error| error.to_string())?;
     let aligned = |beats: u32| beats % ALIGNMENT_BEATS == 0;
     let fault = match command.operation {
         Operation::Fetch(x) if x.beats == 0 => "a fetch of no beats",
+        Operation::Fetch(x) if x.beats % word_beats != 0 => "a fetch that ends inside of a stream word",
         Operation::Fetch(x) if !aligned(x.offset) || !aligned(x.task_stride) || !aligned(x.expert_stride) => {
             "a fetch that is not aligned to 256 bytes"
         }
@@ -39,21 +41,22 @@ pub fn verdict(words: &[u32; COMMAND_WORDS]) -> Result<Command, String> {
 }
 
 /// The check as a cell; see the module.
-#[derive(LogicBlock)]
+#[derive(LogicBlock, Default)]
 pub struct CommandCheck {
     pub clock: Signal<In, Clock>,
     pub command: Vec<Signal<In, Bits<32>>>,
     pub legal: Signal<Out, Bit>,
     _verdict: bool,
+    _word_beats: u32,
 }
 
-impl Default for CommandCheck {
-    fn default() -> Self {
+impl CommandCheck {
+    /// The check for a configuration's stream words.
+    pub fn new(config: &AccelConfig) -> Self {
         Self {
-            clock: Signal::default(),
             command: many(COMMAND_WORDS),
-            legal: Signal::default(),
-            _verdict: false,
+            _word_beats: config.word_beats() as u32,
+            ..Self::default()
         }
     }
 }
@@ -72,11 +75,17 @@ fn mask_text(fields: &[super::command::Field]) -> String {
 }
 
 /// Verilog: the rules of [`verdict`] beyond the masks.
-fn rule_text(name: &str) -> String {
+fn rule_text(name: &str, word_beats: u32) -> String {
     let some = |word| format!("\n    && {} != 32'd0", bits(word, 0, 32));
     let aligned = |word| format!("\n    && {} == 4'd0", bits(word, 0, 4));
     match name {
-        "Fetch" => some(4) + &aligned(3) + &aligned(5) + &aligned(6),
+        "Fetch" => {
+            let whole_words = match word_beats.ilog2() as usize {
+                0 => String::new(),
+                low => format!("\n    && {} == {low}'d0", bits(4, 0, low)),
+            };
+            some(4) + &whole_words + &aligned(3) + &aligned(5) + &aligned(6)
+        }
         "Write" => some(3) + &aligned(4),
         "ExpertLoop" => {
             let choices = bits(2, 8, 3);
@@ -98,7 +107,7 @@ impl Logic for CommandCheck {
         if self.clock.pos_edge() {
             let words: [u32; COMMAND_WORDS] = std::array::from_fn(|i| self.command[i].val().index() as u32);
             self.legal.next = self._verdict;
-            self._verdict = verdict(&words).is_ok();
+            self._verdict = verdict(&words, self._word_beats).is_ok();
         }
     }
 
@@ -115,7 +124,11 @@ impl Logic for CommandCheck {
         };
         let registers = each(&|opcode, name, _| format!("reg fits_{opcode}; // {name}\n"));
         let verdicts = each(&|opcode, name, fields| {
-            format!("  fits_{opcode} <= {}{};\n", mask_text(fields), rule_text(name))
+            format!(
+                "  fits_{opcode} <= {}{};\n",
+                mask_text(fields),
+                rule_text(name, self._word_beats)
+            )
         });
         let initials = each(&|opcode, _, _| format!("  fits_{opcode} = 1'b0;\n"));
         let cases = each(&|opcode, _, _| format!("    4'd{opcode}: legal <= fits_{opcode};\n"));
@@ -129,7 +142,7 @@ impl Logic for CommandCheck {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{verdict as verdict_of, *};
     use crate::control::command::{End, ExpertLoop, Fetch, Wait, ALL_TASKS};
 
     fn encode(operation: Operation) -> [u32; COMMAND_WORDS] {
@@ -140,6 +153,10 @@ mod tests {
         }
         .encode()
         .unwrap()
+    }
+
+    fn verdict(words: &[u32; COMMAND_WORDS]) -> Result<Command, String> {
+        verdict_of(words, 4)
     }
 
     #[test]
@@ -163,6 +180,8 @@ mod tests {
         assert!(verdict(&fetch(0, 0)).unwrap_err().contains("no beats"));
         assert!(verdict(&fetch(4, 8)).unwrap_err().contains("256 bytes"));
         assert!(verdict(&fetch(4, 16)).is_ok());
+        assert!(verdict(&fetch(6, 16)).unwrap_err().contains("stream word"));
+        assert!(verdict_of(&fetch(6, 16), 1).is_ok());
         assert!(verdict(&encode(Operation::End(End {}))).is_ok());
     }
 }

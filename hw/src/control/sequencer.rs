@@ -190,7 +190,7 @@ impl Sequencer {
             command: many(QUEUE_LANES),
             scan_valid: Delay::new(SCAN_CYCLES),
             memory: ProgramMemory::new(config),
-            check: CommandCheck::default(),
+            check: CommandCheck::new(config),
             scoreboard: Scoreboard::new(),
             queues: by_opcode(queues),
             units: by_opcode(|unit| 1 << unit as u8),

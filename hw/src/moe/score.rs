@@ -53,7 +53,7 @@ reg [15:0] score_out;
 assign score = score_out;
 initial score_out = 16'd0;
 always @(posedge clock) begin
-  product <= {16'd0, weight} * {16'd0, mantissa};
+  product <= weight * mantissa;
   shift_1 <= (exponent == 5'd0) ? 5'd0 : exponent - 5'd1;
   product_held <= product;
   half <= (33'd1 << shift_1) >> 1;

@@ -89,8 +89,7 @@ wire [15:0] x = lanes[16 * i +: 16];
 reg [7:0] result;
 initial result = 8'd0;
 reg signed [26:0] centred;
-wire signed [43:0] centred_wide = {{17{centred[26]}}, centred};
-wire signed [43:0] factor_wide = {27'd0, factor_1};
+wire signed [17:0] factor_signed = {1'b0, factor_1};
 reg signed [43:0] product, product_held;
 // Twice the shifted product, whose last bit rounds.
 reg signed [44:0] coarse, fine;
@@ -107,7 +106,7 @@ wire [7:0] low_byte = {~shifted[6], ~shifted[6], shifted[5:0]};
 wire [7:0] wide_byte = low_flags[6] ? low_byte : shifted[14:7];
 always @(posedge clock) begin
   centred <= {x[15], x, 10'd0} - mean;
-  product <= centred_wide * factor_wide;
+  product <= centred * factor_signed;
   product_held <= product;
   coarse <= $signed({product_held, 1'b0}) >>> {shift_3[5:3], 3'd0};
   fine <= coarse >>> shift_4;

@@ -101,7 +101,7 @@ always @(posedge clock) begin
   square_low <= square_two + square_four;
   offset_3 <= {4'd0, epsilon} - {{2{square_low[33]}}, square_low};
   offset_4 <= offset_3;
-  scaled_1 <= {12'd0, squares_in} * {44'd0, width};
+  scaled_1 <= squares_in * width;
   scaled_2 <= scaled_1;
   scaled_3 <= scaled_2;
   scaled_4 <= scaled_3;
@@ -187,7 +187,7 @@ always @(posedge clock) begin
   half_4 <= half_3;
   root <= here_1 - {8'd0, step[15:7]};
   half_5 <= half_4;
-  product_1 <= {17'd0, root} * {18'd0, mantissa};
+  product_1 <= root * mantissa;
   half_6 <= half_5;
   product_2 <= product_1;
   half_7 <= half_6;

@@ -118,7 +118,7 @@ localparam BITS = $clog2(DEPTH);
 wire write_inside = {1'b0, write_address} < DEPTH[16:0];
 reg read_inside;
 always @(posedge clock) read_inside <= {1'b0, read_address} < DEPTH[16:0];
-// The contents start as zero for simulation; block and ultra memories of the device power up that way.
+// For simulation: the device's registers and memories power up as zero.
 `ifndef SYNTHESIS
 initial read_inside = 1'b0;
 `endif

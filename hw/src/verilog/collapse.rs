@@ -5,9 +5,10 @@
 //! x = a & b; x = x & c;        becomes    x = a & b & c
 //! ```
 
+use super::elaborate::Ty;
 use super::flow::Group;
 use super::ir::{mask, reads_of, writes_of, Expr, Kind, SignalId, Stmt};
-use super::split::project;
+use super::split::{inverse, project};
 use super::symbols::Symbols;
 use num_bigint::BigUint;
 
@@ -79,12 +80,21 @@ fn run(stmts: &[Stmt], id: SignalId, now: Option<Expr>) -> Option<Option<Expr>> 
         Stmt::If(test, then, otherwise) if reads(test, id) == 0 => {
             let then = run(then, id, now.clone())??;
             let otherwise = run(otherwise, id, now)??;
-            let ty = then.ty;
-            let choice = Kind::Mux(Box::new(test.clone()), Box::new(then), Box::new(otherwise));
-            Some(Some(Expr::new(choice, ty)))
+            Some(Some(choice(test.clone(), then, otherwise)))
         }
         _ => None,
     })
+}
+
+/// One of two values; the condition itself, or its inverse, where they are 1 and 0.
+fn choice(test: Expr, then: Expr, otherwise: Expr) -> Expr {
+    let ty = then.ty;
+    let bit = |e: &Expr| e.value().filter(|_| ty == Ty::BOOL && test.ty == ty);
+    match (bit(&then).map(|v| v.bit(0)), bit(&otherwise).map(|v| v.bit(0))) {
+        (Some(true), Some(false)) => test,
+        (Some(false), Some(true)) => inverse(test),
+        _ => Expr::new(Kind::Mux(Box::new(test), Box::new(then), Box::new(otherwise)), ty),
+    }
 }
 
 fn reads(e: &Expr, id: SignalId) -> usize {
@@ -123,7 +133,6 @@ fn without_neutral(e: Expr) -> Expr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::elaborate::Ty;
     use super::*;
 
     const X: SignalId = 9;
@@ -164,6 +173,14 @@ mod tests {
             set(or(signal(X), signal(2))),
         ];
         assert_eq!(collapse(group), [[set(or(signal(1), signal(2)))]]);
+    }
+
+    #[test]
+    fn a_choice_of_one_and_zero_is_the_condition() {
+        let bit = |value: u8| Expr::constant(value, Ty::BOOL);
+        let when = |value| Stmt::If(signal(2), vec![set(bit(value))], vec![]);
+        assert_eq!(collapse(vec![set(bit(0)), when(1)]), [[set(signal(2))]]);
+        assert_eq!(collapse(vec![set(bit(1)), when(0)]), [[set(inverse(signal(2)))]]);
     }
 
     #[test]

@@ -252,10 +252,11 @@ impl Lower<'_> {
 
     fn unary(&self, e: &Ast, op: &VerilogOpUnary, inner: &Ast, want: Option<Ty>) -> Lowered<Expr> {
         let reduce = |op| {
-            Ok(Expr::new(
-                Kind::Reduce(op, Box::new(self.lower_alone(inner)?)),
-                Ty::BOOL,
-            ))
+            let inner = self.lower_alone(inner)?;
+            Ok(match inner.ty.width {
+                1 => inner.retype(false),
+                _ => Expr::new(Kind::Reduce(op, Box::new(inner)), Ty::BOOL),
+            })
         };
         match op {
             VerilogOpUnary::All => return reduce("&"),

@@ -324,12 +324,29 @@ impl<'a> Printer<'a> {
                 self.mark(id, offset, width);
                 atom(self.places[id].part(offset, width))
             }
+            None if width == 1 && offset == 0 && self.indexed(a).is_some() => {
+                atom(self.indexed(a).expect("asked before"))
+            }
             None => {
                 let name = format!("bits_{}_{offset}_of_{}", offset + width - 1, a.ty.width);
                 let body = slice_function(&name, offset, width, a.ty.width);
                 self.call(name, body, a)
             }
         }
+    }
+
+    /// `x[n]` for the lowest bit of `x >> n`, where every `n` is inside of `x`.
+    fn indexed(&self, e: &Expr) -> Option<String> {
+        let Kind::Shift(">>", x, n) = &e.kind else {
+            return None;
+        };
+        let id = self.plain(x)?;
+        let fits = n.ty.width < 16 && 1 << n.ty.width <= x.ty.width;
+        if !fits || self.places[id].total != x.ty.width {
+            return None;
+        }
+        self.mark(id, 0, x.ty.width);
+        Some(format!("{}[{}]", self.name(id), self.expr(n)))
     }
 
     fn sign_extend(&self, a: &Expr, width: usize) -> Text {

@@ -59,10 +59,7 @@ fn project_one(stmt: &Stmt, keep: &impl Fn(SignalId) -> bool) -> Option<Stmt> {
             let (then, otherwise) = (project(then, keep), project(otherwise, keep));
             match (then.is_empty(), otherwise.is_empty()) {
                 (true, true) => None,
-                (true, false) => {
-                    let inverse = Expr::new(Kind::Not(Box::new(test.clone())), Ty::BOOL);
-                    Some(Stmt::If(inverse, otherwise, vec![]))
-                }
+                (true, false) => Some(Stmt::If(inverse(test.clone()), otherwise, vec![])),
                 _ => Some(Stmt::If(test.clone(), then, otherwise)),
             }
         }
@@ -85,6 +82,16 @@ fn project_one(stmt: &Stmt, keep: &impl Fn(SignalId) -> bool) -> Option<Stmt> {
             Some(Stmt::Case(test.clone(), arms))
         }
         Stmt::Comment(_) => None,
+    }
+}
+
+/// The opposite of a condition.
+pub fn inverse(test: Expr) -> Expr {
+    match test.kind {
+        Kind::Not(inner) if inner.ty == Ty::BOOL => *inner,
+        Kind::Compare("==", a, b) => Expr::new(Kind::Compare("!=", a, b), Ty::BOOL),
+        Kind::Compare("!=", a, b) => Expr::new(Kind::Compare("==", a, b), Ty::BOOL),
+        kind => Expr::new(Kind::Not(Box::new(Expr::new(kind, test.ty))), Ty::BOOL),
     }
 }
 

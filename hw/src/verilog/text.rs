@@ -123,11 +123,30 @@ fn best_break(line: &str) -> Option<usize> {
     best.map(|(_, at)| at)
 }
 
-/// Whether a statement only copies something or sets it to a number.
+/// Whether a statement only sets something to a number, or a register to the next value that is called after it.
 pub fn is_simple_assignment(text: &str) -> bool {
-    let words: Vec<_> = text.split(' ').collect();
-    let is_statement = text.ends_with(';') && !text.contains('(');
-    is_statement && words.len() == 3 && ["=", "<="].contains(&words[1])
+    let Some(statement) = text.strip_suffix(';') else {
+        return false;
+    };
+    let words: Vec<_> = statement.split(' ').collect();
+    let [target, "=" | "<=", value] = words[..] else {
+        return false;
+    };
+    let is_number = value.starts_with(|c: char| c.is_ascii_digit() || c == '{') && !value.contains('(');
+    is_number || value.strip_suffix("_next") == Some(target)
+}
+
+/// A sentence as a comment, broken between words.
+pub fn comment(text: &str) -> String {
+    let mut lines = vec![String::from("//")];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("it starts with one");
+        match line.len() + 1 + word.len() <= LINE_COLUMNS {
+            true => *line += &format!(" {word}"),
+            false => lines.push(format!("// {word}")),
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// The names in an expression's text.
@@ -214,10 +233,10 @@ mod tests {
     fn short_blocks_take_one_line() {
         let block = |body: &str| format!("    if (c) begin\n        {body}\n    end\n");
         assert_eq!(
-            laid_out(&block("a <= 1'b0; b <= c[3:0];")),
-            "    if (c) begin a <= 1'b0; b <= c[3:0]; end\n"
+            laid_out(&block("a <= 1'b0; b <= b_next;")),
+            "    if (c) begin a <= 1'b0; b <= b_next; end\n"
         );
-        for body in ["a <= b + c;", "if (d) a <= b;", "// a = b"] {
+        for body in ["a <= b + c;", "a <= b;", "if (d) a <= 1'b0;", "// a = b"] {
             assert_eq!(laid_out(&block(body)), block(body));
         }
         let chain = "    if (c) begin\n        a <= b;\n    end else begin\n        a <= d;\n    end\n";
