@@ -255,7 +255,7 @@ pub struct ReportArguments {
     pub task: String,
     #[command(flatten)]
     pub memory: MemoryArguments,
-    /// Only the analytical model, no simulation: milliseconds instead of minutes
+    /// Only the analytical model, no simulation: seconds instead of minutes
     #[arg(long)]
     pub model_only: bool,
     /// No area estimate with Yosys (minutes the first time, then cached)
