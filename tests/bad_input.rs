@@ -194,6 +194,33 @@ fn configurations_that_do_not_exist_or_cannot_be_built() {
     }
 }
 
+/// With a typing error, random weights alone would take gigabytes: the size is refused before there are any.
+#[test]
+fn sizes_that_no_configuration_holds() {
+    let text = std::fs::read_to_string(demo("architecture.toml")).unwrap();
+    for (right, wrong, wanted) in [
+        ("dim = 64", "dim = 64000", "encoder.dim is 64000"),
+        ("depth = 4", "depth = 40000", "encoder.depth is 40000"),
+    ] {
+        let broken = text.replace(right, wrong);
+        assert_ne!(broken, text);
+        let (folder, architecture) = file("large.toml", broken.as_bytes());
+        let out = folder.path().join("report").display().to_string();
+        let architecture = architecture.display().to_string();
+        let started = std::time::Instant::now();
+        let message = moevit(["report", "--arch", &architecture, "--model-only", "--out", &out]).refusal(1);
+        assert!(
+            message.contains(wanted) && message.contains("configuration 'nano'"),
+            "{message}"
+        );
+        assert!(
+            started.elapsed().as_secs() < 5,
+            "{wrong}: {:?}",
+            started.elapsed()
+        );
+    }
+}
+
 /// A grey picture.
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut out = vec![];
