@@ -1,8 +1,17 @@
 //! Arguments of the command line.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{value_parser, Args, Parser, Subcommand, ValueEnum};
+use moevit_sim::memory::MemoryConfig;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+/// Longer than any memory takes, and far from the accelerator's watchdog.
+const LATENCIES: RangeInclusive<i64> = 0..=10_000;
+/// From the least with which a beat flows to far more than all ports take.
+const BANDWIDTHS: RangeInclusive<i64> = MemoryConfig::BYTES_PER_CYCLE_MIN as i64..=65_536;
+/// All frames of a stream are in memory at once.
+const MOST_FRAMES: i64 = 10_000;
 
 /// Accelerator for Mixture-of-Experts Vision Transformers: compile a trained model, see its accuracy and cycles, export Verilog.
 ///
@@ -56,6 +65,7 @@ pub struct DemoArguments {
     /// Folder for the Verilog
     #[arg(long, default_value = "target/demo/verilog")]
     pub out: PathBuf,
+    /// What computes the frames
     #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
     pub engine: EngineName,
     /// Print one JSON object instead of text
@@ -116,10 +126,10 @@ pub struct CompileArguments {
 #[derive(Args, Clone, Debug)]
 pub struct MemoryArguments {
     /// Cycles from a read address to its first beat
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = MemoryConfig::FIRST_BEAT_CYCLES, value_parser = value_parser!(u32).range(LATENCIES))]
     pub latency: u32,
     /// Bytes a cycle that all read ports share
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = MemoryConfig::BYTES_PER_CYCLE, value_parser = value_parser!(u32).range(BANDWIDTHS))]
     pub bandwidth: u32,
     /// Seed of random stalls on every bus channel; without it there are none
     #[arg(long)]
@@ -137,6 +147,7 @@ pub struct RunArguments {
     /// Task, by name or number
     #[arg(long, default_value = "0")]
     pub task: String,
+    /// What computes the frame
     #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
     pub engine: EngineName,
     #[command(flatten)]
@@ -164,8 +175,9 @@ pub struct StreamArguments {
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub tasks: Vec<String>,
     /// Number of frames
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 8, value_parser = value_parser!(u32).range(1..=MOST_FRAMES))]
     pub frames: u32,
+    /// What computes the frames
     #[arg(long, value_enum, default_value_t = EngineName::Circuit)]
     pub engine: EngineName,
     #[command(flatten)]
@@ -186,6 +198,7 @@ pub struct EvaluateArguments {
     /// Task, by name or number
     #[arg(long, default_value = "0")]
     pub task: String,
+    /// What computes the frames
     #[arg(long, value_enum, default_value_t = EngineName::Reference)]
     pub engine: EngineName,
     #[command(flatten)]
@@ -197,14 +210,23 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "N", conflicts_with = "merge")]
     pub jobs: Option<NonZeroUsize>,
     /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
-    #[arg(long, value_name = "I/N")]
-    pub shard: Option<String>,
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub shard: Option<(usize, usize)>,
     /// JSON results of shards to add instead of running images
     #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
+}
+
+/// `I/N` with I below N.
+fn parse_shard(text: &str) -> Result<(usize, usize), &'static str> {
+    let parts = text.split_once('/');
+    let numbers = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    numbers
+        .filter(|(i, n)| i < n)
+        .ok_or("must be I/N with 0 <= I < N")
 }
 
 /// Without --program and --arch, the embedded demonstration on nano.
@@ -233,7 +255,7 @@ pub struct ReportArguments {
     pub task: String,
     #[command(flatten)]
     pub memory: MemoryArguments,
-    /// Only the analytical model, no simulation: milliseconds instead of minutes
+    /// Only the analytical model, no simulation: seconds instead of minutes
     #[arg(long)]
     pub model_only: bool,
     /// No area estimate with Yosys (minutes the first time, then cached)

@@ -194,6 +194,33 @@ fn configurations_that_do_not_exist_or_cannot_be_built() {
     }
 }
 
+/// With a typing error, random weights alone would take gigabytes: the size is refused before there are any.
+#[test]
+fn sizes_that_no_configuration_holds() {
+    let text = std::fs::read_to_string(demo("architecture.toml")).unwrap();
+    for (right, wrong, wanted) in [
+        ("dim = 64", "dim = 64000", "encoder.dim is 64000"),
+        ("depth = 4", "depth = 40000", "encoder.depth is 40000"),
+    ] {
+        let broken = text.replace(right, wrong);
+        assert_ne!(broken, text);
+        let (folder, architecture) = file("large.toml", broken.as_bytes());
+        let out = folder.path().join("report").display().to_string();
+        let architecture = architecture.display().to_string();
+        let started = std::time::Instant::now();
+        let message = moevit(["report", "--arch", &architecture, "--model-only", "--out", &out]).refusal(1);
+        assert!(
+            message.contains(wanted) && message.contains("configuration 'nano'"),
+            "{message}"
+        );
+        assert!(
+            started.elapsed().as_secs() < 5,
+            "{wrong}: {:?}",
+            started.elapsed()
+        );
+    }
+}
+
 /// A grey picture.
 fn png(width: u32, height: u32) -> Vec<u8> {
     let mut out = vec![];
@@ -264,18 +291,88 @@ fn requests_that_the_program_cannot_serve() {
         let message = moevit(arguments.iter().chain(more)).refusal(1);
         assert!(message.contains(wanted), "{wanted}: {message}");
     }
-    let set = demo("test").display().to_string();
-    for (more, wanted) in [
-        (["--shard", "3/2"], "--shard is '3/2'"),
-        (["--shard", "x"], "--shard is 'x'"),
-        (["--limit", "0"], "28 x 28"),
+}
+
+/// A test set of the small program: pictures and their classes.
+fn test_set(images: usize) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("images")).unwrap();
+    for index in 0..images {
+        let name = format!("images/{index}.png");
+        std::fs::write(folder.path().join(name), png(8, 8)).unwrap();
+    }
+    std::fs::write(folder.path().join("classes.txt"), "1\n".repeat(images)).unwrap();
+    folder
+}
+
+#[test]
+fn selections_without_an_image() {
+    let (_folder, program) = file("small.moevit", &small::program(1).to_bytes().unwrap());
+    let set = test_set(2);
+    let (program, images) = (program.display().to_string(), set.path().display().to_string());
+    let evaluate = |more: &[&str]| {
+        let arguments = ["evaluate", "--program", &program, "--images", &images];
+        moevit(arguments.iter().chain(more))
+    };
+    // The set itself is fine, so that nothing but the selection is refused below.
+    evaluate(&["--shard", "1/2"]).text();
+    for more in [&["--limit", "0"][..], &["--shard", "2/3"]] {
+        let message = evaluate(more).refusal(1);
+        assert!(message.contains("no image is selected out of 2"), "{message}");
+    }
+    for shard in ["3/2", "2/2", "0/0", "x", "1/", "-1/2"] {
+        let message = evaluate(&[&format!("--shard={shard}")]).refusal(2);
+        for wanted in [&format!("'{shard}'"), "--shard <I/N>", "0 <= I < N"] {
+            assert!(message.contains(wanted), "{wanted}: {message}");
+        }
+    }
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let common = ["--program", "p", "--image", "i"];
+    for (option, value, range) in [
+        ("--bandwidth", "0", "4..=65536"),
+        ("--bandwidth", "3", "4..=65536"),
+        ("--bandwidth", "4294967295", "4..=65536"),
+        ("--latency", "10001", "0..=10000"),
     ] {
-        let arguments = ["evaluate", "--program", &program, "--images", &set];
-        let message = moevit(arguments.iter().chain(&more)).refusal(1);
-        assert!(
-            message.contains(wanted) || message.contains("pixels"),
-            "{wanted}: {message}"
-        );
+        for command in ["run", "report"] {
+            let arguments = [command, option, value];
+            let message = moevit(arguments.iter().chain(&common)).refusal(2);
+            for wanted in [option, &format!("{value} is not in {range}")] {
+                assert!(message.contains(wanted), "{wanted}: {message}");
+            }
+        }
+    }
+    let stream = ["stream", "--program", "p", "--images", "i"];
+    for frames in ["0", "10001"] {
+        let message = moevit(stream.iter().chain(&["--frames", frames])).refusal(2);
+        assert!(message.contains("not in 1..=10000"), "{message}");
+    }
+}
+
+#[test]
+fn a_memory_of_the_least_bandwidth_is_modelled_and_simulated() {
+    let (_folder, program) = file("small.moevit", &small::program(1).to_bytes().unwrap());
+    let out = tempfile::tempdir().unwrap();
+    let (program, out) = (program.display().to_string(), out.path().display().to_string());
+    let report = moevit([
+        "report",
+        "--program",
+        &program,
+        "--bandwidth",
+        "4",
+        "--without-area",
+        "--out",
+        &out,
+        "--json",
+    ])
+    .json();
+    for source in ["modelled", "simulated"] {
+        let number = |name: &str| report[source][name].as_u64().unwrap();
+        let (cycles, least) = (number("cycles"), number("bytes_read") / 4);
+        assert!(cycles >= least && least > 1_000, "{source}: {cycles}, {least}");
     }
 }
 

@@ -59,6 +59,20 @@ fn keys(value: &Value, wanted: &[&str]) {
     }
 }
 
+/// Each option of a help text, and what follows it on its line or on the next one.
+fn option_sentences(help: &str) -> Vec<(&str, &str)> {
+    let lines: Vec<&str> = help.lines().map(str::trim).collect();
+    let starts = |line: &str| line.starts_with("--") || line.starts_with("-h, --");
+    let option = |i: usize| match lines[i].split_once("  ") {
+        Some((option, sentence)) => (option, sentence.trim()),
+        None => (lines[i], lines[i + 1]),
+    };
+    (0..lines.len())
+        .filter(|&i| starts(lines[i]))
+        .map(option)
+        .collect()
+}
+
 #[test]
 fn every_command_explains_itself() {
     let overview = moevit(["--help"]).text();
@@ -71,12 +85,14 @@ fn every_command_explains_itself() {
             help.contains(&format!("Usage: moevit {command}")) && help.contains("--json"),
             "{help}"
         );
-        // Every option has a sentence of its own.
-        let options = help
-            .lines()
-            .filter(|line| line.trim_start().starts_with("--"))
-            .count();
-        assert!(options >= 3, "{help}");
+        let sentences = option_sentences(&help);
+        assert!(sentences.len() >= 3, "{help}");
+        for (option, sentence) in sentences {
+            assert!(
+                sentence.starts_with(char::is_alphabetic) && !sentence.starts_with("Possible values"),
+                "{command} {option} has no sentence of its own:\n{help}"
+            );
+        }
     }
     assert!(moevit(["--version"]).text().starts_with("moevit "));
 }

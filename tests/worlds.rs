@@ -16,6 +16,9 @@ use std::collections::BTreeSet;
 
 /// Random networks of the quick test.
 const NETWORKS: u64 = 24;
+/// Bounds on the cosine of integers and golden model, over all frames; seen are 0.926 and 0.996.
+const COSINE_MIN: f64 = 0.9;
+const COSINE_MEDIAN: f64 = 0.99;
 
 fn stalled(seed: u64) -> MemoryConfig {
     MemoryConfig {
@@ -95,6 +98,7 @@ struct Coverage {
     stalled: usize,
     /// Networks that the circuit ran too.
     circuits: usize,
+    /// Of the reference's tokens and the golden model's, for each frame.
     cosines: Vec<f64>,
 }
 
@@ -185,6 +189,12 @@ impl Coverage {
             self.one_queue >= 6 && self.ties >= 20 && self.circuits >= 4,
             "{self:?}"
         );
+        let mut cosines = self.cosines.clone();
+        cosines.sort_by(f64::total_cmp);
+        assert!(
+            cosines.iter().all(|&c| c >= COSINE_MIN) && cosines[cosines.len() / 2] >= COSINE_MEDIAN,
+            "{cosines:?}"
+        );
     }
 
     /// The routing that the sample promises must have happened.
@@ -213,7 +223,7 @@ impl Coverage {
         }
     }
 
-    /// The integers must still be the network: golden, choosing for itself, is near.
+    /// The integers must still be the network. Golden chooses for itself, so that a tie may send a token elsewhere.
     fn quality(&mut self, sample: &Sample, task: usize, result: &[u8]) {
         let golden = sample.golden.run(&sample.image, task, None).unwrap();
         let tokens = sample.program.meta.tokens.reals(result).unwrap();

@@ -41,7 +41,7 @@ fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<E
     let set = Dataset::load(test_set(images), &compiled.architecture)?;
     let selection = Selection {
         limit: arguments.limit,
-        shard: arguments.shard.as_deref().map_or(Ok((0, 1)), parse_shard)?,
+        shard: arguments.shard.unwrap_or((0, 1)),
     };
     let bar = progress::images(selection.images(set.images.len()).len(), arguments.json);
     let watch = |_| bar.inc(1);
@@ -67,14 +67,6 @@ fn test_set(images: &Path) -> PathBuf {
         (Some(name), Some(parent)) if name == "images" && images.is_dir() => parent.into(),
         _ => images.into(),
     }
-}
-
-/// `I/N` with I below N.
-fn parse_shard(text: &str) -> Result<(usize, usize)> {
-    let parts = text.split_once('/');
-    let numbers = parts.and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    let shard: Option<(usize, usize)> = numbers.filter(|(i, n)| i < n);
-    shard.with_context(|| format!("--shard is '{text}', but must be I/N with 0 <= I < N"))
 }
 
 fn merge(files: &[PathBuf]) -> Result<Evaluation> {

@@ -116,6 +116,9 @@ pub struct Layout {
 impl Layout {
     /// Places everything, or says what does not fit.
     pub fn new(config: &AccelConfig, architecture: &Architecture) -> Result<Self, CompileError> {
+        architecture
+            .validate()
+            .map_err(|e| CompileError::Model(e.to_string()))?;
         let planner = Planner {
             config,
             architecture,
@@ -190,6 +193,12 @@ impl Planner<'_> {
         let (experts, k) = moe.map_or((1, 1), |m| (m.experts, m.k));
         let limits = [
             ("encoder.dim", s.width, MAX_WIDTH),
+            // A block takes more than a command; how many, is known only when they are there.
+            (
+                "encoder.depth",
+                self.architecture.encoder.depth,
+                self.config.program_commands,
+            ),
             ("the number of tokens", s.tokens, self.config.max_tokens),
             ("the number of tasks", self.architecture.tasks.len(), MAX_TASKS),
             ("moe.experts", experts, self.config.max_experts),

@@ -53,8 +53,9 @@ pub fn compile(
     options: &Options,
 ) -> Result<Program, CompileError> {
     config.validate()?;
-    let golden = Golden::new(architecture, model).map_err(|e| CompileError::Model(e.to_string()))?;
+    // First, because everything else takes time and memory by the network's size.
     let layout = Layout::new(config, architecture)?;
+    let golden = Golden::new(architecture, model).map_err(|e| CompileError::Model(e.to_string()))?;
     let calibration = Calibration::run(&golden, images)?;
     let network = Network::build(&golden, &calibration, &layout)?;
     assemble(config, architecture, &layout, &network, &calibration, options)

@@ -187,8 +187,8 @@ const PRE_SHIFT_MAX: u32 = 15;
 const SUM_LIMIT: f64 = 0.98 * 2_147_483_648.0;
 /// Biases stay below this, so that they leave the accumulator's bits to the sum.
 const BIAS_LIMIT: f64 = 16_777_216.0;
-/// Largest to smallest weight scale of a layer, so that the smallest mantissa keeps some bits.
-const SCALE_RANGE: f64 = 4_096.0;
+/// Largest to smallest scale of channels that share a shift, so that the smallest mantissa keeps some bits.
+pub(super) const SCALE_RANGE: f64 = 4_096.0;
 
 /// Quantises the layers of a command; the layers' real outputs stay as they are.
 pub fn quantise(parts: &[Part], pass: &Pass) -> Result<Quantised, String> {

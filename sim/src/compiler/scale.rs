@@ -3,7 +3,7 @@
 //! All searches try a geometric row of steps below the one that would hold everything, round the samples with each, and keep
 //! the best. Errors are counted without their mean where the next bias takes the mean back.
 
-use super::quantise::InputStatistics;
+use super::quantise::{InputStatistics, SCALE_RANGE};
 use super::samples::{mean, mean_square, Columns};
 
 /// Ratio of two neighbouring candidates.
@@ -116,6 +116,9 @@ fn positive(mut steps: Vec<f64>) -> Vec<f64> {
 }
 
 /// The zero point of least error, and a step for each channel; each entry of `groups` has its own channels and importances.
+///
+/// One shift serves the factors of all groups. A nearly dead channel would set it and leave the others no bits, so that no step
+/// is smaller than a share of the largest: such a channel rounds to zero, which is what it is beside the others.
 pub fn shifted_steps(groups: &[(Columns, Vec<f64>)]) -> (Vec<Vec<f64>>, i32) {
     const BELOW_ZERO: [i32; 9] = [3, 5, 8, 12, 17, 24, 34, 48, 66];
     let coarse: Vec<(Columns, &Vec<f64>)> = groups
@@ -139,10 +142,13 @@ pub fn shifted_steps(groups: &[(Columns, Vec<f64>)]) -> (Vec<Vec<f64>>, i32) {
         |best, &next| if next.0 < best.0 { next } else { best },
     );
     let range = Range::shifted(best.1);
-    let steps = |(columns, _): &(Columns, Vec<f64>)| {
-        positive(columns.iter().map(|values| shifted_step(values, range)).collect())
+    let steps = |(columns, _): &(Columns, Vec<f64>)| -> Vec<f64> {
+        columns.iter().map(|values| shifted_step(values, range)).collect()
     };
-    (groups.iter().map(steps).collect(), best.1)
+    let steps: Vec<Vec<f64>> = groups.iter().map(steps).collect();
+    let least = largest(&steps.concat()) / SCALE_RANGE;
+    let legal = |steps: Vec<f64>| positive(steps).into_iter().map(|s| s.max(least)).collect();
+    (steps.into_iter().map(legal).collect(), best.1)
 }
 
 /// The step of least variance for a channel; zero if it never moves.
@@ -253,6 +259,7 @@ pub fn statistics(columns: &Columns, steps: &[f64], range: Range) -> InputStatis
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compiler::multiplier::Multipliers;
 
     /// Roughly normal values from sums of a low-discrepancy sequence.
     fn normal(count: usize, size: f64, seed: f64) -> Vec<f64> {
@@ -310,6 +317,31 @@ mod tests {
                 steps.query[c] * 127.0 > 0.5 * q && steps.key[c] * 127.0 > 0.5 * k,
                 "{c}"
             );
+        }
+    }
+
+    #[test]
+    fn a_nearly_dead_channel_leaves_the_others_their_factors() {
+        let gelu = |x: f64| x * 0.5 * libm::erfc(-x / std::f64::consts::SQRT_2);
+        let live = |seed| normal(600, 1.0, seed).into_iter().map(gelu).collect::<Vec<_>>();
+        let weights = vec![1.0; 2];
+        let wanted = shifted_steps(&[(Columns::new([live(0.1), live(0.7)]), weights.clone())]).0[0][0];
+        // Beside it in its own MLP, and in another expert.
+        for size in [1e-12, 1e-8, 1e-6, 1e-4] {
+            let dead = normal(600, size, 0.3);
+            let groups = [
+                (Columns::new([live(0.1), dead.clone()]), weights.clone()),
+                (Columns::new([dead, live(0.7)]), weights.clone()),
+            ];
+            let (steps, _) = shifted_steps(&groups);
+            let steps = steps.concat();
+            let ratios: Vec<f64> = steps.iter().map(|step| 2f64.powi(-15) / step).collect();
+            let factors = Multipliers::fit(&ratios).unwrap();
+            for channel in [0, 3] {
+                let step = 2f64.powi(-15) / factors.ratio(channel);
+                assert!((0.5..2.0).contains(&(step / wanted)), "{size}: {step} {wanted}");
+                assert!(factors.mantissas[channel] >= 8, "{size}: {factors:?}");
+            }
         }
     }
 

@@ -96,7 +96,7 @@ pub struct Setup<'a> {
     pub selection: Selection,
 }
 
-/// Images judged so far, and all of them.
+/// Called for every judged image with its number in the test set.
 pub type Watch<'w> = dyn Fn(usize) + Sync + 'w;
 
 impl Setup<'_> {

@@ -18,6 +18,9 @@ use thiserror::Error;
 /// Bytes of a beat.
 pub const BEAT_BYTES: u64 = 16;
 
+/// Bandwidth that nobody takes is saved up for so many cycles.
+const SAVED_CYCLES: u32 = 4;
+
 /// AXI response codes.
 pub const OKAY: u8 = 0;
 /// The slave's own error.
@@ -38,11 +41,20 @@ pub struct MemoryConfig {
     pub faults: Faults,
 }
 
+impl MemoryConfig {
+    /// Default of [`Self::first_beat_cycles`].
+    pub const FIRST_BEAT_CYCLES: u32 = 60;
+    /// Default of [`Self::bytes_per_cycle`].
+    pub const BYTES_PER_CYCLE: u32 = 48;
+    /// Least [`Self::bytes_per_cycle`]: with less, what the board saves up never makes a beat.
+    pub const BYTES_PER_CYCLE_MIN: u32 = BEAT_BYTES as u32 / SAVED_CYCLES;
+}
+
 impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
-            first_beat_cycles: 60,
-            bytes_per_cycle: 48,
+            first_beat_cycles: Self::FIRST_BEAT_CYCLES,
+            bytes_per_cycle: Self::BYTES_PER_CYCLE,
             outstanding: 8,
             stalls: None,
             faults: Faults::default(),
@@ -156,7 +168,8 @@ impl Board {
             .faults
             .silent_from
             .is_some_and(|from| self.cycle >= from);
-        self.credit = (self.credit + self.config.bytes_per_cycle).min(4 * self.config.bytes_per_cycle);
+        let fresh = self.config.bytes_per_cycle;
+        self.credit = (self.credit + fresh).min(SAVED_CYCLES * fresh);
         let ports = self.reads.len();
         for i in 0..ports {
             let port = (self.first_port + i) % ports;

@@ -11,7 +11,7 @@ use crate::embedded::{demonstration, sample};
 use crate::{output, progress};
 use anyhow::{ensure, Context, Result};
 use moevit_hw::config::AccelConfig;
-use moevit_sim::compiler::{self, Options};
+use moevit_sim::compiler::{self, layout::Layout, Options};
 use moevit_sim::engine::Compiled;
 use moevit_sim::model::checkpoint::Checkpoint;
 use moevit_sim::model::{Architecture, Image, Model};
@@ -148,6 +148,8 @@ fn embedded(config: &AccelConfig) -> Result<Subject> {
 
 fn from_architecture(config: &AccelConfig, path: &Path, arguments: &ReportArguments) -> Result<Subject> {
     let architecture = Architecture::load(path)?;
+    // Before random weights of any size are made.
+    Layout::new(config, &architecture)?;
     let (model, images, weights) = match (&arguments.weights, &arguments.calibration) {
         (Some(weights), Some(folder)) => {
             let name = weights.display().to_string();

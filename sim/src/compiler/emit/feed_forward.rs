@@ -25,6 +25,9 @@ use crate::model::architecture::Scoring;
 /// Tokens of a part of the gate: a pass takes a quarter longer than its tile loads.
 const GATE_TOKENS: usize = 5 * PART_TOKENS_MIN / 4;
 
+/// Why layouts and gates are there: a network whose blocks lack one is not built.
+const BUILT: &str = "Network::build refuses a block without layout or gate";
+
 /// First and second product of a chunk of hidden channels.
 struct Chunk {
     up: Quantised,
@@ -35,9 +38,7 @@ struct Chunk {
 
 impl Emitter<'_> {
     pub(super) fn dense(&mut self, block: usize) {
-        let Some(layout) = self.layout.dense.clone() else {
-            return;
-        };
+        let layout = self.layout.dense.clone().expect(BUILT);
         let chunks = self.chunks(block, &layout);
         let leading = self.leading_outputs(&chunks[0].up);
         let parts = self.projected_parts();
@@ -76,9 +77,8 @@ impl Emitter<'_> {
     }
 
     pub(super) fn experts(&mut self, block: usize) {
-        let (Some(layout), Some(moe)) = (self.layout.moe.clone(), self.architecture.moe.clone()) else {
-            return;
-        };
+        let layout = self.layout.moe.clone().expect(BUILT);
+        let moe = self.architecture.moe.clone().expect(BUILT);
         let chunks = self.chunks(block, &layout);
         let route = Route {
             tokens: self.sizes().tokens as u32,
@@ -141,9 +141,7 @@ impl Emitter<'_> {
     fn gate(&mut self, block: usize, layout: &MlpLayout, route: Route) {
         let s = *self.sizes();
         let numbers = &self.network.blocks[block].feed_forward;
-        let Some(gate) = &numbers.gate else {
-            return;
-        };
+        let gate = numbers.gate.as_ref().expect(BUILT);
         let logits = MatMul {
             dst: dst::ROUTER,
             dst_stride: 1,

@@ -8,7 +8,7 @@ mod head;
 use std::ops::Range;
 
 use moevit_hw::array::timing::PASS_CYCLES_MIN;
-use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BYTES};
+use moevit_hw::config::{AccelConfig, BEAT_BYTES, BURST_BEATS, BURST_BYTES};
 use moevit_hw::control::command::{End, MatMul, Norm, Operation, Write};
 use moevit_hw::norm::layer_norm;
 use moevit_hw::post::drain::DRAINED_CYCLES;
@@ -32,8 +32,8 @@ mod dst {
 
 /// Fewest tokens of a part: with less, tiles would load longer than they stream.
 const PART_TOKENS_MIN: usize = 2 * PASS_CYCLES_MIN;
-/// Most beats of a Write command, a whole number of residual words.
-const WRITE_BEATS: usize = 65_536 - BURST_BYTES;
+/// Most beats of a Write command: what its 16-bit field counts, in whole bursts, so that the next one starts aligned.
+const WRITE_BEATS: usize = (1 << 16) - BURST_BEATS;
 
 /// All steps of a frame in dispatch order, without fetches and waits.
 pub fn frame(

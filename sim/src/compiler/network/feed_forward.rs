@@ -57,7 +57,7 @@ impl FeedForward {
             Weights::Dense(mlp) => (vec![mlp], &[]),
             Weights::Moe { experts, gates } => (experts.iter().collect(), gates),
         };
-        let hidden = HiddenNumbers::new(source, index, &mlps, &block.norm2);
+        let hidden = HiddenNumbers::new(source, index, &mlps, &block.norm2).map_err(fault("fc1"))?;
         let (norm, up) = first(source, block, &mlps, &seen, &hidden).map_err(fault("fc1"))?;
         let chunk = |range: &std::ops::Range<usize>| {
             second(source, block, &mlps, &hidden, range.clone(), !gates.is_empty()).map_err(fault("fc2"))
@@ -87,7 +87,7 @@ struct HiddenNumbers {
 }
 
 impl HiddenNumbers {
-    fn new(source: &Source, index: usize, mlps: &[&Mlp], norm: &Norm) -> Self {
+    fn new(source: &Source, index: usize, mlps: &[&Mlp], norm: &Norm) -> Result<Self, String> {
         let groups: Vec<(Columns, Vec<f64>)> = mlps
             .iter()
             .enumerate()
@@ -103,10 +103,10 @@ impl HiddenNumbers {
         let (wanted, zero_point) = shifted_steps(&groups);
         let unit = 2f64.powi(-GELU_OUTPUT_BITS);
         let ratios: Vec<f64> = wanted.iter().flatten().map(|step| unit / step).collect();
-        let multipliers = Multipliers::fit(&ratios).expect("steps of samples are positive");
+        let multipliers = Multipliers::fit(&ratios)?;
         let hidden = wanted[0].len();
         let exact: Vec<f64> = (0..ratios.len()).map(|c| unit / multipliers.ratio(c)).collect();
-        Self {
+        Ok(Self {
             zero_point,
             factors: multipliers
                 .mantissas
@@ -116,7 +116,7 @@ impl HiddenNumbers {
             factor_shift: multipliers.shift,
             steps: exact.chunks(hidden).map(<[f64]>::to_vec).collect(),
             seen: groups.into_iter().map(|(columns, _)| columns).collect(),
-        }
+        })
     }
 }
 
@@ -246,5 +246,57 @@ fn logits(gates: &[Gate], norm2: &Norm, norm: &NormNumbers, seen: &Columns) -> R
 impl Weights {
     fn is_moe(&self) -> bool {
         matches!(self, Weights::Moe { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compiler::{compile, Options};
+    use crate::engine::judge::judge;
+    use crate::engine::{Compiled, Computer, Runner};
+    use crate::golden::Golden;
+    use crate::model::{Architecture, Image, Model};
+    use moevit_hw::config::AccelConfig;
+    use std::sync::Arc;
+
+    /// How near the integers of a random network are to its golden model when hidden unit 5 of every dense MLP, and of an
+    /// expert of the other blocks, has no weights but this bias.
+    fn cosine(bias: Option<f32>) -> f64 {
+        let text = include_str!("../../../../demo/architecture.toml");
+        let architecture = Architecture::parse(text, "demo").unwrap();
+        let mut model = Model::synthetic(&architecture, 3);
+        for block in &mut model.blocks {
+            let up = match &mut block.feed_forward {
+                Weights::Dense(mlp) => &mut mlp.up,
+                Weights::Moe { experts, .. } => &mut experts[2].up,
+            };
+            if let Some(bias) = bias {
+                let inputs = up.weight.columns();
+                up.weight.data[5 * inputs..6 * inputs].fill(0.0);
+                up.bias[5] = bias;
+            }
+        }
+        let images: Vec<Image> = (0..4)
+            .map(|seed| Image::noise(&architecture.image, seed))
+            .collect();
+        let config = AccelConfig::named("nano").unwrap();
+        let program = compile(&config, &architecture, &model, &images, &Options::default()).unwrap();
+        let golden = Golden::new(&architecture, &model).unwrap();
+        let mut runner = Runner::new(Arc::new(Compiled::new(program).unwrap()), Computer::Reference);
+        let frame = runner.frame(&images[0], 0, &mut |_| ()).unwrap();
+        let judgement = judge(&golden, &images[0], 0, &frame).unwrap();
+        judgement.same_routes.tokens.cosine
+    }
+
+    #[test]
+    fn a_nearly_dead_hidden_unit_costs_nothing() {
+        let plain = cosine(None);
+        // GELU of them: from far below the range of the multipliers to small values that they hold.
+        for bias in [1e-12, 1e-8, 1e-6, -5.0, 0.0] {
+            let found = cosine(Some(bias));
+            println!("{bias}: {found} beside {plain}");
+            assert!(found > plain - 1e-4, "{bias}: {found} beside {plain}");
+        }
     }
 }
