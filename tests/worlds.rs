@@ -67,7 +67,6 @@ fn the_verilog_gives_the_references_bits_on_the_demonstration() {
 }
 
 #[test]
-#[ignore = "minutes: circuits of rust-hdl over all images"]
 fn the_circuit_gives_the_references_bits_on_the_demonstration() {
     let mut total = 0;
     for memory in [MemoryConfig::default(), stalled(3)] {
@@ -96,8 +95,6 @@ struct Coverage {
     /// Neighbouring choices of a token with equal scores; the lower expert came first.
     ties: usize,
     stalled: usize,
-    /// Networks that the circuit ran too.
-    circuits: usize,
     /// Of the reference's tokens and the golden model's, for each frame.
     cosines: Vec<f64>,
 }
@@ -140,7 +137,6 @@ fn compare_worlds(sample: &Sample, worlds: &[World], seen: &mut Coverage) {
             seen.bytes += want.len();
         }
     }
-    seen.circuits += usize::from(worlds.contains(&World::Circuit));
     seen.network(sample, memory.stalls.is_some());
 }
 
@@ -171,12 +167,12 @@ impl Coverage {
     /// Fails when the networks left out a kind.
     fn suffices(&self) {
         assert!(
-            self.networks >= 20 && self.frames >= 50 && self.bytes >= 40_000,
+            self.networks >= 20 && self.frames >= 96 && self.bytes >= 80_000,
             "{self:?}"
         );
         assert!(self.k.iter().eq(&[1, 2, 4]), "{self:?}");
         assert!(
-            self.experts.first() <= Some(&4) && self.experts.last() >= Some(&14),
+            self.experts.first() == Some(&1) && self.experts.last() == Some(&16),
             "{self:?}"
         );
         assert!(self.odd_tokens >= 6 && self.even_tokens >= 6, "{self:?}");
@@ -185,10 +181,7 @@ impl Coverage {
             "{self:?}"
         );
         assert!(self.class_heads >= 4 && self.dense_heads >= 4, "{self:?}");
-        assert!(
-            self.one_queue >= 6 && self.ties >= 20 && self.circuits >= 4,
-            "{self:?}"
-        );
+        assert!(self.one_queue >= 6 && self.ties >= 20, "{self:?}");
         let mut cosines = self.cosines.clone();
         cosines.sort_by(f64::total_cmp);
         assert!(
@@ -245,13 +238,7 @@ fn random_networks_agree_in_three_worlds() {
     let mut seen = Coverage::default();
     for seed in seeds(NETWORKS) {
         let sample = Sample::new(seed, &config);
-        let small = sample.architecture.encoder.depth == 1 && sample.architecture.tokens() <= 7;
-        let worlds: &[World] = if small {
-            &[World::Circuit, World::Verilator]
-        } else {
-            &[World::Verilator]
-        };
-        compare_worlds(&sample, worlds, &mut seen);
+        compare_worlds(&sample, &[World::Circuit, World::Verilator], &mut seen);
     }
     println!("{seen:?}");
     if std::env::var_os("MOEVIT_SEED").is_none() {

@@ -68,18 +68,24 @@ fn words(rng: &mut Rng) -> [u64; 8] {
 
 #[test]
 fn command_check() {
-    let mut legal = 0;
-    lock_step_with(
-        Lockstep::of("CommandCheck", CommandCheck::default),
-        &[],
-        &[],
-        |u, rng, _| {
-            legal += u64::from(u.legal.val());
-            let words = words(rng);
-            for (port, word) in u.command.iter_mut().zip(words) {
-                port.next = (word & 0xffff_ffff).into();
-            }
-        },
-    );
-    assert!((20_000..90_000).contains(&legal), "{legal} of 100,000 were legal");
+    for name in ["nano", "zcu104"] {
+        let config = AccelConfig::named(name).unwrap();
+        let mut legal = 0;
+        lock_step_with(
+            Lockstep::of("CommandCheck", || CommandCheck::new(&config)),
+            &[],
+            &[],
+            |u, rng, _| {
+                legal += u64::from(u.legal.val());
+                let words = words(rng);
+                for (port, word) in u.command.iter_mut().zip(words) {
+                    port.next = (word & 0xffff_ffff).into();
+                }
+            },
+        );
+        assert!(
+            (20_000..90_000).contains(&legal),
+            "{name}: {legal} of 100,000 were legal"
+        );
+    }
 }
