@@ -1,7 +1,7 @@
 //! A whole frame of the demonstration: circuit against reference, bit for bit.
 
 use moevit_hw::config::AccelConfig;
-use moevit_sim::compiler::{compile, image_bytes, Options};
+use moevit_sim::compiler::{compile, Options};
 use moevit_sim::engine::circuit::CircuitDevice;
 use moevit_sim::engine::session::{Frame, Session};
 use moevit_sim::memory::MemoryConfig;
@@ -32,7 +32,7 @@ fn demo() -> (Program, Vec<Vec<u8>>) {
     .unwrap();
     let images = load("images")
         .iter()
-        .map(|image| image_bytes(&program.meta.image, image).unwrap())
+        .map(|image| program.meta.image.pack(image).unwrap())
         .collect();
     (program, images)
 }

@@ -2,10 +2,9 @@
 
 use crate::output::thousands;
 use anyhow::Result;
-use moevit_hw::config::AccelConfig;
 use moevit_sim::engine::judge::{Closeness, Judgement};
 use moevit_sim::engine::prediction::Prediction;
-use moevit_sim::engine::{Compiled, Cycles, Frame};
+use moevit_sim::engine::{frames_per_second, Compiled, Frame};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -82,7 +81,7 @@ impl FrameReport {
             cycles: cycles.map(|c| c.total),
             simulated_cycles_per_second: frame.simulation_speed(),
             clock_mhz_target: config.clock_mhz_target,
-            frames_per_second_at_target: cycles.map(|c| frames_per_second(config, c)),
+            frames_per_second_at_target: cycles.map(|c| frames_per_second(config, c.total as f64)),
             macs,
             mac_utilisation: cycles.map(|c| share(macs, c.total * config.macs_per_cycle() as u64)),
             streaming_utilisation: cycles.map(|c| share(c.streaming, c.total)),
@@ -219,10 +218,6 @@ pub fn describe(prediction: &Prediction) -> String {
         }
         Prediction::Features { tokens, width } => format!("{tokens} x {width} features"),
     }
-}
-
-pub fn frames_per_second(config: &AccelConfig, cycles: &Cycles) -> f64 {
-    f64::from(config.clock_mhz_target) * 1e6 / cycles.total.max(1) as f64
 }
 
 fn share(part: u64, whole: u64) -> f64 {
