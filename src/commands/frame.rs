@@ -36,6 +36,8 @@ pub struct FrameReport {
     pub skipped_experts: Option<u64>,
     /// SHA-256 of the integer tokens, i16 little-endian, rows of channels.
     pub tokens_sha256: Option<String>,
+    /// Share of the integers of all layers that were cut to their range; calibration images unlike this one raise it.
+    pub saturated_share: Option<f64>,
     /// Whether every integer equals the reference's.
     pub equals_reference: Option<bool>,
     pub prediction: Option<Prediction>,
@@ -91,6 +93,7 @@ impl FrameReport {
             bytes_written: cycles.map(|c| c.bytes_written),
             skipped_experts: cycles.map(|c| c.skipped_experts),
             tokens_sha256: frame.integers.as_deref().map(sha256),
+            saturated_share: frame.saturated_share,
             equals_reference: frame.equals_reference,
             prediction: frame.logits.as_ref().map(predict).transpose()?,
             golden: golden.transpose()?,
@@ -114,6 +117,10 @@ impl FrameReport {
             "  work          {} multiply-accumulates",
             thousands(self.macs)
         ));
+        lines.extend(
+            self.saturated_share
+                .map(|share| format!("  saturated     {:.3} % of all layers' integers", 100.0 * share)),
+        );
         lines.extend(
             self.tokens_sha256
                 .iter()
