@@ -73,17 +73,6 @@ pub struct DemoArguments {
     pub json: bool,
 }
 
-impl Default for DemoArguments {
-    fn default() -> Self {
-        Self {
-            image: 0,
-            out: "target/demo/verilog".into(),
-            engine: EngineName::Circuit,
-            json: false,
-        }
-    }
-}
-
 #[derive(Args, Debug)]
 pub struct ExportArguments {
     /// Named configuration (nano, zcu104) or a TOML file

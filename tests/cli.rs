@@ -221,6 +221,8 @@ fn run_compares_with_golden_and_dumps_tokens() {
         ],
     );
     keys(&report, &["tokens_sha256", "prediction", "golden"]);
+    let saturated = report["saturated_share"].as_f64().unwrap();
+    assert!(saturated > 0.0 && saturated < 0.02, "{saturated}");
     assert_eq!(
         (&report["engine"], &report["config"]),
         (&"reference".into(), &"nano".into())

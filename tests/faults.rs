@@ -4,7 +4,6 @@
 mod small;
 
 use moevit_hw::control::command::COMMAND_BYTES;
-use moevit_sim::compiler::image_bytes;
 use moevit_sim::engine::circuit::CircuitDevice;
 use moevit_sim::engine::session::{Frame, Session, IMAGE_BASE, PROGRAM_BASE, RESULT_BASE};
 use moevit_sim::engine::{Accelerated, Engine};
@@ -28,7 +27,7 @@ struct Bench {
 impl Bench {
     fn new(read_ports: usize, stalls: Option<u64>) -> Self {
         let program = small::program(read_ports);
-        let image = image_bytes(&program.meta.image, &small::image(0)).unwrap();
+        let image = program.meta.image.pack(&small::image(0)).unwrap();
         let want = Machine::new(&program.config)
             .run_program(&program, &image, 0)
             .unwrap()
@@ -220,7 +219,7 @@ fn an_illegal_command_is_named_and_the_next_frame_is_right() {
 #[test]
 fn the_engine_reports_the_fault() {
     let program = small::program(1);
-    let image = image_bytes(&program.meta.image, &small::image(0)).unwrap();
+    let image = program.meta.image.pack(&small::image(0)).unwrap();
     let faults = Faults {
         read_error: Some(IMAGE_BASE),
         ..Default::default()

@@ -8,7 +8,6 @@ use anyhow::{ensure, Result};
 use common::devices::verilator;
 use moevit_hw::config::BURST_BYTES;
 use moevit_hw::control::command::COMMAND_BYTES;
-use moevit_sim::compiler::image_bytes;
 use moevit_sim::engine::circuit::CircuitDevice;
 use moevit_sim::engine::device::{Device, DeviceInputs, DeviceOutputs};
 use moevit_sim::engine::session::{Frame, Session, PROGRAM_BASE, RESULT_BASE};
@@ -51,7 +50,7 @@ impl Device for Both {
 
 /// Runs frames through the frame queue; the results must be the reference's.
 fn stream(session: &mut Session<Both>, program: &Program, images: std::ops::Range<usize>) {
-    let image = |number| image_bytes(&program.meta.image, &small::image(number)).unwrap();
+    let image = |number| program.meta.image.pack(&small::image(number)).unwrap();
     let images: Vec<Vec<u8>> = images.map(image).collect();
     let frames: Vec<Frame> = images.iter().map(|image| whole_frame(program, image)).collect();
     let got = session.stream(&frames, &mut |_| {}).unwrap();
@@ -74,7 +73,7 @@ fn whole_frame<'a>(program: &Program, image: &'a [u8]) -> Frame<'a> {
 
 /// Runs a frame; the result must be the reference's, or the error must be the wanted one.
 fn frame(session: &mut Session<Both>, program: &Program, image: usize, wanted_error: Option<&str>) {
-    let image = image_bytes(&program.meta.image, &small::image(image)).unwrap();
+    let image = program.meta.image.pack(&small::image(image)).unwrap();
     let frame = whole_frame(program, &image);
     session
         .board()

@@ -2,10 +2,9 @@
 
 use crate::output::thousands;
 use anyhow::Result;
-use moevit_hw::config::AccelConfig;
 use moevit_sim::engine::judge::{Closeness, Judgement};
 use moevit_sim::engine::prediction::Prediction;
-use moevit_sim::engine::{Compiled, Cycles, Frame};
+use moevit_sim::engine::{frames_per_second, Compiled, Frame};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -37,6 +36,8 @@ pub struct FrameReport {
     pub skipped_experts: Option<u64>,
     /// SHA-256 of the integer tokens, i16 little-endian, rows of channels.
     pub tokens_sha256: Option<String>,
+    /// Share of the integers of all layers that were cut to their range; calibration images unlike this one raise it.
+    pub saturated_share: Option<f64>,
     /// Whether every integer equals the reference's.
     pub equals_reference: Option<bool>,
     pub prediction: Option<Prediction>,
@@ -82,7 +83,7 @@ impl FrameReport {
             cycles: cycles.map(|c| c.total),
             simulated_cycles_per_second: frame.simulation_speed(),
             clock_mhz_target: config.clock_mhz_target,
-            frames_per_second_at_target: cycles.map(|c| frames_per_second(config, c)),
+            frames_per_second_at_target: cycles.map(|c| frames_per_second(config, c.total as f64)),
             macs,
             mac_utilisation: cycles.map(|c| share(macs, c.total * config.macs_per_cycle() as u64)),
             streaming_utilisation: cycles.map(|c| share(c.streaming, c.total)),
@@ -92,6 +93,7 @@ impl FrameReport {
             bytes_written: cycles.map(|c| c.bytes_written),
             skipped_experts: cycles.map(|c| c.skipped_experts),
             tokens_sha256: frame.integers.as_deref().map(sha256),
+            saturated_share: frame.saturated_share,
             equals_reference: frame.equals_reference,
             prediction: frame.logits.as_ref().map(predict).transpose()?,
             golden: golden.transpose()?,
@@ -115,6 +117,10 @@ impl FrameReport {
             "  work          {} multiply-accumulates",
             thousands(self.macs)
         ));
+        lines.extend(
+            self.saturated_share
+                .map(|share| format!("  saturated     {:.3} % of all layers' integers", 100.0 * share)),
+        );
         lines.extend(
             self.tokens_sha256
                 .iter()
@@ -219,10 +225,6 @@ pub fn describe(prediction: &Prediction) -> String {
         }
         Prediction::Features { tokens, width } => format!("{tokens} x {width} features"),
     }
-}
-
-pub fn frames_per_second(config: &AccelConfig, cycles: &Cycles) -> f64 {
-    f64::from(config.clock_mhz_target) * 1e6 / cycles.total.max(1) as f64
 }
 
 fn share(part: u64, whole: u64) -> f64 {

@@ -14,6 +14,7 @@ mod stream;
 
 use crate::arguments::{Arguments, Command};
 use anyhow::{Context, Result};
+use clap::Parser;
 use moevit_hw::config::AccelConfig;
 use moevit_sim::engine::Compiled;
 use moevit_sim::program::Program;
@@ -22,10 +23,10 @@ use std::sync::Arc;
 
 /// Runs the command that the arguments name; without one, the demonstration.
 pub fn dispatch(arguments: Arguments) -> Result<()> {
-    match arguments
-        .command
-        .unwrap_or_else(|| Command::Demo(Default::default()))
-    {
+    let Some(command) = arguments.command else {
+        return dispatch(Arguments::parse_from(["moevit", "demo"]));
+    };
+    match command {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Compile(arguments) => compile::compile(&arguments),

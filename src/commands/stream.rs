@@ -6,9 +6,9 @@ use super::frame::{describe, sha256};
 use super::load_program;
 use crate::arguments::StreamArguments;
 use crate::{output, progress};
-use anyhow::{ensure, Result};
+use anyhow::Result;
 use moevit_sim::engine::prediction::Prediction;
-use moevit_sim::engine::Runner;
+use moevit_sim::engine::{frames_per_second, Runner};
 use serde::Serialize;
 
 /// What `moevit stream --json` prints.
@@ -42,11 +42,6 @@ pub fn stream(arguments: &StreamArguments) -> Result<()> {
     let tasks = arguments.tasks.iter().map(|task| compiled.task(task));
     let tasks = tasks.collect::<Result<Vec<_>>>()?;
     let images = load_images(&arguments.images, &compiled.architecture)?;
-    ensure!(
-        !images.is_empty(),
-        "no PNG image in '{}'",
-        arguments.images.display()
-    );
     let turns = images.into_iter().cycle().zip(tasks.into_iter().cycle());
     let frames: Vec<_> = turns.take(arguments.frames as usize).collect();
     let computer = computer(arguments.engine, &compiled, arguments.memory.config(), None)?;
@@ -80,8 +75,7 @@ pub fn stream(arguments: &StreamArguments) -> Result<()> {
         clock_mhz_target: config.clock_mhz_target,
         first_frame_cycles: results[0].1.cycles,
         steady_cycles,
-        frames_per_second_at_target: steady_cycles
-            .map(|cycles| f64::from(config.clock_mhz_target) * 1e6 / cycles),
+        frames_per_second_at_target: steady_cycles.map(|cycles| frames_per_second(config, cycles)),
         frames: streamed,
     };
     match arguments.json {

@@ -1,7 +1,7 @@
 //! Random small networks: every family member that a small configuration holds, from one seed each.
 
 use moevit_hw::config::AccelConfig;
-use moevit_sim::compiler::{compile, image_bytes, Options};
+use moevit_sim::compiler::{compile, Options};
 use moevit_sim::golden::Golden;
 use moevit_sim::model::architecture::{
     EncoderSpec, Gates, Head, ImageSpec, MoeBlocks, MoeRule, MoeSpec, Naming, Scoring, TaskSpec,
@@ -62,7 +62,7 @@ impl Sample {
             seed,
             routing,
             golden: Golden::new(&architecture, &model).unwrap(),
-            packed: image_bytes(&program.meta.image, &image).unwrap(),
+            packed: program.meta.image.pack(&image).unwrap(),
             image,
             architecture,
             program,

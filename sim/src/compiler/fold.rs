@@ -9,6 +9,8 @@
 //! | [`Affine::scale_outputs`] | `g (W x + b)`: LayerScale, LayerNorm's gamma of an identity |
 //! | [`Affine::shift_outputs`] | an offset that the next layer takes back or that softmax ignores |
 
+use crate::model::weights::Linear;
+
 /// `y = W x + b` with `W` row-major, a row an output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
@@ -27,6 +29,11 @@ impl Affine {
             weights: weights.iter().map(|&w| w.into()).collect(),
             bias: bias.collect(),
         }
+    }
+
+    /// A layer of the network.
+    pub fn of(layer: &Linear) -> Self {
+        Self::new(layer.weight.columns(), &layer.weight.data, &layer.bias)
     }
 
     /// From a row-major `[inputs, outputs]` array without bias, as gates are stored.
@@ -115,11 +122,6 @@ impl Affine {
         (0..self.outputs())
             .map(|o| self.bias[o] + dot(self.row(o), x))
             .collect()
-    }
-
-    /// `W x`, without the bias.
-    pub fn apply_weights(&self, x: &[f64]) -> Vec<f64> {
-        (0..self.outputs()).map(|o| dot(self.row(o), x)).collect()
     }
 
     /// How much an error of each input weighs at the outputs: the squared norm of the input's column.

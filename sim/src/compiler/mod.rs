@@ -168,11 +168,3 @@ fn meta(
         labels: steps.iter().map(label).collect(),
     })
 }
-
-/// The bytes of an image in the board's memory.
-pub fn image_bytes(layout: &ImageLayout, image: &Image) -> Result<Vec<u8>, CompileError> {
-    let (size, channels) = (image.height * image.width, image.channels);
-    let planar = (0..channels).flat_map(|c| (0..size).map(move |i| image.pixels[i * channels + c]));
-    let bytes = layout.pack(&planar.collect::<Vec<u8>>());
-    bytes.map_err(|fault| CompileError::Calibration(fault.to_string()))
-}

@@ -48,14 +48,6 @@ fn row_cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (aa * bb).sqrt().max(f64::MIN_POSITIVE)
 }
 
-/// Softmax of logits, for confidences.
-pub fn softmax(logits: &[f32]) -> Vec<f32> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exponentials: Vec<f32> = logits.iter().map(|x| (x - largest).exp()).collect();
-    let sum: f32 = exponentials.iter().sum();
-    exponentials.iter().map(|x| x / sum).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,11 +67,5 @@ mod tests {
     fn a_nan_is_not_passed_over() {
         let d = distance(&[f32::NAN, 1.0], &[0.0, 1.0], 1);
         assert!(d.cosine.is_nan() && d.max_abs_error.is_nan(), "{d:?}");
-    }
-
-    #[test]
-    fn softmax_sums_to_one_even_for_large_logits() {
-        let p = softmax(&[1_000.0, 1_001.0]);
-        assert!((p.iter().sum::<f32>() - 1.0).abs() < 1e-6 && p[1] > p[0]);
     }
 }

@@ -66,18 +66,7 @@ impl Compiled {
 
     /// Lays out an image for the board's memory.
     pub fn pack(&self, image: &Image) -> Result<Vec<u8>> {
-        let spec = &self.architecture.image;
-        let (found, expected) = (
-            (image.height, image.width, image.channels),
-            (spec.height, spec.width, spec.channels),
-        );
-        ensure!(
-            found == expected,
-            "the image is {found:?} (height, width, channels), but the model takes {expected:?}"
-        );
-        let channel = |c: usize| image.pixels.iter().skip(c).step_by(image.channels).copied();
-        let planes: Vec<u8> = (0..image.channels).flat_map(channel).collect();
-        Ok(self.program.meta.image.pack(&planes)?)
+        Ok(self.program.meta.image.pack(image)?)
     }
 
     /// Multiply-accumulates of the network for a task: real rows and channels, without the padding of tiles.

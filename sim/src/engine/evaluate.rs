@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::{bail, ensure, Context, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::judge::judge;
+use super::judge::{judge, RouteCount};
 use super::runner::{Computer, Runner};
 use super::Compiled;
 use crate::model::metric::{Tally, Target};
@@ -19,7 +19,6 @@ pub struct Record {
     pub image: usize,
     pub cycles: Option<u64>,
     /// How long the engine simulated them.
-    #[serde(default)]
     pub simulated_seconds: Option<f64>,
     /// Distance from the golden model, if the program holds it.
     pub golden: Option<Distances>,
@@ -284,23 +283,17 @@ impl Evaluation {
                     .map(|d| d.same_routes_max_abs_error)
                     .fold(0.0, f64::max)
             }),
-            equal_routes: golden.map(share_of_equal_routes),
+            equal_routes: golden.map(|all| {
+                let sum = |of: fn(&Distances) -> u64| all.iter().map(of).sum();
+                let (equal, compared) = (sum(|d| d.equal_routes), sum(|d| d.routes));
+                RouteCount { equal, compared }.share()
+            }),
             simulated_cycles_per_second: cycles
                 .as_ref()
                 .zip(seconds)
                 .map(|(cycles, seconds)| cycles.iter().sum::<u64>() as f64 / seconds),
             mean_cycles: cycles.map(|all| mean(all.iter().map(|&c| c as f64))),
         }
-    }
-}
-
-fn share_of_equal_routes(all: &[Distances]) -> f64 {
-    let (equal, routes) = all
-        .iter()
-        .fold((0, 0), |(e, r), d| (e + d.equal_routes, r + d.routes));
-    match routes {
-        0 => 1.0,
-        routes => equal as f64 / routes as f64,
     }
 }
 

@@ -25,6 +25,7 @@ pub mod verilator;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use moevit_hw::config::AccelConfig;
 use serde::Serialize;
 
 pub use accelerated::Accelerated;
@@ -58,6 +59,11 @@ pub struct EngineOutput {
     /// The result buffer.
     pub result: Vec<u8>,
     pub cycles: Option<Cycles>,
+}
+
+/// Frames a second at the configuration's target clock, which is no result.
+pub fn frames_per_second(config: &AccelConfig, cycles: f64) -> f64 {
+    f64::from(config.clock_mhz_target) * 1e6 / cycles.max(1.0)
 }
 
 /// Runs the frames of one program.

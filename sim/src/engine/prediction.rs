@@ -3,7 +3,7 @@
 use anyhow::{Error, Result};
 use serde::Serialize;
 
-use super::compare::softmax;
+use crate::golden::ops;
 use crate::model::architecture::{Architecture, Head, Metric};
 use crate::model::metric::{argmax, cell_logits};
 use crate::model::Tensor;
@@ -83,6 +83,12 @@ fn label(logits: &[f32], threshold: f32) -> (usize, f64) {
     }
     let class = argmax(logits.iter().copied());
     (class, softmax(logits)[class].into())
+}
+
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let mut row = logits.to_vec();
+    ops::softmax(&mut row);
+    row
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{Cycles, Engine, FrameResult, Progress};
 use crate::golden::{BlockRoutes, Choice, Routes};
 use crate::model::{Image, Tensor};
 use crate::program::Tensor as Place;
-use crate::reference::{self, Machine};
+use crate::reference::{self, Machine, RunOutput};
 
 /// What computes.
 pub enum Computer {
@@ -33,6 +33,8 @@ pub struct Frame {
     pub logits: Option<Tensor>,
     /// Which experts served which tokens.
     pub routes: Routes,
+    /// Share of the integers of all layers that were cut to their range; the golden model has none.
+    pub saturated_share: Option<f64>,
     pub cycles: Option<Cycles>,
     /// How long the engine simulated them.
     pub simulated_in: Option<Duration>,
@@ -77,7 +79,7 @@ impl Runner {
         let program = &self.compiled.program;
         let output = self.reference.run_program(program, &packed, task)?;
         let Computer::Engine(engine) = &mut self.computer else {
-            return read_frame(&self.compiled, &output.result, &output.routes, task);
+            return read_frame(&self.compiled, &output, task);
         };
         let started = Instant::now();
         let found = engine.run(&packed, task, progress)?;
@@ -87,7 +89,7 @@ impl Runner {
             equals_reference: Some(true),
             cycles: found.cycles,
             simulated_in,
-            ..read_frame(&self.compiled, &found.result, &output.routes, task)?
+            ..read_frame(&self.compiled, &output, task)?
         })
     }
 
@@ -116,7 +118,7 @@ impl Runner {
                     .with_context(|| format!("frame {}", number + 1))?;
                 let frame = Frame {
                     equals_reference: Some(true),
-                    ..read_frame(&self.compiled, &found.result, &want.routes, *task)?
+                    ..read_frame(&self.compiled, &want, *task)?
                 };
                 Ok((frame, found))
             })
@@ -139,26 +141,23 @@ fn golden_frame(compiled: &Compiled, image: &Image, task: usize) -> Result<Frame
         integers: None,
         logits: Some(output.logits),
         routes: output.routes,
+        saturated_share: None,
         cycles: None,
         simulated_in: None,
         equals_reference: None,
     })
 }
 
-/// Reads the result buffer of a frame.
-fn read_frame(
-    compiled: &Compiled,
-    result: &[u8],
-    routes: &[reference::Routes],
-    task: usize,
-) -> Result<Frame> {
-    let meta = &compiled.program.meta;
+/// Reads what the reference computed; an engine's integers are the same by then.
+fn read_frame(compiled: &Compiled, output: &RunOutput, task: usize) -> Result<Frame> {
+    let (meta, result) = (&compiled.program.meta, &output.result);
     let head = meta.tasks[task].head.as_ref();
     Ok(Frame {
         tokens: read_tensor(&meta.tokens, result)?,
         integers: Some(meta.tokens.integers(result)?),
         logits: head.map(|place| read_tensor(place, result)).transpose()?,
-        routes: golden_routes(compiled, routes)?,
+        routes: golden_routes(compiled, &output.routes)?,
+        saturated_share: Some(output.total().saturated_share()),
         cycles: None,
         simulated_in: None,
         equals_reference: None,

@@ -182,7 +182,7 @@ pub enum Metric {
 pub struct TaskSpec {
     pub name: String,
     pub head: Head,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<Metric>,
 }
 
@@ -194,7 +194,7 @@ pub struct Architecture {
     pub naming: Naming,
     pub image: ImageSpec,
     pub encoder: EncoderSpec,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub moe: Option<MoeSpec>,
     pub tasks: Vec<TaskSpec>,
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Fault;
+use crate::model::Image;
 
 /// The meta section, without the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,25 +142,32 @@ impl ImageLayout {
         (self.height / self.patch) * (self.width / self.patch)
     }
 
-    /// Lays out pixels given as channel, row, column.
-    pub fn pack(&self, pixels: &[u8]) -> Result<Vec<u8>, Fault> {
+    /// The bytes of an image in the board's memory.
+    pub fn pack(&self, image: &Image) -> Result<Vec<u8>, Fault> {
         self.check()?;
-        let expected = self.channels * self.height * self.width;
-        if pixels.len() != expected {
-            return Err(Fault::value("number of pixels", expected, pixels.len()));
+        let expected = (self.height, self.width, self.channels);
+        let found = (image.height, image.width, image.channels);
+        let values = expected.0 * expected.1 * expected.2;
+        if found != expected {
+            let (expected, found) = (format!("{expected:?}"), format!("{found:?}"));
+            return Err(Fault::value("image (height, width, channels)", expected, found));
+        }
+        if image.pixels.len() != values {
+            return Err(Fault::value("number of pixel values", values, image.pixels.len()));
         }
         let (p, across) = (self.patch, self.width / self.patch);
-        let mut image = vec![0u8; self.bytes];
+        let mut bytes = vec![0u8; self.bytes];
         for patch in 0..self.patches() {
             for line in 0..self.channels * p {
                 let (channel, row) = (line / p, patch / across * p + line % p);
-                let from = (channel * self.height + row) * self.width + patch % across * p;
+                let from = (row * self.width + patch % across * p) * self.channels + channel;
+                let pixels = image.pixels[from..].iter().step_by(self.channels);
                 let to = patch * self.patch_stride + line * p;
-                let signed = pixels[from..from + p].iter().map(|x| x.wrapping_sub(128));
-                image[to..to + p].iter_mut().zip(signed).for_each(|(y, x)| *y = x);
+                let places = bytes[to..to + p].iter_mut();
+                places.zip(pixels).for_each(|(y, x)| *y = x.wrapping_sub(128));
             }
         }
-        Ok(image)
+        Ok(bytes)
     }
 
     pub(super) fn check(&self) -> Result<(), Fault> {

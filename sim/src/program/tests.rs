@@ -4,6 +4,7 @@ use moevit_hw::control::command::{End, Operation, Wait, ALL_TASKS};
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Image;
 
 fn sample(golden: bool) -> Program {
     let end = Command {
@@ -215,12 +216,45 @@ fn a_long_name_and_half_a_golden_section_are_refused() {
 #[test]
 fn an_image_is_cut_into_patches() {
     let layout = sample(false).meta.image;
-    let pixels: Vec<u8> = (0..16).map(|i| 128 + i).collect();
-    let image = layout.pack(&pixels).unwrap();
-    assert_eq!(image[..5], [0, 1, 4, 5, 0]);
-    assert_eq!(image[16..20], [2, 3, 6, 7]);
-    assert_eq!(image[48..52], [10, 11, 14, 15]);
-    assert!(layout.pack(&pixels[1..]).is_err());
+    let mut image = Image {
+        height: 4,
+        width: 4,
+        channels: 1,
+        pixels: (128..144).collect(),
+    };
+    let bytes = layout.pack(&image).unwrap();
+    assert_eq!(bytes[..5], [0, 1, 4, 5, 0]);
+    assert_eq!(bytes[16..20], [2, 3, 6, 7]);
+    assert_eq!(bytes[48..52], [10, 11, 14, 15]);
+    image.pixels.pop();
+    let short = layout.pack(&image).unwrap_err().to_string();
+    assert!(
+        short.contains("number of pixel values is 15, but must be 16"),
+        "{short}"
+    );
+    image.width = 5;
+    let wide = layout.pack(&image).unwrap_err().to_string();
+    assert!(wide.contains("is (4, 5, 1), but must be (4, 4, 1)"), "{wide}");
+}
+
+#[test]
+fn a_patch_holds_a_channel_after_the_other() {
+    let layout = ImageLayout {
+        channels: 3,
+        patch_stride: 12,
+        bytes: 64,
+        ..sample(false).meta.image
+    };
+    let image = Image {
+        height: 4,
+        width: 4,
+        channels: 3,
+        pixels: (128..176).collect(),
+    };
+    let bytes = layout.pack(&image).unwrap();
+    assert_eq!(bytes[..12], [0, 3, 12, 15, 1, 4, 13, 16, 2, 5, 14, 17]);
+    assert_eq!(bytes[36..40], [30, 33, 42, 45]);
+    assert_eq!(bytes[48..], [0; 16]);
 }
 
 #[test]

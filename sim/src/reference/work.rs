@@ -1,4 +1,4 @@
-//! What a command has done, for reports.
+//! What a command has done.
 
 /// Counts of one command, summed over the repetitions of an expert loop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct Work {
 }
 
 impl Work {
+    /// Of the results, how many were cut.
+    pub fn saturated_share(&self) -> f64 {
+        self.saturated as f64 / self.outputs.max(1) as f64
+    }
+
     /// Work that only moves bytes of the stream.
     pub(super) fn streamed(stream_bytes: u64) -> Self {
         Self {

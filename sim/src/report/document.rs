@@ -2,7 +2,7 @@
 
 use super::layers::{kind, layers, without_heads, Layer};
 use super::timeline::Timeline;
-use crate::engine::{Compiled, Cycles};
+use crate::engine::{frames_per_second, Compiled, Cycles};
 use crate::memory::{MemoryConfig, BEAT_BYTES};
 use crate::reference::occupancy;
 use anyhow::Result;
@@ -147,7 +147,7 @@ impl FrameCosts {
     fn new(source: Source, compiled: &Compiled, task: usize, timeline: &Timeline) -> Result<Self> {
         let config = &compiled.program.config;
         let (macs, cycles) = (compiled.macs(task)?, timeline.cycles.max(1));
-        let frames = f64::from(config.clock_mhz_target) * 1e6 / cycles as f64;
+        let frames = frames_per_second(config, cycles as f64);
         let beats: u64 = timeline.bins.iter().map(|bin| bin.beats).sum();
         let levels: Vec<u64> = timeline.bins.iter().map(|bin| bin.buffered).collect();
         Ok(Self {

@@ -9,11 +9,10 @@ use super::{load_config, load_program};
 use crate::arguments::ReportArguments;
 use crate::embedded::{demonstration, sample};
 use crate::{output, progress};
-use anyhow::{ensure, Context, Result};
+use anyhow::{ensure, Result};
 use moevit_hw::config::AccelConfig;
 use moevit_sim::compiler::{self, layout::Layout, Options};
 use moevit_sim::engine::Compiled;
-use moevit_sim::model::checkpoint::Checkpoint;
 use moevit_sim::model::{Architecture, Image, Model};
 use moevit_sim::report::document::{Document, Sources};
 use moevit_sim::report::pictures;
@@ -153,9 +152,7 @@ fn from_architecture(config: &AccelConfig, path: &Path, arguments: &ReportArgume
     let (model, images, weights) = match (&arguments.weights, &arguments.calibration) {
         (Some(weights), Some(folder)) => {
             let name = weights.display().to_string();
-            let bytes =
-                std::fs::read(weights).with_context(|| format!("cannot read the checkpoint {name}"))?;
-            let model = Model::from_checkpoint(&Checkpoint::from_bytes(bytes, &name)?, &architecture)?;
+            let model = Model::load(weights, &architecture)?;
             (model, load_images(folder, &architecture)?, format!("of {name}"))
         }
         _ => {

@@ -15,7 +15,7 @@ use moevit_hw::numerics::exp2::SCORE_FRACTION_BITS;
 use moevit_hw::numerics::post::PostSettings;
 
 use super::norm::NormNumbers;
-use super::{absorb_norm, Source};
+use super::{absorb_norm, fault, Source};
 use crate::compiler::error::CompileError;
 use crate::compiler::fold::Affine;
 use crate::compiler::multiplier::Multipliers;
@@ -49,16 +49,8 @@ pub struct Attention {
 impl Attention {
     pub fn build(source: &Source, index: usize) -> Result<Self, CompileError> {
         let block = &source.model().blocks[index];
-        let fault = |what: &str| {
-            let layer = format!("block {index} {what}");
-            move |sentence: String| CompileError::numbers(layer, sentence)
-        };
         let seen = Seen::new(source, index);
-        let qkv = &block.qkv;
-        let layer = absorb_norm(
-            &Affine::new(source.width(), &qkv.weight.data, &qkv.bias),
-            &block.norm1,
-        );
+        let layer = absorb_norm(&Affine::of(&block.qkv), &block.norm1);
         let norm = source.norm.narrow(&seen.normalised, &layer.importance());
         let layer = layer.scale_inputs(&vec![norm.step; source.width()]);
         let inputs = norm.statistics(&seen.normalised);
@@ -77,10 +69,10 @@ impl Attention {
             (parts[2].clone(), values.steps.clone(), "value"),
         ]
         .map(|(layer, units, what)| {
-            quantise(&[Part::plain(layer, inputs.clone(), units)], &Pass::plain()).map_err(fault(what))
+            quantise(&[Part::plain(layer, inputs.clone(), units)], &Pass::plain()).map_err(fault(index, what))
         });
         let head_size = source.width() / heads;
-        let score = |s: &ScoreSteps| score_parameter(s.product, head_size).map_err(fault("scores"));
+        let score = |s: &ScoreSteps| score_parameter(s.product, head_size).map_err(fault(index, "scores"));
         let (context, context_settings) = values.parameters();
         Ok(Self {
             norm,
@@ -88,7 +80,7 @@ impl Attention {
             key: key?,
             value: value?,
             scores: scores.iter().map(score).collect::<Result<_, _>>()?,
-            projection: projection(source, block, &seen, &values).map_err(fault("projection"))?,
+            projection: projection(source, block, &seen, &values).map_err(fault(index, "projection"))?,
             context,
             context_settings,
         })
@@ -217,7 +209,7 @@ fn projection(
     seen: &Seen,
     values: &ValueNumbers,
 ) -> Result<Quantised, String> {
-    let mut layer = Affine::new(source.width(), &block.proj.weight.data, &block.proj.bias);
+    let mut layer = Affine::of(&block.proj);
     if let Some(scale) = &block.ls1 {
         layer = layer.scale_outputs(&super::reals(scale));
     }

@@ -44,11 +44,7 @@ impl Embedding {
 /// The embedding as a function of `pixel - 128`.
 fn on_pixels(source: &Source) -> Affine {
     let (model, image) = (source.model(), &source.golden.architecture().image);
-    let layer = Affine::new(
-        model.patch_embed.weight.columns(),
-        &model.patch_embed.weight.data,
-        &model.patch_embed.bias,
-    );
+    let layer = Affine::of(&model.patch_embed);
     let per_channel = layer.inputs / image.channels;
     let channel = |input: usize| {
         let (mean, std) = (

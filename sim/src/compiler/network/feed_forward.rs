@@ -9,7 +9,7 @@
 use moevit_hw::numerics::exp2::LOGIT_FRACTION_BITS;
 
 use super::norm::NormNumbers;
-use super::{absorb_norm, reals, Source};
+use super::{absorb_norm, fault, reals, Source};
 use crate::compiler::error::CompileError;
 use crate::compiler::fold::Affine;
 use crate::compiler::layout::MlpLayout;
@@ -48,23 +48,20 @@ pub struct FeedForward {
 impl FeedForward {
     pub fn build(source: &Source, index: usize, layout: &MlpLayout) -> Result<Self, CompileError> {
         let block = &source.model().blocks[index];
-        let fault = |what: &str| {
-            let layer = format!("block {index} {what}");
-            move |sentence: String| CompileError::numbers(layer, sentence)
-        };
         let seen = source.calibration.columns(Site::Normalised2, index);
         let (mlps, gates): (Vec<&Mlp>, &[Gate]) = match &block.feed_forward {
             Weights::Dense(mlp) => (vec![mlp], &[]),
             Weights::Moe { experts, gates } => (experts.iter().collect(), gates),
         };
-        let hidden = HiddenNumbers::new(source, index, &mlps, &block.norm2).map_err(fault("fc1"))?;
-        let (norm, up) = first(source, block, &mlps, &seen, &hidden).map_err(fault("fc1"))?;
+        let hidden = HiddenNumbers::new(source, index, &mlps, &block.norm2).map_err(fault(index, "fc1"))?;
+        let (norm, up) = first(source, block, &mlps, &seen, &hidden).map_err(fault(index, "fc1"))?;
         let chunk = |range: &std::ops::Range<usize>| {
-            second(source, block, &mlps, &hidden, range.clone(), !gates.is_empty()).map_err(fault("fc2"))
+            second(source, block, &mlps, &hidden, range.clone(), !gates.is_empty())
+                .map_err(fault(index, "fc2"))
         };
         let gate = match gates {
             [] => None,
-            gates => Some(logits(gates, &block.norm2, &norm, &seen).map_err(fault("gate"))?),
+            gates => Some(logits(gates, &block.norm2, &norm, &seen).map_err(fault(index, "gate"))?),
         };
         Ok(Self {
             norm,
@@ -93,7 +90,7 @@ impl HiddenNumbers {
             .enumerate()
             .map(|(e, mlp)| {
                 let expert = (source.model().blocks[index].feed_forward.is_moe()).then_some(e);
-                let down = Affine::new(mlp.down.weight.columns(), &mlp.down.weight.data, &mlp.down.bias);
+                let down = Affine::of(&mlp.down);
                 (
                     hidden_samples(source, index, expert, mlp, norm),
                     down.importance(),
@@ -130,10 +127,7 @@ fn hidden_samples(source: &Source, index: usize, expert: Option<usize>, mlp: &Ml
     let Some(tokens) = source.calibration.samples(Site::Normalised2, index) else {
         return Columns::default();
     };
-    let layer = absorb_norm(
-        &Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias),
-        norm,
-    );
+    let layer = absorb_norm(&Affine::of(&mlp.up), norm);
     let rows: Vec<Vec<f64>> = (0..tokens.count().min(SUBSTITUTES))
         .map(|row| layer.apply(&reals(tokens.row(row))))
         .collect();
@@ -150,12 +144,7 @@ fn first(
 ) -> Result<(NormNumbers, Quantised), String> {
     let layers: Vec<Affine> = mlps
         .iter()
-        .map(|mlp| {
-            absorb_norm(
-                &Affine::new(source.width(), &mlp.up.weight.data, &mlp.up.bias),
-                &block.norm2,
-            )
-        })
+        .map(|mlp| absorb_norm(&Affine::of(&mlp.up), &block.norm2))
         .collect();
     let mut importance = vec![0.0; source.width()];
     for layer in &layers {
@@ -196,7 +185,7 @@ fn second(
 ) -> Result<Quantised, String> {
     let extra = if scored { EXPERT_EXTRA_BITS } else { 0 };
     let part = |(e, mlp): (usize, &&Mlp)| {
-        let mut layer = Affine::new(mlp.down.weight.columns(), &mlp.down.weight.data, &mlp.down.bias);
+        let mut layer = Affine::of(&mlp.down);
         if let Some(scale) = &block.ls2 {
             layer = layer.scale_outputs(&reals(scale));
         }

@@ -54,10 +54,7 @@ impl Head {
 
 fn linear(source: &Source, head: &TaskHead) -> Affine {
     match &head.proj {
-        Some(proj) => absorb_norm(
-            &Affine::new(source.width(), &proj.weight.data, &proj.bias),
-            &head.norm,
-        ),
+        Some(proj) => absorb_norm(&Affine::of(proj), &head.norm),
         None => Affine::identity(source.width())
             .scale_outputs(&reals(&head.norm.gamma))
             .shift_outputs(&reals(&head.norm.beta)),

@@ -137,6 +137,12 @@ fn residual_bits(most: f64) -> i32 {
     (32_767.0 / (RESIDUAL_HEADROOM * most.max(1e-3))).log2().floor() as i32
 }
 
+/// Puts the names of block and layer before a sentence.
+fn fault(block: usize, layer: &str) -> impl FnOnce(String) -> CompileError {
+    let layer = format!("block {block} {layer}");
+    move |sentence| CompileError::numbers(layer, sentence)
+}
+
 /// A layer behind a LayerNorm as a function of the normalised values.
 fn absorb_norm(layer: &Affine, norm: &Norm) -> Affine {
     layer
