@@ -199,7 +199,7 @@ pub struct EvaluateArguments {
     /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
     #[arg(long, value_name = "I/N")]
     pub shard: Option<String>,
-    /// JSON results of shards to add instead of running images
+    /// JSON results of all shards, to add instead of running images
     #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text

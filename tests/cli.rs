@@ -377,7 +377,7 @@ fn frames_stream_through_the_queue() {
 #[test]
 fn shards_merge_to_the_whole() {
     let (program, images) = (FILES.text("demo.moevit"), demo("test").display().to_string());
-    let evaluate = |more: &[&str]| {
+    let evaluate_first = |limit: &str, more: &[&str]| {
         let arguments = [
             "evaluate",
             "--program",
@@ -387,11 +387,12 @@ fn shards_merge_to_the_whole() {
             "--task",
             "boundary",
             "--limit",
-            "14",
+            limit,
             "--json",
         ];
         moevit(arguments.into_iter().chain(more.iter().copied())).json()
     };
+    let evaluate = |more: &[&str]| evaluate_first("14", more);
     let whole = evaluate(&[]);
     keys(
         &whole,
@@ -420,8 +421,17 @@ fn shards_merge_to_the_whole() {
     };
     files.rotate_left(1);
     assert_eq!(merge(&files).json(), whole);
-    let twice = merge(&[files[0].clone(), files[0].clone()]).refusal(1);
-    assert!(twice.contains("is in two shards"), "{twice}");
+    let twice = merge(&[&files[..], &files[..1]].concat()).refusal(1);
+    assert!(twice.contains("shard 1/3 is given twice"), "{twice}");
+    let missing = merge(&files[..2]).refusal(1);
+    assert!(missing.contains("shard 0/3 is missing"), "{missing}");
+    let longer = evaluate_first("15", &["--shard", "0/3"]);
+    std::fs::write(&files[2], longer.to_string()).unwrap();
+    let mixed = merge(&files).refusal(1);
+    assert!(
+        mixed.contains("14 selected images and 15 selected images"),
+        "{mixed}"
+    );
     std::fs::write(&files[0], "{}").unwrap();
     let foreign = merge(&files).refusal(1);
     assert!(
