@@ -11,8 +11,11 @@ use rust_hdl::prelude::*;
 /// Name of the accelerator's module, inside the shell.
 pub const CORE_MODULE: &str = "moevit_core";
 
-/// Timing constraints of the top module, for the ZCU104.
+/// Timing constraints of the top module, for the ZCU104 and the clock of its configuration.
 const CONSTRAINTS: &str = include_str!("../../../constraints/zcu104.xdc");
+/// What names that clock in them.
+const CONSTRAINED_MHZ: &str = "300 MHz";
+const CONSTRAINED_PERIOD: &str = "-period 3.333 ";
 
 /// The accelerator of a configuration as Verilog.
 pub fn accelerator(config: &AccelConfig) -> Result<Design, ExportError> {
@@ -53,7 +56,7 @@ pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, Expor
         "registers.h".into(),
         format!("/* {about} */\n{}", register_table::c_header()),
     ));
-    files.push(("zcu104.xdc".into(), format!("# {about}\n{CONSTRAINTS}")));
+    files.push(("zcu104.xdc".into(), format!("# {about}\n{}", constraints(config))));
     let text = toml::to_string(config).expect("a plain struct always serialises");
     files.push(("config.toml".into(), format!("# {about}\n{text}")));
     Ok(files)
@@ -69,6 +72,15 @@ fn about(config: &AccelConfig) -> String {
     )
 }
 
+/// The constraints for a configuration's target clock.
+fn constraints(config: &AccelConfig) -> String {
+    let mhz = config.clock_mhz_target;
+    let period = format!("-period {:.3} ", 1e3 / f64::from(mhz));
+    CONSTRAINTS
+        .replace(CONSTRAINED_MHZ, &format!("{mhz} MHz"))
+        .replace(CONSTRAINED_PERIOD, &period)
+}
+
 fn registers(config: &AccelConfig, about: &str) -> String {
     format!(
         "# Control registers\n\n{about}\n\nOffsets in bytes from the base of `s_axi_control`. CONFIG_HASH reads 0x{:08x}.\n\n{}",
@@ -82,6 +94,23 @@ mod tests {
     use super::*;
     use crate::verilog::shell::TOP;
     use std::process::Command;
+
+    #[test]
+    fn the_constraints_follow_the_clock() {
+        let at = |mhz| {
+            constraints(&AccelConfig {
+                clock_mhz_target: mhz,
+                ..AccelConfig::named("nano").unwrap()
+            })
+        };
+        assert_eq!(at(300), CONSTRAINTS);
+        let text = at(200);
+        assert!(
+            text.contains("-period 5.000 [get_ports ap_clk]") && text.contains("200 MHz"),
+            "{text}"
+        );
+        assert!(!text.contains("3.333") && !text.contains("300 MHz"), "{text}");
+    }
 
     #[test]
     fn the_files_are_a_whole_design_and_always_the_same() {
