@@ -252,8 +252,8 @@ pub struct InfoArguments {
     /// Named configuration (nano, zcu104) or a TOML file
     #[arg(long, default_value = "nano")]
     pub config: String,
-    /// Program file to describe
-    #[arg(long)]
+    /// Program file to describe, with its configuration
+    #[arg(long, conflicts_with = "config")]
     pub program: Option<PathBuf>,
     /// Estimate LUT, FF, DSP and memories of every block with Yosys (minutes the first time, then cached)
     #[arg(long)]

@@ -89,6 +89,7 @@ fn arguments_that_do_not_exist_end_with_code_2() {
         &["run", "--program", "p", "--image", "i", "--engine", "fpga"],
         &["evaluate"],
         &["export", "--config", "nano"],
+        &["info", "--config", "nano", "--program", "p"],
     ] {
         let message = moevit(arguments).refusal(2);
         assert!(message.contains("--help"), "{message}");
