@@ -279,6 +279,24 @@ fn requests_that_the_program_cannot_serve() {
     }
 }
 
+#[test]
+fn images_without_what_they_should_give() {
+    let (_program_folder, program) = file("small.moevit", &small::program(1).to_bytes().unwrap());
+    let set = tempfile::tempdir().unwrap();
+    let images = set.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(images.join("picture.png"), png(8, 8)).unwrap();
+    let (program, images) = (program.display().to_string(), images.display().to_string());
+    let message = moevit(["evaluate", "--program", &program, "--images", &images]).refusal(1);
+    for wanted in [
+        format!("--images {images}: "),
+        "looked for beside it".into(),
+        "no classes.txt".into(),
+    ] {
+        assert!(message.contains(&wanted), "{wanted}: {message}");
+    }
+}
+
 /// Runs a program file; returns the message.
 fn refused_program(bytes: &[u8]) -> String {
     let (folder, program) = file("broken.moevit", bytes);
