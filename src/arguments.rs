@@ -79,7 +79,7 @@ pub struct ExportArguments {
     /// Named configuration (nano, zcu104) or a TOML file
     #[arg(long)]
     pub config: String,
-    /// Folder to write
+    /// Folder to write; Verilog files there that an earlier export generated and this one does not are removed
     #[arg(long)]
     pub out: PathBuf,
     /// Print one JSON object instead of text
