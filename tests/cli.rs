@@ -170,6 +170,20 @@ fn the_demonstration_runs_without_an_argument() {
         assert!(text.contains(part), "{part} is missing in {text}");
     }
     assert!(Path::new(&out).join("moevit_top.v").is_file());
+    // Of the multiply-accumulates that the array could have done, at least half are the model's.
+    let done: Vec<f64> = text
+        .lines()
+        .filter_map(|line| {
+            line.strip_suffix(" % of its multiply-accumulates")?
+                .rsplit(' ')
+                .next()
+        })
+        .map(|percent| percent.parse().unwrap())
+        .collect();
+    assert!(
+        done.len() == 2 && done.iter().all(|&percent| percent >= 50.0),
+        "{done:?}: {text}"
+    );
 }
 
 #[test]
