@@ -144,7 +144,8 @@ pub struct RunArguments {
     /// Write the final tokens as float32 [tokens, width]
     #[arg(long)]
     pub dump_tokens: Option<PathBuf>,
-    /// Write a waveform for GTKWave (engines circuit and verilator)
+    /// Write a waveform for GTKWave (engines circuit and verilator); it is large: 1.8 GB for the demonstration's frame on the circuit,
+    /// 2.6 GB with verilator
     #[arg(long)]
     pub trace: Option<PathBuf>,
     /// Print one JSON object instead of text
