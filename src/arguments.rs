@@ -78,7 +78,7 @@ pub struct ExportArguments {
     /// Named configuration (nano, zcu104) or a TOML file
     #[arg(long)]
     pub config: String,
-    /// Folder to write
+    /// Folder to write; Verilog files there that an earlier export generated and this one does not are removed
     #[arg(long)]
     pub out: PathBuf,
     /// Print one JSON object instead of text
@@ -144,7 +144,8 @@ pub struct RunArguments {
     /// Write the final tokens as float32 [tokens, width]
     #[arg(long)]
     pub dump_tokens: Option<PathBuf>,
-    /// Write a waveform for GTKWave (engines circuit and verilator)
+    /// Write a waveform for GTKWave (engines circuit and verilator); it is large: 1.8 GB for the demonstration's frame on the circuit,
+    /// 2.6 GB with verilator
     #[arg(long)]
     pub trace: Option<PathBuf>,
     /// Print one JSON object instead of text
@@ -199,9 +200,15 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "N", conflicts_with = "merge")]
     pub jobs: Option<NonZeroUsize>,
     /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
+<<<<<<< HEAD
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<(usize, usize)>,
     /// JSON results of shards to add instead of running images
+=======
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<String>,
+    /// JSON results of all shards, to add instead of running images
+>>>>>>> fixes-b
     #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text
@@ -263,8 +270,8 @@ pub struct InfoArguments {
     /// Named configuration (nano, zcu104) or a TOML file
     #[arg(long, default_value = "nano")]
     pub config: String,
-    /// Program file to describe
-    #[arg(long)]
+    /// Program file to describe, with its configuration
+    #[arg(long, conflicts_with = "config")]
     pub program: Option<PathBuf>,
     /// Estimate LUT, FF, DSP and memories of every block with Yosys (minutes the first time, then cached)
     #[arg(long)]

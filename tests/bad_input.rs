@@ -376,6 +376,48 @@ fn a_memory_of_the_least_bandwidth_is_modelled_and_simulated() {
     }
 }
 
+#[test]
+fn waveforms_that_cannot_be_written() {
+    let (folder, program) = file("small.moevit", &small::program(1).to_bytes().unwrap());
+    let image = folder.path().join("picture.png");
+    std::fs::write(&image, png(8, 8)).unwrap();
+    let (program, image) = (program.display().to_string(), image.display().to_string());
+    let a_folder = folder.path().display().to_string();
+    let missing = folder.path().join("no/such.vcd").display().to_string();
+    let refused = |engine: &str, place: &str, wanted: &str| {
+        let arguments = ["run", "--program", &program, "--image", &image];
+        let message = moevit(arguments.iter().chain(&["--engine", engine, "--trace", place])).refusal(1);
+        assert!(
+            message.contains(&format!("{wanted} {place}: ")),
+            "{engine}, {place}: {message}"
+        );
+    };
+    for engine in ["circuit", "verilator"] {
+        refused(engine, &a_folder, "cannot create the waveform");
+        refused(engine, &missing, "cannot create the waveform");
+    }
+    // It opens, and then has no room.
+    refused("circuit", "/dev/full", "cannot write the waveform");
+}
+
+#[test]
+fn images_without_what_they_should_give() {
+    let (_program_folder, program) = file("small.moevit", &small::program(1).to_bytes().unwrap());
+    let set = tempfile::tempdir().unwrap();
+    let images = set.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    std::fs::write(images.join("picture.png"), png(8, 8)).unwrap();
+    let (program, images) = (program.display().to_string(), images.display().to_string());
+    let message = moevit(["evaluate", "--program", &program, "--images", &images]).refusal(1);
+    for wanted in [
+        format!("--images {images}: "),
+        "looked for beside it".into(),
+        "no classes.txt".into(),
+    ] {
+        assert!(message.contains(&wanted), "{wanted}: {message}");
+    }
+}
+
 /// Runs a program file; returns the message.
 fn refused_program(bytes: &[u8]) -> String {
     let (folder, program) = file("broken.moevit", bytes);

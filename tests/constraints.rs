@@ -1,7 +1,7 @@
 //! The constraint file names only what the exported top has. tclsh runs it, with stand-ins for Vivado's commands that print what they name.
 
 use moevit_hw::config::AccelConfig;
-use moevit_hw::verilog::shelled;
+use moevit_hw::verilog::{export_files, shelled};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,8 +37,11 @@ struct Top {
 
 impl Top {
     fn new(name: &str) -> Self {
-        let config = AccelConfig::named(name).unwrap();
-        let design = shelled(&config).unwrap();
+        Self::of(&AccelConfig::named(name).unwrap())
+    }
+
+    fn of(config: &AccelConfig) -> Self {
+        let design = shelled(config).unwrap();
         let text = &design.modules.last().expect("the shell is the last module").text;
         let cells = text.lines().filter_map(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -80,6 +83,22 @@ fn the_exported_top_has_all_that_the_constraints_name() {
         assert!(top.cells.contains("u_core") && top.cells.contains("reset_reg"));
         assert!(top.check(&names).unwrap() >= 3, "{names:?}");
     }
+}
+
+#[test]
+fn the_exported_constraints_are_of_the_configurations_clock() {
+    let slow = AccelConfig {
+        clock_mhz_target: 200,
+        ..AccelConfig::named("nano").unwrap()
+    };
+    let files = export_files(&slow).unwrap();
+    let (_, text) = files.iter().find(|(name, _)| name == "zcu104.xdc").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zcu104.xdc");
+    std::fs::write(&path, text).unwrap();
+    let names = named(&path).unwrap();
+    assert!(names.contains(&("period".into(), "5.000".into())), "{names:?}");
+    assert!(Top::of(&slow).check(&names).unwrap() >= 3);
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const REGENERATE: &str = "cargo run --release -- export --config nano --out verilog-out/nano";
+/// The Verilog is there to be read.
+const MOST_LINES: usize = 7_000;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("verilog-out/nano")
@@ -26,7 +28,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn the_committed_verilog_is_what_the_circuits_give() {
     let mut want: BTreeMap<String, String> = export_files(&nano()).unwrap().into_iter().collect();
-    let mut compared = 0;
+    let (mut compared, mut lines) = (0, 0);
     for entry in
         std::fs::read_dir(folder()).unwrap_or_else(|_| panic!("no verilog-out/nano; run: {REGENERATE}"))
     {
@@ -44,6 +46,9 @@ fn the_committed_verilog_is_what_the_circuits_give() {
             "verilog-out/nano/{name} differs from line {} on; run: {REGENERATE}",
             line.map_or(text.lines().count().min(wanted.lines().count()), |n| n) + 1
         );
+        if name.ends_with(".v") {
+            lines += text.lines().count();
+        }
         compared += 1;
     }
     assert!(
@@ -52,6 +57,10 @@ fn the_committed_verilog_is_what_the_circuits_give() {
         want.keys()
     );
     assert!(compared > 50, "only {compared} files");
+    assert!(
+        (1_000..=MOST_LINES).contains(&lines),
+        "{lines} lines of Verilog, but they should stay below {MOST_LINES}"
+    );
 }
 
 #[test]

@@ -21,6 +21,10 @@ pub const LOAD_LANES: usize = 8;
 pub const PARAMETER_BYTES: usize = 8;
 /// Largest number of experts that a token may choose.
 pub const MAX_TOP_K: usize = 4;
+/// Longest name of a configuration: what a program file has room for.
+pub const MAX_NAME_BYTES: usize = 32;
+/// Beyond what the device can clock; more is a mistake.
+const MAX_CLOCK_MHZ: u32 = 1_000;
 
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
@@ -37,13 +41,13 @@ pub enum ConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccelConfig {
-    /// Name in every artefact.
+    /// Name in every artefact, comments of Verilog and C among them: letters, digits, `_`, `-` and `.`.
     pub name: String,
     /// R: lanes of the array, channels summed in a step.
     pub rows: usize,
     /// C: columns of the array, results a step and token.
     pub columns: usize,
-    /// AXI4 read ports of 128 bits.
+    /// AXI4 read ports of 128 bits, 1 to 4; bursts go round them in turn.
     pub read_ports: usize,
     /// Bursts that a read port keeps outstanding.
     pub outstanding_bursts: usize,
@@ -103,16 +107,35 @@ impl AccelConfig {
         match self.first_fault() {
             None => Ok(()),
             Some(sentence) => Err(ConfigError::Illegal {
-                name: self.name.clone(),
+                // Escaped: a broken name must not break the message.
+                name: self.name.escape_debug().to_string(),
                 sentence,
             }),
         }
     }
 
     fn first_fault(&self) -> Option<String> {
-        self.array_fault()
+        self.name_fault()
+            .or_else(|| self.array_fault())
             .or_else(|| self.port_fault())
             .or_else(|| self.memory_fault())
+    }
+
+    fn name_fault(&self) -> Option<String> {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !(1..=MAX_NAME_BYTES).contains(&self.name.len()) || !self.name.chars().all(is_legal) {
+            return Some(format!(
+                "name is '{}', but must be 1 to {MAX_NAME_BYTES} letters, digits, '_', '-' or '.'",
+                self.name.escape_debug()
+            ));
+        }
+        if !(1..=MAX_CLOCK_MHZ).contains(&self.clock_mhz_target) {
+            return Some(format!(
+                "clock_mhz_target is {}, but must be 1 to {MAX_CLOCK_MHZ}",
+                self.clock_mhz_target
+            ));
+        }
+        None
     }
 
     fn array_fault(&self) -> Option<String> {
@@ -154,11 +177,8 @@ impl AccelConfig {
     }
 
     fn port_fault(&self) -> Option<String> {
-        if !matches!(self.read_ports, 1 | 2 | 4) {
-            return Some(format!(
-                "read_ports is {}, but must be 1, 2 or 4",
-                self.read_ports
-            ));
+        if !(1..=4).contains(&self.read_ports) {
+            return Some(format!("read_ports is {}, but must be 1 to 4", self.read_ports));
         }
         if !(1..=8).contains(&self.outstanding_bursts) {
             return Some(format!(
@@ -269,11 +289,12 @@ mod tests {
     #[test]
     fn every_illegal_field_is_named() {
         type Fault = (&'static str, fn(&mut AccelConfig));
-        let faults: [Fault; 12] = [
+        let faults: [Fault; 20] = [
             ("rows", |c| c.rows = 24),
             ("columns", |c| c.columns = 12),
             ("columns", |c| c.columns = 64),
-            ("read_ports", |c| c.read_ports = 3),
+            ("read_ports", |c| c.read_ports = 0),
+            ("read_ports", |c| c.read_ports = 5),
             ("outstanding_bursts", |c| c.outstanding_bursts = 9),
             ("queue_commands", |c| c.queue_commands = 1),
             ("max_experts", |c| c.max_experts = 33),
@@ -282,6 +303,13 @@ mod tests {
             ("activation_words", |c| c.activation_words = 70_000),
             ("program_commands", |c| c.program_commands = 0),
             ("weight word", |c| c.columns = 4),
+            ("clock_mhz_target", |c| c.clock_mhz_target = 0),
+            ("clock_mhz_target", |c| c.clock_mhz_target = 1_001),
+            ("name is ''", |c| c.name = String::new()),
+            ("name is 'a\\nb'", |c| c.name = "a\nb".into()),
+            ("name is 'a*/b'", |c| c.name = "a*/b".into()),
+            ("name is 'ü'", |c| c.name = "ü".into()),
+            ("name is 'n", |c| c.name = "n".repeat(33)),
         ];
         for (field, break_it) in faults {
             let mut config = AccelConfig::named("nano").unwrap();
@@ -291,6 +319,19 @@ mod tests {
                 message.contains(field) || message.contains("rows / 8"),
                 "{field}: {message}"
             );
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_number_of_ports_and_every_plain_name_is_legal() {
+        for ports in 1..=4 {
+            let config = AccelConfig {
+                name: format!("My-own_{ports}.ports"),
+                read_ports: ports,
+                ..AccelConfig::named("zcu104").unwrap()
+            };
+            config.validate().unwrap();
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::arguments::EvaluateArguments;
 use crate::{output, progress, row};
 use anyhow::{ensure, Context, Result};
 use moevit_sim::engine::evaluate::{Evaluation, Selection, Setup, Summary};
-use moevit_sim::model::Dataset;
+use moevit_sim::model::{Architecture, Dataset};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub fn evaluate(arguments: &EvaluateArguments) -> Result<()> {
 fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<Evaluation> {
     let compiled = load_program(program)?;
     let task = compiled.task(&arguments.task)?;
-    let set = Dataset::load(test_set(images), &compiled.architecture)?;
+    let set = load_test_set(images, &compiled.architecture, task)?;
     let selection = Selection {
         limit: arguments.limit,
         shard: arguments.shard.unwrap_or((0, 1)),
@@ -61,11 +61,27 @@ fn run(arguments: &EvaluateArguments, program: &Path, images: &Path) -> Result<E
     evaluation
 }
 
-/// The folder of a test set: the given one, or the one above a folder `images`.
-fn test_set(images: &Path) -> PathBuf {
+/// Loads a test set from the given folder, or from the one above a folder `images`, and looks whether it has the task's targets.
+fn load_test_set(images: &Path, architecture: &Architecture, task: usize) -> Result<Dataset> {
+    let load = |folder: &Path| -> Result<Dataset> {
+        let set = Dataset::load(folder, architecture)?;
+        set.targets(architecture, task)?;
+        Ok(set)
+    };
     match (images.file_name(), images.parent()) {
-        (Some(name), Some(parent)) if name == "images" && images.is_dir() => parent.into(),
-        _ => images.into(),
+        (Some(name), Some(parent)) if name == "images" && images.is_dir() => {
+            let parent = match parent.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => parent,
+            };
+            load(parent).with_context(|| {
+                format!(
+                    "--images {}: its classes or labels are looked for beside it",
+                    images.display()
+                )
+            })
+        }
+        _ => load(images),
     }
 }
 

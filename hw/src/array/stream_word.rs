@@ -74,21 +74,20 @@ impl Logic for StreamWord {
             0 => format!("{}'d0", 8 * bytes),
             _ => format!("{{{}'d0, word[{}:{}]}}", 8 * chunk, 8 * bytes - 1, 8 * chunk),
         };
-        let unused = match self._activation_bytes.min(self._residual_bytes) {
-            n if n == bytes => "wire unused = wide;\n",
-            _ => "",
+        let residual = shifted(self._residual_bytes);
+        let activation = shifted(self._activation_bytes);
+        // Chunks of one size need no choice.
+        let (unused, choice) = match residual == activation {
+            true => ("wire unused = wide;\n", activation),
+            false => ("", format!("wide ? {residual} : {activation}")),
         };
         Verilog::Custom(format!(
-            "// module: StreamWord_a{activation}_r{residual}_w{bytes}\nreg [{top}:0] word;\ninitial word = {width}'d0;\n{unused}assign q = word;\n\
+            "// module: StreamWord_a{a}_r{r}_w{bytes}\nreg [{top}:0] word;\ninitial word = {width}'d0;\n{unused}assign q = word;\n\
              always @(posedge clock)\n  if (take) word <= d;\n  else if (shift) word <= {choice};\n",
-            activation = self._activation_bytes,
-            residual = self._residual_bytes,
+            a = self._activation_bytes,
+            r = self._residual_bytes,
             top = 8 * bytes - 1,
             width = 8 * bytes,
-            choice = match (shifted(self._residual_bytes), shifted(self._activation_bytes)) {
-                (residual, activation) if residual == activation => activation,
-                (residual, activation) => format!("wide ? {residual} : {activation}"),
-            },
         ))
     }
 }

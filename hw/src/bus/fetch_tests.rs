@@ -216,9 +216,11 @@ fn the_stream_is_in_order_for_every_port_count_and_stall_pattern() {
     for (base, ports) in [
         ("nano", 1),
         ("nano", 2),
+        ("nano", 3),
         ("nano", 4),
         ("zcu104", 1),
         ("zcu104", 2),
+        ("zcu104", 3),
         ("zcu104", 4),
     ] {
         for (stall, appetite) in [(0, 100), (60, 100), (0, 15), (40, 50)] {
@@ -246,7 +248,7 @@ fn bursts_go_round_robin_and_the_last_one_is_short() {
 
 #[test]
 fn all_ports_run_at_one_beat_a_cycle() {
-    for ports in [1, 2, 4] {
+    for ports in 1..=4 {
         let behaviour = Behaviour {
             latency: 30,
             ..Behaviour::IDEAL

@@ -20,6 +20,8 @@ pub enum CosimError {
     },
     #[error("cannot access {path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
+    #[error("cannot write the waveform {path}: {source}")]
+    Waveform { path: PathBuf, source: std::io::Error },
     #[error("cannot load the model {path}: {source}")]
     Load {
         path: PathBuf,

@@ -5,8 +5,8 @@ use super::error::CosimError;
 use super::ports::words;
 use crate::verilog::{Design, Port};
 use libloading::Library;
-use std::ffi::{c_char, c_void, CString};
-use std::path::Path;
+use std::ffi::{c_char, c_int, c_void, CString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a model is built.
@@ -41,7 +41,15 @@ type Plain = unsafe extern "C" fn(*mut c_void);
 type Step = unsafe extern "C" fn(*mut c_void, *const u32, *mut u32);
 type Set = unsafe extern "C" fn(*mut c_void, u32, *const u32);
 type Get = unsafe extern "C" fn(*mut c_void, u32, *mut u32);
-type Trace = unsafe extern "C" fn(*mut c_void, *const c_char);
+type Trace = unsafe extern "C" fn(*mut c_void, *const c_char) -> c_int;
+type TraceState = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// A model's functions for waveforms; what they return is `errno` of the first failure, or 0.
+struct TraceCode {
+    open: Trace,
+    error: TraceState,
+    close: TraceState,
+}
 
 /// The loaded code of a model; instances share it.
 struct Code {
@@ -51,7 +59,7 @@ struct Code {
     step: Step,
     set: Set,
     get: Get,
-    trace: Option<Trace>,
+    trace: Option<TraceCode>,
     ports: Vec<Port>,
     input_words: usize,
     output_words: usize,
@@ -63,6 +71,8 @@ struct Code {
 pub struct VerilatedModel {
     code: Arc<Code>,
     instance: *mut c_void,
+    /// The waveform that is being written.
+    waveform: Option<PathBuf>,
 }
 
 // An instance has its own context and is only reached through its owner.
@@ -87,7 +97,11 @@ impl VerilatedModel {
     fn instance(code: Arc<Code>) -> Self {
         // SAFETY: the function belongs to the library that `code` keeps loaded.
         let instance = unsafe { (code.new)() };
-        VerilatedModel { code, instance }
+        VerilatedModel {
+            code,
+            instance,
+            waveform: None,
+        }
     }
 
     /// A second, independent instance in its initial state.
@@ -158,15 +172,42 @@ impl VerilatedModel {
             block: "waveform".into(),
             reason: reason.into(),
         };
-        let trace = self
-            .code
-            .trace
-            .ok_or_else(|| refuse("the model was built without `trace`"))?;
+        let trace = self.code.trace.as_ref();
+        let trace = trace.ok_or_else(|| refuse("the model was built without `trace`"))?;
         let name = CString::new(file.as_os_str().as_encoded_bytes())
             .map_err(|_| refuse("the file name has a NUL"))?;
         // SAFETY: as in `eval`; the name lives until the call returns.
-        unsafe { trace(self.instance, name.as_ptr()) };
-        Ok(())
+        let error = unsafe { (trace.open)(self.instance, name.as_ptr()) };
+        self.waveform = Some(file.into());
+        self.waveform_result(error)
+    }
+
+    /// What kept the waveform from being written so far.
+    pub fn check_trace(&self) -> Result<(), CosimError> {
+        self.ask_trace(|trace| trace.error)
+    }
+
+    /// Ends the waveform; it is complete afterwards, or the error says why not.
+    pub fn end_trace(&mut self) -> Result<(), CosimError> {
+        self.ask_trace(|trace| trace.close)
+    }
+
+    fn ask_trace(&self, function: impl Fn(&TraceCode) -> TraceState) -> Result<(), CosimError> {
+        match &self.code.trace {
+            // SAFETY: as in `eval`.
+            Some(trace) => self.waveform_result(unsafe { function(trace)(self.instance) }),
+            None => Ok(()),
+        }
+    }
+
+    fn waveform_result(&self, error: c_int) -> Result<(), CosimError> {
+        match &self.waveform {
+            Some(path) if error != 0 => Err(CosimError::Waveform {
+                path: path.clone(),
+                source: std::io::Error::from_raw_os_error(error),
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -198,7 +239,11 @@ impl Code {
                 set: *library.get::<Set>(b"moevit_set\0")?,
                 get: *library.get::<Get>(b"moevit_get\0")?,
                 trace: if trace {
-                    Some(*library.get::<Trace>(b"moevit_trace\0")?)
+                    Some(TraceCode {
+                        open: *library.get::<Trace>(b"moevit_trace\0")?,
+                        error: *library.get::<TraceState>(b"moevit_trace_error\0")?,
+                        close: *library.get::<TraceState>(b"moevit_trace_close\0")?,
+                    })
                 } else {
                     None
                 },
@@ -207,6 +252,49 @@ impl Code {
                 output_words: count(false),
                 _library: library,
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::array::stream_word::StreamWord;
+    use crate::config::AccelConfig;
+    use crate::prelude::*;
+    use crate::verilog::export;
+
+    #[test]
+    fn a_waveform_is_complete_or_says_why_not() {
+        let mut word = StreamWord::new(&AccelConfig::named("nano").unwrap());
+        word.connect_all();
+        let options = Options {
+            trace: true,
+            ..Options::default()
+        };
+        let design = export("StreamWord", &word).unwrap();
+        let model = VerilatedModel::of_design(&design, &options).unwrap();
+        let clock = model.port("clock").unwrap();
+        let run = |path: &Path| {
+            let mut model = model.fresh();
+            model.trace(path)?;
+            for time in 0..10_000 {
+                model.set_u64(clock, time & 1);
+                model.eval();
+            }
+            let so_far = model.check_trace();
+            model.end_trace().and(so_far)
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("word.vcd");
+        run(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("$enddefinitions") && text.contains("#50000"));
+        // A folder cannot be opened; /dev/full can, and then has no room.
+        for bad in [folder.path(), Path::new("/dev/full")] {
+            let error = run(bad).unwrap_err().to_string();
+            let wanted = format!("cannot write the waveform {}: ", bad.display());
+            assert!(error.starts_with(&wanted), "{error}");
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn shim(ports: &[Port], trace: bool) -> String {
     }
     format!(
         "{includes}
-{PARTS}double sc_time_stamp() {{ return 0; }}
+{PARTS}{trace_file}double sc_time_stamp() {{ return 0; }}
 struct Model {{
     VerilatedContext context;
     {PREFIX} top;
@@ -62,8 +62,9 @@ void moevit_get(void* p, uint32_t port, uint32_t* r) {{
 {trace_open}}}
 ",
         includes = includes(trace),
+        trace_file = if trace { TRACE_FILE } else { "" },
         trace_member = if trace {
-            "    VerilatedVcdC* vcd = nullptr;\n"
+            "    TraceFile file;\n    VerilatedVcdC* vcd = nullptr;\n"
         } else {
             ""
         },
@@ -86,17 +87,43 @@ void moevit_get(void* p, uint32_t port, uint32_t* r) {{
     )
 }
 
-const TRACE_OPEN: &str = "void moevit_trace(void* p, const char* file) {
+/// The functions return `errno` of the first failure, 0 for none.
+const TRACE_OPEN: &str = "int moevit_trace(void* p, const char* file) {
     Model* m = (Model*)p;
-    m->vcd = new VerilatedVcdC;
+    m->vcd = new VerilatedVcdC(&m->file);
     m->top.trace(m->vcd, 99);
     m->vcd->open(file);
+    return m->file.error;
 }
+int moevit_trace_error(void* p) { return ((Model*)p)->file.error; }
+int moevit_trace_close(void* p) {
+    Model* m = (Model*)p;
+    if (m->vcd) m->vcd->close();
+    return m->file.error;
+}
+";
+
+/// Verilator ends the whole process at the first write that fails; this file remembers why, and drops what follows.
+const TRACE_FILE: &str = "struct TraceFile : VerilatedVcdFile {
+    int error = 0;
+    bool open(const std::string& name) override {
+        if (VerilatedVcdFile::open(name)) return true;
+        error = errno;
+        return false;
+    }
+    ssize_t write(const char* bytes, ssize_t count) override {
+        if (error) return count;
+        ssize_t written = VerilatedVcdFile::write(bytes, count);
+        if (written >= 0 || errno == EAGAIN || errno == EINTR) return written;
+        error = errno;
+        return count;
+    }
+};
 ";
 
 fn includes(trace: bool) -> String {
     let vcd = if trace {
-        "#include \"verilated_vcd_c.h\"\n"
+        "#include \"verilated_vcd_c.h\"\n#include <cerrno>\n"
     } else {
         ""
     };

@@ -24,7 +24,8 @@ use moevit_hw::config::AccelConfig;
 use moevit_hw::control::command::{Command, Copy, Discard, MatMul, Operation, Wait, ALL_TASKS};
 use moevit_hw::cosim::{Lockstep, Rng, Rule};
 use moevit_hw::prelude::*;
-use moevit_hw::verilog::lint::Setup;
+use moevit_hw::verilog::export;
+use moevit_hw::verilog::lint::{lint, Setup};
 
 const PLACES: [Place; 4] = [Place::CascadeHead, Place::SegmentHead, Place::Inner, Place::Tail];
 
@@ -153,6 +154,22 @@ fn stream_word() {
     for name in ["nano", "zcu104"] {
         let config = AccelConfig::named(name).unwrap();
         lock_step("StreamWord", || StreamWord::new(&config), &[], &[]);
+    }
+}
+
+/// Chunks of one size in a longer word, of two sizes, and of the whole word.
+#[test]
+fn stream_words_of_all_shapes_are_clean() {
+    for (rows, columns) in [(64, 32), (32, 32), (32, 8), (16, 8)] {
+        let config = AccelConfig {
+            rows,
+            columns,
+            ..nano()
+        };
+        let mut word = StreamWord::new(&config);
+        word.connect_all();
+        let report = lint(&export("StreamWord", &word).unwrap()).unwrap();
+        assert!(report.is_clean(), "{rows} x {columns}:\n{report}");
     }
 }
 

@@ -95,7 +95,7 @@ fn axi_lite() {
 
 #[test]
 fn burst_issuer() {
-    for (name, ports) in [("nano", 1), ("zcu104", 4)] {
+    for (name, ports) in [("nano", 1), ("nano", 3), ("zcu104", 4)] {
         let config = config(name, ports);
         let rules: [Rule; 4] = [
             ("hold", |rng| u64::from(rng.chance(3))),
@@ -214,7 +214,7 @@ impl Layers {
 
 #[test]
 fn fetch_unit() {
-    for (name, ports) in [("nano", 1), ("zcu104", 4)] {
+    for (name, ports) in [("nano", 1), ("nano", 3), ("zcu104", 4)] {
         let config = config(name, ports);
         let (mut boards, mut layers) = (vec![], Layers::default());
         lock_step_with(

@@ -1,7 +1,8 @@
 //! The rust-hdl circuit in process, driven directly: inputs, settle, clock edge, outputs.
 
 use super::device::{Device, DeviceInputs, DeviceOutputs};
-use anyhow::{Context, Result};
+use super::waveform::{create_waveform, waveform, WaveformState, WaveformWriter};
+use anyhow::Result;
 use moevit_hw::activity::Activity;
 use moevit_hw::config::AccelConfig;
 use moevit_hw::cosim::settle;
@@ -18,11 +19,17 @@ const TRACE_HALF_CYCLE_NS: u64 = 2;
 /// Hears what the units do in every cycle.
 pub type Observer = Box<dyn FnMut(&Activity)>;
 
+/// A waveform that is being written.
+struct Trace {
+    probe: VCDProbe<BufWriter<WaveformWriter<File>>>,
+    state: WaveformState,
+}
+
 /// The accelerator as a circuit.
 pub struct CircuitDevice {
     accelerator: Box<Accelerator>,
     ports: usize,
-    trace: Option<VCDProbe<BufWriter<File>>>,
+    trace: Option<Trace>,
     time_ns: u64,
     observer: Option<Observer>,
 }
@@ -43,10 +50,10 @@ impl CircuitDevice {
 
     /// Writes every signal of every block to a VCD file from now on.
     pub fn trace(mut self, path: &Path) -> Result<Self> {
-        let file =
-            File::create(path).with_context(|| format!("cannot create the waveform {}", path.display()))?;
-        let probe = write_vcd_header(BufWriter::new(file), &*self.accelerator);
-        self.trace = Some(write_vcd_dump(probe, &*self.accelerator));
+        let (writer, state) = waveform(create_waveform(path)?, path);
+        let probe = write_vcd_header(writer, &*self.accelerator);
+        let probe = write_vcd_dump(probe, &*self.accelerator);
+        self.trace = Some(Trace { probe, state });
         Ok(self)
     }
 
@@ -61,9 +68,11 @@ impl CircuitDevice {
         self.accelerator.clock.next = level.into();
         settle(&mut *self.accelerator)?;
         self.time_ns += TRACE_HALF_CYCLE_NS;
-        if let Some(mut probe) = self.trace.take() {
+        if let Some(Trace { mut probe, state }) = self.trace.take() {
             probe.timestamp(self.time_ns)?;
-            self.trace = Some(write_vcd_change(probe, &*self.accelerator));
+            let probe = write_vcd_change(probe, &*self.accelerator);
+            state.check()?;
+            self.trace = Some(Trace { probe, state });
         }
         Ok(())
     }
@@ -140,5 +149,11 @@ impl Device for CircuitDevice {
             observer(&self.accelerator.activity());
         }
         Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        // Without the probe its buffer is written.
+        let state = self.trace.take().map(|trace| trace.state);
+        state.map_or(Ok(()), |state| state.check())
     }
 }

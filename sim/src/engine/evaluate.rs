@@ -43,6 +43,13 @@ pub struct Evaluation {
     pub config: String,
     pub engine: String,
     pub task: String,
+    /// Which part of the selected images this is, and of how many; 0 of 1 is all of them.
+    pub shard: usize,
+    pub shards: usize,
+    /// Images of all parts together.
+    pub selected_images: usize,
+    /// CRC-32 of all images of the test set and of what belongs to them.
+    pub test_set_crc: u32,
     /// The engine's counts.
     pub tally: Tally,
     pub golden_tally: Option<Tally>,
@@ -81,8 +88,12 @@ impl Selection {
     /// The selected images: of the first `limit`, every `parts`-th.
     pub fn images(&self, count: usize) -> Vec<usize> {
         let (part, parts) = self.shard;
-        let end = self.limit.map_or(count, |limit| limit.min(count));
-        (part..end).step_by(parts).collect()
+        (part..self.end(count)).step_by(parts).collect()
+    }
+
+    /// How many images all parts have together.
+    fn end(&self, count: usize) -> usize {
+        self.limit.map_or(count, |limit| limit.min(count))
     }
 }
 
@@ -140,7 +151,7 @@ impl Setup<'_> {
         let images = self.selection.images(targets.len());
         ensure!(
             !images.is_empty(),
-            "no image is selected out of {}",
+            "no image is selected out of {}: --limit and --shard leave none",
             targets.len()
         );
         Ok((targets, images))
@@ -195,6 +206,10 @@ impl Setup<'_> {
             config: self.compiled.program.config.name.clone(),
             engine: self.engine.into(),
             task: self.compiled.architecture.tasks[self.task].name.clone(),
+            shard: self.selection.shard.0,
+            shards: self.selection.shard.1,
+            selected_images: self.selection.end(self.set.images.len()),
+            test_set_crc: self.set.crc(),
             tally: sum(&tallies)?,
             golden_tally: golden.map(|tallies| sum(&tallies)).transpose()?,
             records: judged.iter().map(Judged::record).collect(),
@@ -232,18 +247,19 @@ fn sum(tallies: &[&Tally]) -> Result<Tally> {
 }
 
 impl Evaluation {
-    /// Puts shards of one test set together.
+    /// Puts the shards of one test set together: all of them, each once.
     pub fn merge(shards: &[Evaluation]) -> Result<Self> {
         let (first, others) = shards.split_first().context("there is nothing to merge")?;
         others.iter().try_for_each(|other| first.same_subject(other))?;
+        shards.iter().try_for_each(Self::check_records)?;
+        first.check_parts(shards)?;
         let tallies: Vec<&Tally> = shards.iter().map(|s| &s.tally).collect();
         let golden: Option<Vec<&Tally>> = shards.iter().map(|s| s.golden_tally.as_ref()).collect();
         let mut records: Vec<Record> = shards.iter().flat_map(|s| s.records.clone()).collect();
         records.sort_by_key(|record| record.image);
-        if let Some(twice) = records.windows(2).find(|pair| pair[0].image == pair[1].image) {
-            bail!("image {} is in two shards", twice[0].image);
-        }
         Ok(Self {
+            shard: 0,
+            shards: 1,
             tally: sum(&tallies)?,
             golden_tally: golden.map(|tallies| sum(&tallies)).transpose()?,
             records,
@@ -251,16 +267,69 @@ impl Evaluation {
         })
     }
 
+    /// The part, as `--shard` has it.
+    fn part(&self) -> String {
+        format!("{}/{}", self.shard, self.shards)
+    }
+
+    /// Refuses shards of something else, with what differs.
     fn same_subject(&self, other: &Self) -> Result<()> {
         let subject = |e: &Self| {
-            let (crc, config, engine, task) = (e.program_crc, &e.config, &e.engine, &e.task);
-            format!("program {crc:08x}, configuration {config}, engine {engine}, task {task}")
+            [
+                format!("program {:08x}", e.program_crc),
+                format!("configuration {}", e.config),
+                format!("engine {}", e.engine),
+                format!("task {}", e.task),
+                format!("{} selected images", e.selected_images),
+                format!("images with the CRC-32 {:08x}", e.test_set_crc),
+                format!("{} shards", e.shards),
+            ]
         };
-        let (ours, theirs) = (subject(self), subject(other));
+        let pairs = subject(self).into_iter().zip(subject(other));
+        let (ours, theirs): (Vec<_>, Vec<_>) = pairs.filter(|(ours, theirs)| ours != theirs).unzip();
         ensure!(
-            ours == theirs,
-            "shards of different evaluations: {ours} and {theirs}"
+            ours.is_empty(),
+            "shards {} and {} are of different evaluations: {} and {}",
+            self.part(),
+            other.part(),
+            ours.join(", "),
+            theirs.join(", ")
         );
+        Ok(())
+    }
+
+    /// Refuses a shard that holds other images than its part.
+    fn check_records(&self) -> Result<()> {
+        ensure!(
+            self.shard < self.shards,
+            "there is no shard {}: shards are counted from 0",
+            self.part()
+        );
+        let selection = Selection {
+            limit: None,
+            shard: (self.shard, self.shards),
+        };
+        let wanted = selection.images(self.selected_images);
+        let found: Vec<usize> = self.records.iter().map(|record| record.image).collect();
+        ensure!(
+            found == wanted,
+            "shard {} holds {} images that are not the {} of its part",
+            self.part(),
+            found.len(),
+            wanted.len()
+        );
+        Ok(())
+    }
+
+    /// Refuses what lacks a shard, or has one twice. A shard beyond the last image has none and cannot be run.
+    fn check_parts(&self, shards: &[Evaluation]) -> Result<()> {
+        for part in 0..self.shards.min(self.selected_images) {
+            match shards.iter().filter(|shard| shard.shard == part).count() {
+                0 => bail!("shard {part}/{} is missing", self.shards),
+                1 => {}
+                _ => bail!("shard {part}/{} is given twice", self.shards),
+            }
+        }
         Ok(())
     }
 
@@ -306,7 +375,13 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 mod tests {
     use super::*;
 
-    fn part(images: &[usize]) -> Evaluation {
+    /// A shard of six images.
+    fn part(shard: usize, shards: usize) -> Evaluation {
+        let selection = Selection {
+            limit: None,
+            shard: (shard, shards),
+        };
+        let images = selection.images(6);
         let record = |&image: &usize| Record {
             image,
             cycles: Some(100 + image as u64),
@@ -326,6 +401,10 @@ mod tests {
             config: "nano".into(),
             engine: "reference".into(),
             task: "digit".into(),
+            shard,
+            shards,
+            selected_images: 6,
+            test_set_crc: 5,
             tally: Tally::Accuracy {
                 right: images_judged - 1,
                 images: images_judged,
@@ -340,8 +419,8 @@ mod tests {
 
     #[test]
     fn shards_in_any_order_are_the_whole() {
-        let merged = Evaluation::merge(&[part(&[1, 4]), part(&[0, 3]), part(&[2, 5])]).unwrap();
-        let mut whole = part(&[0, 1, 2, 3, 4, 5]);
+        let merged = Evaluation::merge(&[part(1, 3), part(0, 3), part(2, 3)]).unwrap();
+        let mut whole = part(0, 1);
         whole.tally = Tally::Accuracy { right: 3, images: 6 };
         assert_eq!(merged, whole);
         assert_eq!(merged.summary(), whole.summary());
@@ -357,16 +436,44 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_together_is_refused() {
-        let twice = Evaluation::merge(&[part(&[0, 1]), part(&[1])]).unwrap_err();
-        assert!(twice.to_string().contains("image 1 is in two shards"), "{twice}");
-        let mut other = part(&[2]);
-        other.task = "boundary".into();
-        let mixed = Evaluation::merge(&[part(&[0]), other]).unwrap_err().to_string();
-        assert!(
-            mixed.contains("task digit") && mixed.contains("task boundary"),
-            "{mixed}"
+        type Change = fn(&mut Evaluation);
+        let cases: [(&str, Change); 7] = [
+            (
+                "1/2 are of different evaluations: task digit and task boundary",
+                |e| e.task = "boundary".into(),
+            ),
+            ("program 00000007 and program 00000008", |e| e.program_crc = 8),
+            ("6 selected images and 5 selected images", |e| {
+                e.selected_images = 5
+            }),
+            ("CRC-32 00000005 and images with the CRC-32 00000006", |e| {
+                e.test_set_crc = 6
+            }),
+            ("2 shards and 3 shards", |e| e.shards = 3),
+            ("there is no shard 2/2", |e| e.shard = 2),
+            ("shard 1/2 holds 2 images that are not the 3 of its part", |e| {
+                e.records.truncate(2)
+            }),
+        ];
+        for (wanted, change) in cases {
+            let mut other = part(1, 2);
+            change(&mut other);
+            let refused = Evaluation::merge(&[part(0, 2), other]).unwrap_err().to_string();
+            assert!(refused.contains(wanted), "{wanted}: {refused}");
+        }
+        let refusal = |shards: &[Evaluation]| Evaluation::merge(shards).unwrap_err().to_string();
+        assert_eq!(refusal(&[part(0, 3), part(1, 3)]), "shard 2/3 is missing");
+        assert_eq!(
+            refusal(&[part(0, 2), part(0, 2), part(1, 2)]),
+            "shard 0/2 is given twice"
         );
         assert!(Evaluation::merge(&[]).is_err());
+    }
+
+    #[test]
+    fn shards_beyond_the_last_image_are_not_missed() {
+        let shards: Vec<_> = (0..6).map(|shard| part(shard, 8)).collect();
+        assert_eq!(Evaluation::merge(&shards).unwrap().records, part(0, 1).records);
     }
 
     #[test]

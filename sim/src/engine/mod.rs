@@ -21,6 +21,7 @@ pub mod prediction;
 pub mod runner;
 pub mod session;
 pub mod verilator;
+mod waveform;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 //! The model is what a board gets, file for file; [`Options`] say how it is built. A build is cached by content.
 
 use super::device::{Device, DeviceInputs, DeviceOutputs};
+use super::waveform::create_waveform;
 use anyhow::{Context, Result};
 use moevit_hw::config::AccelConfig;
 use moevit_hw::cosim::{Options, VerilatedModel};
@@ -36,6 +37,8 @@ impl VerilatorDevice {
 
     /// As [`new`](Self::new), with a waveform (VCD) of every signal.
     pub fn traced(config: &AccelConfig, path: &Path) -> Result<Self> {
+        // The model takes minutes to build: a file that cannot be written is refused before.
+        create_waveform(path)?;
         let options = Options {
             trace: true,
             ..options()
@@ -154,7 +157,11 @@ impl Device for VerilatorDevice {
         self.drive(inputs);
         self.level(1);
         self.sample(outputs);
-        Ok(())
+        Ok(self.model.check_trace()?)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(self.model.end_trace()?)
     }
 }
 

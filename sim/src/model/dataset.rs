@@ -72,6 +72,21 @@ impl Dataset {
         Ok(())
     }
 
+    /// CRC-32 of all images, label maps and classes: the same for the same test set.
+    pub fn crc(&self) -> u32 {
+        let mut crc = crc32fast::Hasher::new();
+        for image in &self.images {
+            crc.update(&image.pixels);
+        }
+        for map in self.labels.iter().flatten() {
+            crc.update(&map.labels);
+        }
+        for &class in self.classes.iter().flatten() {
+            crc.update(&(class as u64).to_le_bytes());
+        }
+        crc.finalize()
+    }
+
     /// What every image should give for a task.
     pub fn targets(&self, architecture: &Architecture, task: usize) -> Result<Vec<Target>, DatasetError> {
         let refuse = |reason: String| unsuitable(&self.directory, reason);
@@ -232,6 +247,18 @@ mod tests {
             .unwrap_err()
             .to_string()
             .contains("task 2 does not exist"));
+    }
+
+    #[test]
+    fn another_test_set_has_another_crc() {
+        let a = architecture();
+        let crc = |directory: &Path| Dataset::load(directory, &a).unwrap().crc();
+        let folder = copy(&["images.png", "labels.png", "classes.txt"]);
+        let whole = crc(folder.path());
+        assert_eq!(whole, crc(Path::new(&format!("{DEMO}/test"))));
+        std::fs::write(folder.path().join("classes.txt"), "1\n".repeat(600)).unwrap();
+        assert_ne!(crc(folder.path()), whole);
+        assert_ne!(crc(Path::new(DEMO)), whole);
     }
 
     #[test]

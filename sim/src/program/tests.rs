@@ -197,7 +197,7 @@ fn a_long_name_and_half_a_golden_section_are_refused() {
         .to_bytes()
         .unwrap_err()
         .to_string()
-        .contains("at most 32 bytes"));
+        .contains("1 to 32 letters"));
     let good = sample(true).to_bytes().unwrap();
     let container = Container::from_bytes(&good).unwrap();
     for (dropped, name) in [(0, "meta"), (1, "payload"), (2, "calibration"), (3, "checkpoint")] {
