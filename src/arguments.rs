@@ -200,15 +200,9 @@ pub struct EvaluateArguments {
     #[arg(long, value_name = "N", conflicts_with = "merge")]
     pub jobs: Option<NonZeroUsize>,
     /// Part I of N of the images, 0 <= I < N; parts merge with `--merge`
-<<<<<<< HEAD
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub shard: Option<(usize, usize)>,
-    /// JSON results of shards to add instead of running images
-=======
-    #[arg(long, value_name = "I/N")]
-    pub shard: Option<String>,
     /// JSON results of all shards, to add instead of running images
->>>>>>> fixes-b
     #[arg(long, num_args = 1.., conflicts_with_all = ["program", "images", "limit", "shard"])]
     pub merge: Vec<PathBuf>,
     /// Print one JSON object instead of text
