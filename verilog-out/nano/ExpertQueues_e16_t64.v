@@ -60,6 +60,7 @@ module ExpertQueues_e16_t64 (
             assign counts[16 * i +: 16] = {5'd0, tokens};
         end
     endgenerate
+    `ifndef SYNTHESIS
     integer n;
     initial begin
         any = 32'd0; even_1 = 11'd0; even_2 = 11'd0; odd_1 = 11'd0; odd_2 = 11'd0; count_1 = 11'd0; count_2 = 11'd0;
@@ -67,6 +68,7 @@ module ExpertQueues_e16_t64 (
         for (n = 0; n <= 511; n = n + 1) begin even_tokens[n] = 11'd0; odd_tokens[n] = 11'd0; end
         for (n = 0; n <= 1023; n = n + 1) entries[n] = 27'd0;
     end
+    `endif
     wire _unused_pair_expert = &{1'b0, pair_expert[4:4]};
     wire _unused_entry_expert = &{1'b0, entry_expert[4:4]};
     wire _unused_pair = &{1'b0, pair[9:5]};

@@ -31,9 +31,11 @@ module LogitStore_c8_e16_t64 (
         inside_2 <= inside_1;
         chosen <= inside_2 ? word_2[48 * lane_2 +: 48] : 48'd0;
     end
+    `ifndef SYNTHESIS
     integer i;
     initial begin
         word_1 = 192'd0; word_2 = 192'd0; lane_1 = 0; lane_2 = 0; inside_1 = 1'b0; inside_2 = 1'b0; chosen = 48'd0;
         for (i = 0; i < 128; i = i + 1) words[i] = 192'd0;
     end
+    `endif
 endmodule

@@ -20,13 +20,13 @@ module WordConsumer (
 );
     localparam [15:0] activation_chunks = 16'd1, residual_chunks = 16'd1;
 
-    reg  [15:0] left, chunks, word_chunks, chunk;
+    reg  [15:0] left, chunks, word_chunks;
     reg  [2:0] left_kind, word_kind;
-    reg  full, last_word;
+    reg  full, last_word, last_chunk;
     wire [2:0] finished_kind = start ? (count == 16'd0) ? kind : word_kind : word_kind;
     wire copying = (word_kind == 3'd2) | (word_kind == 3'd3);
     wire accepted = copying ? (full & copy_ready) : (word_kind == 3'd1) ? (full & parameter_ready) : full;
-    wire release_ = accepted & (chunk == word_chunks);
+    wire release_ = accepted & last_chunk;
     wire finished = start ? (count == 16'd0) ? 1'b1 : (release_ & last_word) : (release_ & last_word);
     wire want = enable & (left != 16'd0) & (!full | release_);
     wire take = want & stream_valid;
@@ -47,23 +47,26 @@ module WordConsumer (
 
     initial begin
         left = 16'd0; left_kind = 3'd0; chunks = 16'd0; full = 1'b0; word_kind = 3'd0; last_word = 1'b0;
-        word_chunks = 16'd0; chunk = 16'd0; copy_address = 16'd0; program_done = 1'b0; copy_done = 1'b0;
+        word_chunks = 16'd0; last_chunk = 1'b0; copy_address = 16'd0; program_done = 1'b0; copy_done = 1'b0;
     end
 
     always @(posedge clock) begin
         if (accepted) begin
-            chunk <= chunk + 16'd1;
+            word_chunks <= word_chunks - 16'd1;
+            last_chunk <= word_chunks == 16'd2;
             copy_address <= copy_address + 16'd1;
         end
         if (release_) full <= 1'b0;
         if (take) begin
-            full <= 1'b1; chunk <= 16'd1;
+            full <= 1'b1;
             word_kind <= left_kind;
             last_word <= last_take;
             word_chunks <= chunks;
+            last_chunk <= chunks == 16'd1;
             left <= left - chunks;
             if (last_take) begin
                 word_chunks <= left;
+                last_chunk <= left == 16'd1;
                 left <= 16'd0;
             end
         end

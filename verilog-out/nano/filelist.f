@@ -1,4 +1,5 @@
 // moevit 0.1.0, configuration nano, hash 55e2fc35. Generated: do not edit.
+// With MOEVIT_DSP48E2 defined, the array's cells are instances of that primitive.
 AxiLite.v
 RegisterDecoder.v
 Counters.v

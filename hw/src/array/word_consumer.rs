@@ -66,10 +66,10 @@ pub struct WordConsumer {
     chunks: DFF<Bits<16>>,
     full: DFF<Bit>,
     word_kind: DFF<Bits<3>>,
-    /// The word is the last one of its count; its chunks and the one at byte 0.
+    /// The word is the last one of its count; its chunks that are left, and whether that is one.
     last_word: DFF<Bit>,
     word_chunks: DFF<Bits<16>>,
-    chunk: DFF<Bits<16>>,
+    last_chunk: DFF<Bit>,
     address: DFF<Bits<16>>,
     finished_program: DFF<Bit>,
     finished_copy: DFF<Bit>,
@@ -116,7 +116,7 @@ impl Logic for WordConsumer {
             word_kind,
             last_word,
             word_chunks,
-            chunk,
+            last_chunk,
             address
         );
         dff_setup!(self, clock, finished_program, finished_copy);
@@ -131,9 +131,10 @@ impl Logic for WordConsumer {
         if self.copying.val() {
             self.accepted.next = self.full.q.val() & self.copy_ready.val();
         }
-        self.release.next = self.accepted.val() & (self.chunk.q.val() == self.word_chunks.q.val());
+        self.release.next = self.accepted.val() & self.last_chunk.q.val();
         if self.accepted.val() {
-            self.chunk.d.next = self.chunk.q.val() + 1;
+            self.word_chunks.d.next = self.word_chunks.q.val() - 1;
+            self.last_chunk.d.next = self.word_chunks.q.val() == 2;
             self.address.d.next = self.address.q.val() + 1;
         }
         if self.release.val() {
@@ -149,13 +150,14 @@ impl Logic for WordConsumer {
         self.last_take.next = self.left.q.val() <= self.chunks.q.val();
         if self.take.val() {
             self.full.d.next = true;
-            self.chunk.d.next = 1.into();
             self.word_kind.d.next = self.left_kind.q.val();
             self.last_word.d.next = self.last_take.val();
             self.word_chunks.d.next = self.chunks.q.val();
+            self.last_chunk.d.next = self.chunks.q.val() == 1;
             self.left.d.next = self.left.q.val() - self.chunks.q.val();
             if self.last_take.val() {
                 self.word_chunks.d.next = self.left.q.val();
+                self.last_chunk.d.next = self.left.q.val() == 1;
                 self.left.d.next = 0.into();
             }
         }

@@ -134,9 +134,9 @@ impl Logic for LogitStore {
              lane_1 <= {lane};\n  lane_2 <= lane_1;\n  \
              inside_1 <= {{1'b0, read_token}} < 12'd{tokens};\n  inside_2 <= inside_1;\n  \
              chosen <= inside_2 ? word_2[48 * lane_2 +: 48] : 48'd0;\nend\n\
-             integer i;\ninitial begin\n  word_1 = {width}'d0;\n  word_2 = {width}'d0;\n  lane_1 = 0;\n  lane_2 = 0;\n  \
+             `ifndef SYNTHESIS\ninteger i;\ninitial begin\n  word_1 = {width}'d0;\n  word_2 = {width}'d0;\n  lane_1 = 0;\n  lane_2 = 0;\n  \
              inside_1 = 1'b0;\n  inside_2 = 1'b0;\n  chosen = 48'd0;\n  \
-             for (i = 0; i < {words}; i = i + 1) words[i] = {width}'d0;\nend\n",
+             for (i = 0; i < {words}; i = i + 1) words[i] = {width}'d0;\nend\n`endif\n",
             c = self.write_data.len(),
             e = lanes * tiles,
             top = width - 1,

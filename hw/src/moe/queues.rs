@@ -155,6 +155,7 @@ generate
     assign counts[16 * i +: 16] = {5'd0, tokens};
   end
 endgenerate
+`ifndef SYNTHESIS
 integer n;
 initial begin
   any = 32'd0;
@@ -172,6 +173,7 @@ initial begin
   end
   for (n = 0; n <= LAST; n = n + 1) entries[n] = 27'd0;
 end
+`endif
 ";
 
 impl Logic for ExpertQueues {

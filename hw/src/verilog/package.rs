@@ -53,7 +53,7 @@ pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, Expor
         .map(|(name, text)| (format!("{name}.v"), text))
         .collect();
     let list: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
-    files.push(("filelist.f".into(), format!("// {about}\n{list}")));
+    files.push(("filelist.f".into(), format!("// {about}\n// With MOEVIT_DSP48E2 defined, the array's cells are instances of that primitive.\n{list}")));
     files.push(("registers.md".into(), registers(config, &about)));
     files.push((
         "registers.h".into(),
