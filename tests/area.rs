@@ -23,9 +23,13 @@ fn small_blocks_have_their_figures() {
     let cache = tempfile::tempdir().unwrap();
     let estimate = |name: &str| estimate_part(&design, cache.path(), name);
 
-    // A multiplier is one DSP48E2 with all of its registers inside; it has no path of its own.
-    let (_, cell) = estimate("MacPair");
-    assert_eq!((cell.dsp, cell.lut, cell.ff, cell.worst_path_ps), (1, 0, 0, 0));
+    // A multiplier is one DSP48E2 with all of its registers inside; the rest is the sum of two cascades.
+    let (columns, cell) = estimate("Column");
+    assert_eq!((columns, cell.dsp), (config.columns as u64, config.rows as u64));
+    assert!(
+        (1..200).contains(&cell.lut) && (84..200).contains(&cell.ff),
+        "{cell:?}"
+    );
 
     // Two banks of pairs of 32-bit sums: both words and the loop of an addition.
     let (columns, accumulator) = estimate("AccumulatorColumn");
@@ -41,7 +45,7 @@ fn small_blocks_have_their_figures() {
     // A second look takes the cache: a Yosys that does not exist is not asked.
     let part = parts(&design)
         .into_iter()
-        .find(|p| p.module.starts_with("MacPair"))
+        .find(|p| p.module.starts_with("Column"))
         .unwrap();
     let text = closure(&design, &part);
     let missing = Path::new("/nonexistent/yosys");
