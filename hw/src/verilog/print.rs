@@ -324,10 +324,11 @@ impl<'a> Printer<'a> {
                 self.mark(id, offset, width);
                 atom(self.places[id].part(offset, width))
             }
-            None if width == 1 && offset == 0 && self.indexed(a).is_some() => {
-                atom(self.indexed(a).expect("asked before"))
-            }
             None => {
+                let is_lowest = (offset, width) == (0, 1);
+                if let Some(text) = is_lowest.then(|| self.indexed(a)).flatten() {
+                    return atom(text);
+                }
                 let name = format!("bits_{}_{offset}_of_{}", offset + width - 1, a.ty.width);
                 let body = slice_function(&name, offset, width, a.ty.width);
                 self.call(name, body, a)

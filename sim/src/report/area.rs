@@ -9,6 +9,7 @@
 //! boundary are not seen; these cells have registers there.
 
 use anyhow::{bail, Context, Result};
+use moevit_hw::array::mac_pair::PRIMITIVE_MACRO;
 use moevit_hw::verilog::{Design, Module};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -21,9 +22,6 @@ const SCRIPT: &str = include_str!("ultrascale.ys");
 const STAND_INS: &str = include_str!("timing.v");
 /// How a product becomes a DSP, beside the script as `multiplier.v`.
 const MULTIPLIER: &str = include_str!("multiplier.v");
-/// The multipliers are instances of the primitive, so that their number is counted and not guessed.
-const READ: &str = "read_verilog -DSYNTHESIS -DMOEVIT_DSP48E2 design.v\n";
-
 /// Resources of one block.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Area {
@@ -291,7 +289,9 @@ fn script(part: &Part) -> String {
         .iter()
         .map(|name| format!("blackbox {name}\n"))
         .collect();
-    format!("{READ}hierarchy -top {}\n{boxes}{body}", part.module)
+    // The multipliers are instances of the primitive, so that their number is counted and not guessed.
+    let read = format!("read_verilog -DSYNTHESIS -D{PRIMITIVE_MACRO} design.v");
+    format!("{read}\nhierarchy -top {}\n{boxes}{body}", part.module)
 }
 
 fn run_yosys(yosys: &Path, folder: &Path, verilog: &str, script: &str, module: &str) -> Result<()> {
